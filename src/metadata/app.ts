@@ -46,11 +46,11 @@ export function metadataApp(model: MetadataModel): Hono<{ Bindings: MetadataBind
   return app
 }
 
-const acceptOptions = {
+const acceptOptions: Parameters<typeof accepts>[1] = {
   header: "Accept",
   supports: [TEXT_TYPE, JSON_TYPE],
   default: TEXT_TYPE,
-} as const
+}
 
 /** Segments of a path, query-unescaped; undefined when an escape is broken. */
 function segments(pathname: string): string[] | undefined {

@@ -1,0 +1,99 @@
+import { afterEach, expect, test } from "bun:test"
+import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs"
+import { connect } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import fc from "fast-check"
+import { ControlServer, type ControlServerOptions, type RequestHandler } from "./control_server.ts"
+
+const stops: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop()
+})
+
+async function start(handler: RequestHandler, options?: ControlServerOptions): Promise<string> {
+  const dir = mkdtempSync(join(tmpdir(), "lariat-control-"))
+  const path = join(dir, "run", "agent.sock")
+  const server = await ControlServer.listen(path, handler, options)
+  stops.push(async () => {
+    await server.close()
+    rmSync(dir, { recursive: true })
+  })
+  return path
+}
+
+/** Sends bytes, returns all that comes back. */
+function call(path: string, bytes: Uint8Array | string, end = true): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = ""
+    const socket = connect(path, () => {
+      socket.write(bytes)
+      if (end) socket.end()
+    })
+    socket.setTimeout(5000, () => reject(new Error("no answer within 5 s")))
+    socket.on("data", (chunk) => {
+      text += chunk
+    })
+    socket.on("close", () => resolve(text))
+    socket.on("error", () => resolve(text))
+  })
+}
+
+test("a request is answered on one line, also when the client keeps its side open", async () => {
+  const path = await start(async (request) => ({ ok: true, value: request }))
+  expect(await call(path, '{"op":"x"}\n')).toBe('{"ok":true,"value":{"op":"x"}}\n')
+  expect(await call(path, '{"op":"x"}\n', false)).toBe('{"ok":true,"value":{"op":"x"}}\n')
+})
+
+test("the socket is for root alone and goes with the server", async () => {
+  const path = await start(() => null)
+  expect(statSync(path).mode & 0o777).toBe(0o600)
+  for (const stop of stops.splice(0)) await stop()
+  expect(existsSync(path)).toBe(false)
+})
+
+test("a stale socket file is replaced", async () => {
+  const path = await start(() => 1)
+  const again = await ControlServer.listen(path, () => 2)
+  expect(await call(path, "{}\n")).toBe("2\n")
+  await again.close()
+})
+
+test("bad requests are refused: no JSON, no newline, invalid UTF-8, too large, too slow", async () => {
+  const path = await start(() => 1, { requestTimeoutMs: 50 })
+  expect(await call(path, "nope\n")).toContain('"code":"decode"')
+  expect(await call(path, '{"op":1}')).toContain("no end of line")
+  expect(await call(path, new Uint8Array([0xff, 0xfe, 10]))).toContain('"code":"decode"')
+  expect(await call(path, "x".repeat(1_100_000))).toContain("more than")
+  expect(await call(path, "{", false)).toContain("did not end in time")
+})
+
+test("a handler that throws is answered, not fatal", async () => {
+  const path = await start(() => {
+    throw new Error("boom")
+  })
+  expect(await call(path, "{}\n")).toContain("boom")
+  expect(await call(path, "{}\n")).toContain("boom")
+})
+
+test("connections beyond the limit are closed without an answer", async () => {
+  const path = await start(() => new Promise(() => {}), { maxConnections: 1 })
+  const first = connect(path)
+  first.on("error", () => {})
+  await new Promise<void>((resolve) => first.on("connect", () => resolve()))
+  first.write("{}\n")
+  expect(await call(path, "{}\n")).toBe("")
+  first.destroy()
+})
+
+test("random bytes always get one line of JSON", async () => {
+  const path = await start((request) => ({ got: typeof request }))
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (bytes) => {
+      const answer = await call(path, bytes)
+      expect(answer.endsWith("\n")).toBe(true)
+      JSON.parse(answer)
+    }),
+    { numRuns: 300 },
+  )
+})
