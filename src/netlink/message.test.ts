@@ -1,0 +1,170 @@
+import { describe, expect, test } from "bun:test"
+import fc from "fast-check"
+import { LariatError } from "../errors.ts"
+import {
+  parseAttributeList,
+  readI32,
+  readString,
+  readU8,
+  readU16,
+  readU16be,
+  readU32,
+  readU32be,
+  readU64,
+  readU64be,
+} from "./attribute.ts"
+import { MessageWriter, parseAttributes, parseMessages } from "./message.ts"
+
+const only = (writer: MessageWriter) => {
+  const [message] = parseMessages(writer.finish(7))
+  if (message === undefined) throw new Error("no message")
+  return message
+}
+
+describe("MessageWriter", () => {
+  test("writes header, fields and padded attributes as the kernel lays them out", () => {
+    const bytes = new MessageWriter(16, 0x601)
+      .u8(10)
+      .zeros(3)
+      .u32(5)
+      .attrString(3, "eth0")
+      .attrU8(1, 0xff)
+      .finish(0x01020304, 0x4)
+    expect(bytes.toHex()).toBe(
+      "2c000000" + // length 44
+        "1000" + // type
+        "0506" + // flags with ACK
+        "04030201" + // seq
+        "00000000" + // pid
+        "0a000000" +
+        "05000000" +
+        "09000300" +
+        "6574683000000000" +
+        "05000100" +
+        "ff000000",
+    )
+  })
+
+  test("every number comes back as it was written", () => {
+    const writer = new MessageWriter(1)
+      .attrU8(1, 250)
+      .attrU16(2, 65_000)
+      .attrU16be(3, 65_001)
+      .attrU32(4, 4_000_000_000)
+      .attrU32be(5, 4_000_000_001)
+      .attrI32(6, -5)
+      .attrU64(7, 2n ** 63n)
+      .attrU64be(8, 2n ** 63n + 1n)
+      .attrFlag(9)
+    const got = parseAttributes(only(writer).payload)
+    const at = (type: number) => got.get(type) ?? new Uint8Array(0)
+    expect(readU8(at(1))).toBe(250)
+    expect(readU16(at(2))).toBe(65_000)
+    expect(readU16be(at(3))).toBe(65_001)
+    expect(readU32(at(4))).toBe(4_000_000_000)
+    expect(readU32be(at(5))).toBe(4_000_000_001)
+    expect(readI32(at(6))).toBe(-5)
+    expect(readU64(at(7))).toBe(2n ** 63n)
+    expect(readU64be(at(8))).toBe(2n ** 63n + 1n)
+    expect(got.get(9)?.byteLength).toBe(0)
+  })
+
+  test("nested attributes of any shape come back", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.integer({ min: 0, max: 0x3fff }), fc.uint8Array({ maxLength: 700 }))),
+        fc.integer({ min: 0, max: 0x3fff }),
+        (attributes, outer) => {
+          const writer = new MessageWriter(1)
+          writer.nested(outer | 0x8000, () => {
+            for (const [type, value] of attributes) writer.attr(type, value)
+          })
+          writer.attrU32(2, 99)
+          const [nested, after] = parseAttributeList(only(writer).payload)
+          expect(nested?.type).toBe(outer)
+          expect(after?.type).toBe(2)
+          const back = parseAttributeList(nested?.payload ?? new Uint8Array(0))
+          expect(back.map((a) => [a.type, a.payload])).toEqual(attributes)
+        },
+      ),
+    )
+  })
+
+  test("finish may be called again with another number", () => {
+    const writer = new MessageWriter(1).attrU32(1, 5)
+    const first = writer.finish(1).slice()
+    const second = writer.finish(2).slice()
+    expect(second.byteLength).toBe(first.byteLength)
+    expect(parseMessages(second)[0]?.seq).toBe(2)
+  })
+
+  test("refuses an attribute that its length field cannot hold", () => {
+    const writer = new MessageWriter(1, 0, { operation: "make a set" })
+    expect(() => writer.attr(1, new Uint8Array(65_532))).toThrow(/Cannot make a set: attribute 1/)
+    const nested = new MessageWriter(1)
+    expect(() =>
+      nested.nested(1, () => {
+        for (let i = 0; i < 10; i++) nested.attr(2, new Uint8Array(10_000))
+      }),
+    ).toThrow(LariatError)
+  })
+})
+
+describe("parsing", () => {
+  test("splits several messages and keeps their fields", () => {
+    const a = new MessageWriter(20, 2).u32(1).finish(3).slice()
+    const b = new MessageWriter(21, 0).u8(1).finish(4).slice()
+    const both = new Uint8Array([...a, ...b])
+    expect(parseMessages(both).map((m) => [m.type, m.flags, m.seq, m.payload.byteLength])).toEqual([
+      [20, 2, 3, 4],
+      [21, 0, 4, 4],
+    ])
+  })
+
+  test.each([
+    ["a cut header", new Uint8Array(15)],
+    ["length 0", new Uint8Array(16)],
+    ["length over the end", new Uint8Array([17, 0, 0, 0, ...new Uint8Array(12)])],
+    ["length of 2^32-1", new Uint8Array([255, 255, 255, 255, ...new Uint8Array(12)])],
+  ])("message with %s is malformed", (_what, bytes) => {
+    expect(() => parseMessages(bytes)).toThrow(/Cannot read netlink messages at byte 0/)
+  })
+
+  test.each([
+    ["a cut header", new Uint8Array(3)],
+    ["length 0", new Uint8Array(4)],
+    ["length over the end", new Uint8Array([9, 0, 1, 0, 1, 2, 3, 4])],
+  ])("attribute with %s is malformed", (_what, bytes) => {
+    expect(() => parseAttributes(bytes)).toThrow(/Cannot read netlink attributes at byte 0/)
+  })
+
+  test("a last attribute without padding is good", () => {
+    expect(parseAttributes(new Uint8Array([5, 0, 1, 0, 42])).get(1)).toEqual(new Uint8Array([42]))
+  })
+
+  test("a payload shorter than its number is malformed", () => {
+    expect(() => readU32(new Uint8Array(3))).toThrow(/4 bytes expected, 3 are there/)
+    expect(() => readU64(new Uint8Array(0))).toThrow(LariatError)
+  })
+
+  test("text ends at its first zero, or with the payload", () => {
+    expect(readString(new Uint8Array([97, 98, 0, 99]))).toBe("ab")
+    expect(readString(new Uint8Array([97, 98]))).toBe("ab")
+  })
+
+  test("any bytes give messages and attributes or a decode error, never anything else", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        for (const parse of [parseMessages, parseAttributeList]) {
+          try {
+            parse(bytes)
+          } catch (error) {
+            expect(error).toBeInstanceOf(LariatError)
+            expect((error as LariatError).code).toBe("decode")
+          }
+        }
+      }),
+      { numRuns: 2000 },
+    )
+  })
+})
