@@ -1,0 +1,78 @@
+/** Ethernet MAC addresses (EUI-48) as text and bytes. */
+
+import { LariatError } from "../errors.ts"
+import { quoteInput } from "./address_text.ts"
+
+/** Bytes of a MAC address: ETH_ALEN of linux/if_ether.h. */
+const MAC_BYTES = 6
+
+/** First octet, bit 0: the address is of a group (IEEE 802 §8.2). */
+const GROUP_BIT = 0x01
+
+/** First octet, bit 1: the address is locally administered (IEEE 802 §8.2). */
+const LOCAL_BIT = 0x02
+
+function readOctets(text: string, what: string, most: number): Uint8Array {
+  const octets = text.split(":", most + 1)
+  if (octets.length > most || !octets.every((octet) => /^[0-9a-fA-F]{2}$/.test(octet))) {
+    throw new LariatError(
+      `Cannot read ${what} ${quoteInput(text)}: it is not pairs of hexadecimal digits with colons between them, at most ${most}`,
+      { code: "config-invalid", hint: "Write it as in 02:00:01:0a:0b:0c" },
+    )
+  }
+  return Uint8Array.from(octets, (octet) => Number.parseInt(octet, 16))
+}
+
+/**
+ * Reads `02:00:01:0a:0b:0c`, in upper or lower case.
+ *
+ * @returns 6 bytes
+ * @throws LariatError config-invalid
+ */
+export function parseMac(text: string): Uint8Array {
+  const bytes = readOctets(text, "MAC address", MAC_BYTES)
+  if (bytes.length !== MAC_BYTES) {
+    throw new LariatError(
+      `Cannot read MAC address ${quoteInput(text)}: it has ${bytes.length} octets, not six`,
+      { code: "config-invalid", hint: "Write it as in 02:00:01:0a:0b:0c" },
+    )
+  }
+  return bytes
+}
+
+/** Lower-case text with colons, as the kernel prints it. @param bytes 6 bytes */
+export function formatMac(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":")
+}
+
+/** Whether an interface may have this address: no group address and not all zeros. */
+export function isInterfaceMac(bytes: Uint8Array): boolean {
+  return ((bytes[0] ?? 0) & GROUP_BIT) === 0 && bytes.some((byte) => byte !== 0)
+}
+
+/**
+ * A random unicast MAC address, locally administered unless the prefix says otherwise.
+ *
+ * @param random source of random bytes
+ * @param prefix leading octets to keep, such as `02:00:01`; default none
+ * @throws LariatError config-invalid where the prefix is no octets, too long, or of a group
+ */
+export function randomMac(random: (n: number) => Uint8Array, prefix?: string): string {
+  if (prefix === undefined) {
+    const bytes = Uint8Array.from(random(MAC_BYTES))
+    bytes[0] = ((bytes[0] ?? 0) & ~GROUP_BIT) | LOCAL_BIT
+    return formatMac(bytes)
+  }
+  // A whole address as prefix would give every container the same one.
+  const head = readOctets(prefix, "MAC prefix", MAC_BYTES - 1)
+  if (((head[0] ?? 0) & GROUP_BIT) !== 0) {
+    throw new LariatError(
+      `Cannot use MAC prefix ${quoteInput(prefix)}: its first octet is that of a group address`,
+      { code: "config-invalid", hint: "Make the first octet even, such as 02" },
+    )
+  }
+  const bytes = new Uint8Array(MAC_BYTES)
+  bytes.set(head)
+  bytes.set(random(MAC_BYTES - head.length).subarray(0, MAC_BYTES - head.length), head.length)
+  return formatMac(bytes)
+}
