@@ -1,0 +1,66 @@
+/** The FFI layer of Bun. The only file that names `bun:ffi`. */
+
+import { type Ffi, type RawFunction, SONAMES, UNKNOWN_ERRNO } from "./libc_symbols.ts"
+
+type BunFfi = typeof import("bun:ffi")
+type Symbols = Parameters<BunFfi["dlopen"]>[1]
+
+/** Letters of libc_symbols.ts. `i64_fast` gives a number where `i64` would give a BigInt. */
+const TYPES: Readonly<Record<string, string>> = {
+  v: "void",
+  i: "i32",
+  u: "u32",
+  l: "i64_fast",
+  b: "ptr",
+}
+
+/** @throws TypeError "bun:ffi requires the JIT" at the first bind when the JIT is off */
+export function openBunFfi(): Ffi {
+  // Not an import: Deno would have to resolve it, and a dynamic one would need an await.
+  const ffi = process.getBuiltinModule("bun:ffi") as unknown as BunFfi
+  let soname: string | undefined
+
+  function open(name: string, definition: unknown): RawFunction {
+    const symbols = { [name]: definition } as Symbols
+    const from = (library: string) => ffi.dlopen(library, symbols).symbols[name] as unknown
+    if (soname !== undefined) return from(soname) as RawFunction
+    let failure: unknown
+    for (const candidate of SONAMES) {
+      try {
+        const bound = from(candidate) as RawFunction
+        soname = candidate
+        return bound
+      } catch (error) {
+        failure ??= error
+      }
+    }
+    throw failure
+  }
+
+  function bind(name: string, signature: string): RawFunction {
+    const [returns, ...args] = Array.from(signature, (letter) => TYPES[letter])
+    return open(name, { args, returns })
+  }
+
+  let errnoLocation: (() => number) | undefined
+  return {
+    bind,
+    readErrno() {
+      errnoLocation ??= open("__errno_location", { args: [], returns: "ptr" })
+      return ffi.read.i32(errnoLocation() as never, 0)
+    },
+    addressOf: (bytes) => Number(ffi.ptr(bytes)),
+    copyFrom: (address, length) =>
+      new Uint8Array(ffi.toArrayBuffer(address as never, 0, length).slice(0)),
+    writeElsewhere: (fd, bytes) =>
+      new Promise((resolve) => {
+        // node:fs writes raw descriptors of any kind in Bun, in the thread pool. Looked up here
+        // because importing it costs a CNI plugin call two milliseconds of start-up.
+        process
+          .getBuiltinModule("node:fs")
+          .write(fd, bytes, 0, bytes.length, null, (error, count) => {
+            resolve(error === null || error === undefined ? count : (error.errno ?? -UNKNOWN_ERRNO))
+          })
+      }),
+  }
+}

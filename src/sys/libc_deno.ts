@@ -1,0 +1,68 @@
+/** The FFI layer of Deno. */
+
+import { denoGlobal } from "./deno_global.ts"
+import { type Ffi, type RawFunction, SONAMES, UNKNOWN_ERRNO } from "./libc_symbols.ts"
+
+const TYPES: Readonly<Record<string, string>> = {
+  v: "void",
+  i: "i32",
+  u: "u32",
+  l: "i64",
+  b: "buffer",
+}
+
+export function openDenoFfi(): Ffi {
+  const deno = denoGlobal()
+  let soname: string | undefined
+
+  function open(name: string, definition: unknown): unknown {
+    const symbols = { [name]: definition }
+    if (soname !== undefined) return deno.dlopen(soname, symbols).symbols[name]
+    let failure: unknown
+    for (const candidate of SONAMES) {
+      try {
+        const bound = deno.dlopen(candidate, symbols).symbols[name]
+        soname = candidate
+        return bound
+      } catch (error) {
+        failure ??= error
+      }
+    }
+    throw failure
+  }
+
+  function bind(name: string, signature: string): RawFunction {
+    const [result, ...parameters] = Array.from(signature, (letter) => TYPES[letter])
+    const raw = open(name, { parameters, result }) as (...args: unknown[]) => number | bigint
+    // Deno gives 64-bit results as BigInt.
+    return result === "i64" ? (...args) => Number(raw(...args)) : (raw as RawFunction)
+  }
+
+  let errnoLocation: (() => object) | undefined
+  let writeNonblocking: ((...args: unknown[]) => Promise<bigint>) | undefined
+  return {
+    bind,
+    readErrno() {
+      errnoLocation ??= open("__errno_location", {
+        parameters: [],
+        result: "pointer",
+      }) as () => object
+      return new deno.UnsafePointerView(errnoLocation()).getInt32(0)
+    },
+    addressOf: (bytes) => Number(deno.UnsafePointer.value(deno.UnsafePointer.of(bytes))),
+    copyFrom(address, length) {
+      const pointer = deno.UnsafePointer.create(BigInt(address))
+      return new Uint8Array(deno.UnsafePointerView.getArrayBuffer(pointer, length).slice(0))
+    },
+    async writeElsewhere(fd, bytes) {
+      writeNonblocking ??= open("write", {
+        parameters: ["i32", "buffer", "i64"],
+        result: "i64",
+        nonblocking: true,
+      }) as (...args: unknown[]) => Promise<bigint>
+      const written = Number(await writeNonblocking(fd, bytes, bytes.length))
+      // The errno of another thread cannot be read from this one.
+      return written < 0 ? -UNKNOWN_ERRNO : written
+    },
+  }
+}
