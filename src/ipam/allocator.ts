@@ -1,0 +1,368 @@
+/** The addresses of one network: its pools, and the rules by which a container gets one. */
+
+import {
+  type Address,
+  type Family,
+  formatAddress,
+  parseAddress,
+  parsePrefix,
+} from "../core/address.ts"
+import { LariatError } from "../errors.ts"
+import {
+  type AddressState,
+  type BitmapFactory,
+  Pool,
+  type PoolSpec,
+  type PoolStats,
+} from "./pool.ts"
+
+/** What an {@link Allocator} is made of. */
+export interface AllocatorOptions {
+  /** Name of the network, for messages. */
+  readonly network: string
+  /** The network's pools; those of one family are tried in this order. */
+  readonly subnets: readonly PoolSpec[]
+  /** How long a released address rests before it is given again, milliseconds. */
+  readonly restMs: number
+  /** A clock that never goes back and goes on while the host sleeps, milliseconds. */
+  readonly clock: () => number
+  readonly bitmap: BitmapFactory
+  /** Addresses that are never given, beside gateways, network and broadcast addresses. */
+  readonly excluded?: readonly string[] | undefined
+  /** Who holds an address, for messages: `container 4f2a… (eth0)`. */
+  readonly ownerOf?: ((address: string) => string | undefined) | undefined
+}
+
+/** What {@link Allocator.allocate} is asked for. */
+export interface AllocateOptions {
+  /** Families of which an address is wanted; default: every family of the network. */
+  readonly families?: readonly Family[] | undefined
+  /**
+   * Addresses that must be given, with or without prefix length. A family that has one here gets
+   * no other. A prefix length that is written replaces the subnet's in the answer.
+   */
+  readonly requested?: readonly string[] | undefined
+  /** Addresses that would be nice to have again, at most one per family is used; never refused. */
+  readonly preferred?: readonly string[] | undefined
+}
+
+/** One address that was given. */
+export interface Allocation {
+  readonly family: Family
+  /** Canonical text without prefix length. */
+  readonly address: string
+  /** Prefix length to configure it with. */
+  readonly prefix: number
+  readonly gateway: string
+  /** The subnet it is of, canonical. */
+  readonly subnet: string
+}
+
+/** One address in quarantine. */
+export interface Resting {
+  readonly address: string
+  /** When the rest ends, by the allocator's clock. */
+  readonly until: number
+}
+
+/** Per subnet, the address that next-fit gave last. */
+export type Cursor = Readonly<Record<string, string>>
+
+/** What {@link Allocator.restore} could not place. */
+export interface RestoreReport {
+  /** Leases outside every pool or on a reserved address, as after a change of configuration. */
+  readonly outside: readonly string[]
+  /** Leases that were in the list twice. */
+  readonly duplicate: readonly string[]
+}
+
+interface Place {
+  readonly pool: Pool
+  readonly offset: number
+}
+
+/**
+ * Gives addresses so that one that was released is used again as late as possible: next-fit, never
+ * lowest-first, and after a rest, so that stale ARP and conntrack entries age out. Availability
+ * beats the rest: when nothing else is left, the address that rested longest is given. Addresses
+ * asked for by name are given out of their rest too, for a container that restarts with its own.
+ *
+ * Nothing here is durable; see {@link Allocator.restore}.
+ */
+export class Allocator {
+  readonly network: string
+  readonly #pools: readonly Pool[]
+  readonly #restMs: number
+  readonly #clock: () => number
+  readonly #ownerOf: (address: string) => string | undefined
+
+  /** @throws LariatError config-invalid where a subnet is not usable */
+  constructor(options: AllocatorOptions) {
+    this.network = options.network
+    this.#restMs = options.restMs
+    this.#clock = options.clock
+    this.#ownerOf = options.ownerOf ?? (() => undefined)
+    const pools: Pool[] = []
+    try {
+      for (const subnet of options.subnets) pools.push(new Pool(subnet, options.bitmap))
+    } catch (error) {
+      for (const pool of pools) pool.close()
+      throw error
+    }
+    this.#pools = pools
+    for (const address of options.excluded ?? []) this.exclude(address, "it is excluded")
+  }
+
+  /** The families of which the network has a subnet, IPv4 first. */
+  get families(): readonly Family[] {
+    const all: readonly Family[] = [4, 6]
+    return all.filter((family) => this.#pools.some((pool) => pool.family === family))
+  }
+
+  /**
+   * Gives one address per family, IPv4 first, or nothing at all.
+   *
+   * @throws LariatError address-taken or address-outside for a requested address, pool-exhausted
+   *   with the figures, config-invalid for a family without subnet or text that is no address
+   */
+  allocate(options: AllocateOptions = {}): Allocation[] {
+    this.#wake()
+    // Everything that can fail comes first, so that nothing need be undone.
+    const requested = new Map<string, { readonly place: Place; readonly prefix: number }>()
+    const open = new Set(options.families ?? this.families)
+    for (const text of options.requested ?? []) {
+      const { address, length } = parseRequest(text)
+      const place = this.#grant(address)
+      const prefix = length ?? place.pool.prefix.length
+      requested.set(formatAddress(address), { place, prefix })
+      open.delete(address.family)
+    }
+    const preferred = (options.preferred ?? []).map((text) => parseRequest(text).address)
+    for (const family of open) this.#expectRoom(family)
+
+    const given: Allocation[] = []
+    for (const { place, prefix } of requested.values()) {
+      place.pool.take(place.offset)
+      given.push(allocation(place, prefix))
+    }
+    for (const family of open) {
+      given.push(allocation(this.#preferred(family, preferred) ?? this.#pick(family)))
+    }
+    return given.sort((a, b) => a.family - b.family)
+  }
+
+  /**
+   * Takes an address back. By default it rests: the answer says until when, for the caller to
+   * write down. An address that no container had yet (`used: false`) is free at once. Undefined
+   * also where the address is not given, so that a teardown may run twice.
+   */
+  release(address: string, options: { readonly used?: boolean } = {}): Resting | undefined {
+    const place = this.#locate(parseAddress(address))
+    if (place === undefined) return undefined
+    if (options.used === false) {
+      place.pool.releaseUnused(place.offset)
+      return undefined
+    }
+    const until = this.#clock() + this.#restMs
+    if (!place.pool.release(place.offset, until)) return undefined
+    return { address: formatAddress(place.pool.range.at(place.offset)), until }
+  }
+
+  /**
+   * Never gives the address from now on, for instance because the bridge has it.
+   *
+   * @param why completes "Cannot give 10.42.0.9: …"
+   * @throws LariatError address-taken where a container holds it
+   */
+  exclude(address: string, why: string): void {
+    const parsed = parseAddress(address)
+    for (const pool of this.#pools) {
+      if (!pool.reserve(parsed, why)) throw this.#taken(formatAddress(parsed), "exclude")
+    }
+  }
+
+  /**
+   * Brings a fresh allocator to the state that was written down: the addresses that containers
+   * hold, those that rest, and the cursor. A rest is cut to at most `restMs` from now.
+   */
+  restore(
+    leases: readonly string[],
+    resting: readonly Resting[] = [],
+    cursor: Cursor = {},
+  ): RestoreReport {
+    const outside: string[] = []
+    const duplicate: string[] = []
+    for (const text of leases) {
+      const place = this.#locate(parseAddress(text))
+      const state = place === undefined ? "outside" : place.pool.stateOf(place.offset)
+      if (place === undefined || state === "reserved") outside.push(text)
+      else if (!place.pool.take(place.offset)) duplicate.push(text)
+    }
+    const latest = this.#clock() + this.#restMs
+    for (const { address, until } of resting.toSorted((a, b) => a.until - b.until)) {
+      const place = this.#locate(parseAddress(address))
+      place?.pool.restoreRest(place.offset, Math.min(until, latest))
+    }
+    for (const pool of this.#pools) {
+      const last = cursor[pool.cidr]
+      if (last !== undefined) pool.lastGiven = parseAddress(last)
+    }
+    return { outside, duplicate }
+  }
+
+  /** The place of next-fit, to be written down and given to {@link Allocator.restore}. */
+  cursor(): Cursor {
+    const cursor: Record<string, string> = {}
+    for (const pool of this.#pools) {
+      if (pool.lastGiven !== undefined) cursor[pool.cidr] = formatAddress(pool.lastGiven)
+    }
+    return cursor
+  }
+
+  /** What rests, per pool those that rested longest first. */
+  resting(): Resting[] {
+    this.#wake()
+    return this.#pools.flatMap((pool) =>
+      [...pool.rests()].map(({ address, until }) => ({ address: formatAddress(address), until })),
+    )
+  }
+
+  /** What is known of an address. */
+  stateOf(address: string): AddressState | "outside" {
+    this.#wake()
+    const place = this.#locate(parseAddress(address))
+    return place === undefined ? "outside" : place.pool.stateOf(place.offset)
+  }
+
+  /** Figures per subnet, in the order of the subnets. */
+  stats(): PoolStats[] {
+    this.#wake()
+    return this.#pools.map((pool) => pool.stats())
+  }
+
+  /** Gives the bitmaps' memory back; the allocator is of no use afterwards. */
+  close(): void {
+    for (const pool of this.#pools) pool.close()
+  }
+
+  #wake(): void {
+    const now = this.#clock()
+    for (const pool of this.#pools) pool.wake(now)
+  }
+
+  #locate(address: Address): Place | undefined {
+    for (const pool of this.#pools) {
+      const offset = pool.range.offsetOf(address)
+      if (offset !== undefined) return { pool, offset }
+    }
+    return undefined
+  }
+
+  /** The place of a requested address that may be given. */
+  #grant(address: Address): Place {
+    const place = this.#locate(address)
+    const text = formatAddress(address)
+    const refuse = (code: "address-outside" | "address-taken", why: string): LariatError =>
+      new LariatError(`Cannot give ${text} of network ${this.network}: ${why}`, {
+        code,
+        hint: `Ask for an address from ${this.#ranges()}, or for none to get a free one`,
+      })
+    // A gateway mostly stands outside start..end, but "outside" would be the lesser reason.
+    if (this.#pools.some((pool) => pool.gateway === text)) {
+      throw refuse("address-taken", "it is the gateway")
+    }
+    if (place === undefined) {
+      throw refuse("address-outside", "it is not one of the network's addresses")
+    }
+    const state = place.pool.stateOf(place.offset)
+    if (state === "given") throw this.#taken(text, "give")
+    if (state === "reserved") {
+      const why = place.pool.reservedBecause(place.offset) ?? "it is reserved"
+      throw refuse("address-taken", why)
+    }
+    return place
+  }
+
+  #taken(address: string, verb: "give" | "exclude"): LariatError {
+    const owner = this.#ownerOf(address) ?? "another container"
+    return new LariatError(
+      `Cannot ${verb} ${address} of network ${this.network}: ${owner} has it`,
+      {
+        code: "address-taken",
+        hint: "Detach the owner first, or use another address; `lariat endpoints` lists them",
+      },
+    )
+  }
+
+  #expectRoom(family: Family): void {
+    const pools = this.#pools.filter((pool) => pool.family === family)
+    if (pools.some((pool) => pool.free + pool.resting > 0)) return
+    const doing = `Cannot give an IPv${family} address of network ${this.network}`
+    if (pools.length === 0) {
+      throw new LariatError(`${doing}: it has no IPv${family} subnet`, {
+        code: "config-invalid",
+        hint: `Add an IPv${family} subnet to the network, or do not ask for one`,
+      })
+    }
+    const figures = pools.map(
+      ({ cidr, size, used, resting }) => `${cidr} of ${size}: ${used} used, ${resting} resting`,
+    )
+    throw new LariatError(`${doing}: no address is left (${figures.join("; ")})`, {
+      code: "pool-exhausted",
+      hint: "Remove containers that are not needed, or widen start_address to end_address, or add a subnet",
+    })
+  }
+
+  /** Takes the first of the preferred addresses that this family has and nobody holds. */
+  #preferred(family: Family, preferred: readonly Address[]): Place | undefined {
+    for (const address of preferred) {
+      const place = this.#locate(address)
+      if (place?.pool.family === family && place.pool.take(place.offset)) return place
+    }
+    return undefined
+  }
+
+  /** Takes the next free address, else the one that rested longest. */
+  #pick(family: Family): Place {
+    const pools = this.#pools.filter((pool) => pool.family === family)
+    for (const pool of pools) {
+      const offset = pool.next()
+      if (offset !== undefined) return { pool, offset }
+    }
+    let oldest: (Place & { readonly until: number }) | undefined
+    for (const pool of pools) {
+      const rest = pool.oldestRest()
+      if (rest !== undefined && rest.until < (oldest?.until ?? Infinity)) oldest = { pool, ...rest }
+    }
+    if (oldest?.pool.take(oldest.offset)) return oldest
+    throw new LariatError(
+      `Cannot give an IPv${family} address of network ${this.network}: the count of free addresses is wrong`,
+      { code: "internal", hint: "Restart the agent and report this" },
+    )
+  }
+
+  #ranges(): string {
+    return this.#pools
+      .map(
+        ({ range }) =>
+          `${formatAddress(range.first)} to ${formatAddress(range.at(range.size - 1))}`,
+      )
+      .join(" and ")
+  }
+}
+
+function parseRequest(text: string): { address: Address; length: number | undefined } {
+  if (!text.includes("/")) return { address: parseAddress(text), length: undefined }
+  const { family, bytes, length } = parsePrefix(text)
+  return { address: { family, bytes }, length }
+}
+
+function allocation({ pool, offset }: Place, prefix = pool.prefix.length): Allocation {
+  return {
+    family: pool.family,
+    address: formatAddress(pool.range.at(offset)),
+    prefix,
+    gateway: pool.gateway,
+    subnet: pool.cidr,
+  }
+}
