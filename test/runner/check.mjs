@@ -1,0 +1,39 @@
+/** `npm run check`: each checker counts as one test. */
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { runProgram } from "./process.mjs"
+
+const CHECK_TIMEOUT_MS = 3 * 60_000
+
+/**
+ * Runs every checker, also after one failed.
+ *
+ * @param {string} root the checkout
+ * @returns {Promise<import("./run_suites.mjs").Outcome[]>}
+ */
+export async function check(root) {
+  const tool = (name) => join(root, "node_modules/.bin", name)
+  const checks = [
+    ["format and lint", [tool("biome"), "check", "--error-on-warnings", "."]],
+    ["types", [tool("tsc"), "-p", "."]],
+    ["structure", [tool("bun"), "test", "./test/structure.test.ts"]],
+  ]
+  if (existsSync(join(root, "src/main.ts"))) {
+    checks.push(["types as Deno sees them", [tool("deno"), "check", "src/main.ts"]])
+  }
+  const outcomes = []
+  for (const [name, argv] of checks) {
+    console.log(`check: ${name}`)
+    const result = await runProgram(argv, { cwd: root, timeoutMs: CHECK_TIMEOUT_MS })
+    const good = result.status === 0
+    outcomes.push({
+      name,
+      passed: good ? 1 : 0,
+      failed: good ? 0 : 1,
+      skipped: 0,
+      seconds: result.ms / 1000,
+      remark: result.timedOut ? "took too long" : undefined,
+    })
+  }
+  return outcomes
+}

@@ -1,0 +1,151 @@
+/** Runs suites, counts what they report, and prints the table and the closing line. */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { sumsOf } from "./junit.mjs"
+import { runProgram } from "./process.mjs"
+import { ensureDebian } from "./setup.mjs"
+
+/** How much of a failed suite's output is shown, bytes from its end. */
+const SHOWN_OUTPUT = 60_000
+
+/**
+ * @typedef {object} Outcome
+ * @property {string} name
+ * @property {number} passed
+ * @property {number} failed
+ * @property {number} skipped
+ * @property {number} seconds
+ * @property {string} [remark] why it was skipped or how it crashed
+ */
+
+/**
+ * Runs the suites, at most `jobs` of them at a time, in their order.
+ *
+ * @param {string} root the checkout
+ * @param {import("./suites.mjs").Suite[]} suites
+ * @param {{ jobs: number, ci: boolean }} options
+ * @returns {Promise<Outcome[]>}
+ */
+export async function runSuites(root, suites, options) {
+  const outcomes = new Array(suites.length)
+  const reports = mkdtempSync(join(tmpdir(), "lariat-test-"))
+  let next = 0
+  const worker = async () => {
+    while (next < suites.length) {
+      const index = next++
+      const outcome = await runSuite(root, suites[index], join(reports, String(index)), options)
+      outcomes[index] = outcome
+      console.log(lineOf(outcome, 40))
+    }
+  }
+  try {
+    await Promise.all(Array.from({ length: options.jobs }, worker))
+  } finally {
+    rmSync(reports, { recursive: true, force: true })
+  }
+  return outcomes
+}
+
+async function runSuite(root, suite, reports, options) {
+  const obstacle = await obstacleTo(root, suite)
+  if (obstacle !== undefined) {
+    // On the machine that decides whether a change lands, a suite that does not run is no success.
+    const count = options.ci
+      ? { passed: 0, failed: 1, skipped: 0 }
+      : { passed: 0, failed: 0, skipped: 1 }
+    return { name: suite.name, ...count, seconds: 0, remark: obstacle }
+  }
+  mkdirSync(reports, { recursive: true })
+  const report = join(reports, "junit.xml")
+  const log = join(reports, "output")
+  const result = await runProgram(commandOf(root, suite, report), {
+    cwd: root,
+    env: environmentOf(root, suite, options),
+    timeoutMs: suite.timeoutMs,
+    log,
+  })
+  const sums = existsSync(report) ? sumsOf(readFileSync(report, "utf8")) : undefined
+  const outcome = {
+    name: suite.name,
+    passed: sums?.passed ?? 0,
+    failed: sums?.failed ?? 0,
+    skipped: sums?.skipped ?? 0,
+    seconds: result.ms / 1000,
+    remark: undefined,
+  }
+  if (result.timedOut) outcome.remark = `killed after ${suite.timeoutMs / 1000} s`
+  else if (sums === undefined) outcome.remark = `no report, exit ${result.status}`
+  else if (result.status !== 0 && sums.failed === 0) outcome.remark = `exit ${result.status}`
+  else if (sums.passed + sums.failed + sums.skipped === 0) outcome.remark = "no test ran"
+  if (outcome.remark !== undefined) outcome.failed += 1
+  if (outcome.failed > 0) showOutput(suite.name, log)
+  return outcome
+}
+
+async function obstacleTo(root, suite) {
+  if (suite.namespace && process.getuid?.() !== 0) {
+    return "needs root, to make network namespaces"
+  }
+  if (suite.binary && !existsSync(join(root, "dist/lariat"))) return "needs dist/lariat"
+  return await ensureDebian(suite.debian)
+}
+
+function commandOf(root, suite, report) {
+  const bun = join(root, "node_modules/.bin/bun")
+  const reporter = ["--reporter=junit", `--reporter-outfile=${report}`]
+  const test = [bun, "test", `--timeout=${suite.testTimeoutMs}`, ...reporter, ...suite.paths]
+  return suite.namespace ? [join(root, "test/runner/namespace.sh"), ...test] : test
+}
+
+function environmentOf(root, suite, options) {
+  const env = { ...process.env }
+  for (const name of Object.keys(env)) {
+    if (/^(CNI_|LARIAT_|BUN_|NPM_|npm_|NODE_OPTIONS)/.test(name)) delete env[name]
+  }
+  env.LARIAT_CMD = JSON.stringify(suite.command ?? [join(root, "dist/lariat")])
+  env.LARIAT_BINARY = join(root, "dist/lariat")
+  env.NO_COLOR = "1"
+  if (options.ci) env.CI = "true"
+  return env
+}
+
+function showOutput(name, log) {
+  const text = existsSync(log) ? readFileSync(log, "utf8") : ""
+  const shown = text.length > SHOWN_OUTPUT ? `[…]${text.slice(-SHOWN_OUTPUT)}` : text
+  console.log(`\n--- output of ${name}\n${shown.trimEnd()}\n--- end of ${name}\n`)
+}
+
+/** The table of all suites. */
+export function tableOf(outcomes) {
+  const width = Math.max(...outcomes.map((outcome) => outcome.name.length))
+  const head = `  ${"suite".padEnd(width)}  passed failed skipped  seconds`
+  return ["", head, ...outcomes.map((outcome) => lineOf(outcome, width))].join("\n")
+}
+
+function lineOf(outcome, width) {
+  const mark = outcome.failed > 0 ? "✗" : outcome.passed > 0 ? "✓" : "-"
+  const numbers = [
+    String(outcome.passed).padStart(6),
+    String(outcome.failed).padStart(6),
+    String(outcome.skipped).padStart(7),
+    outcome.seconds.toFixed(1).padStart(8),
+  ]
+  const remark = outcome.remark === undefined ? "" : `  ${outcome.remark}`
+  return `${mark} ${outcome.name.padEnd(width)}  ${numbers.join(" ")}${remark}`
+}
+
+/** `N passed, N failed`, with `, N skipped` when there are any. */
+export function closingLine(outcomes) {
+  const sum = (key) => outcomes.reduce((total, outcome) => total + outcome[key], 0)
+  const skipped = sum("skipped")
+  return `${sum("passed")} passed, ${sum("failed")} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`
+}
+
+/** Whether the run counts as good: something passed, nothing failed. */
+export function succeeded(outcomes) {
+  return (
+    outcomes.some((outcome) => outcome.passed > 0) &&
+    outcomes.every((outcome) => outcome.failed === 0)
+  )
+}

@@ -1,0 +1,90 @@
+/** Which suites there are, and what each of them needs. A suite is one run of `bun test`. */
+import { existsSync, readdirSync } from "node:fs"
+import { join } from "node:path"
+
+/**
+ * @typedef {object} Suite
+ * @property {string} name for the table and for --only
+ * @property {string[]} paths files or folders that `bun test` gets
+ * @property {boolean} namespace runs in namespaces of its own, as root
+ * @property {boolean} binary needs dist/lariat
+ * @property {string[]} debian packages that its tests use
+ * @property {number} timeoutMs the whole suite is killed after that
+ * @property {number} testTimeoutMs one test fails after that
+ * @property {string[]} [command] how the tests start Lariat; dist/lariat when not given
+ */
+
+const FIVE_MINUTES = 5 * 60_000
+
+/** Packages by folder of test/: what its tests call to look at the kernel, and the clients. */
+const NETWORK_TOOLS = ["iproute2", "nftables", "iputils-ping", "tcpdump", "conntrack", "strace"]
+const CLIENTS = [
+  "podman",
+  "runc",
+  "containerd",
+  "busybox-static",
+  "containernetworking-plugins",
+  "iptables",
+]
+const LIVE_FOLDERS = [
+  { folder: "test/netns", debian: NETWORK_TOOLS, timeoutMs: FIVE_MINUTES },
+  { folder: "test/clients", debian: [...NETWORK_TOOLS, ...CLIENTS], timeoutMs: FIVE_MINUTES },
+  {
+    folder: "test/crash",
+    debian: [...NETWORK_TOOLS, "containernetworking-plugins"],
+    timeoutMs: FIVE_MINUTES,
+  },
+  { folder: "test/fuzz", debian: NETWORK_TOOLS, timeoutMs: FIVE_MINUTES },
+]
+
+/** The suites that need no namespace. */
+export function plainSuites(root) {
+  const suites = [{ name: "unit", paths: ["./src", "./asm"] }]
+  for (const name of readdirSync(join(root, "test")).sort()) {
+    if (name.endsWith(".test.ts")) {
+      suites.push({ name: name.replace(".test.ts", ""), paths: [`./test/${name}`] })
+    }
+  }
+  return suites.map((suite) => ({
+    namespace: false,
+    binary: suite.name === "build",
+    debian: [],
+    timeoutMs: FIVE_MINUTES,
+    testTimeoutMs: suite.name === "unit" ? 20_000 : 120_000,
+    ...suite,
+  }))
+}
+
+/** One suite for each live test file; black-box files twice, compiled and under Deno. */
+export function liveSuites(root) {
+  const suites = []
+  for (const { folder, debian, timeoutMs } of LIVE_FOLDERS) {
+    for (const file of testFiles(join(root, folder))) {
+      const path = `${folder}/${file}`
+      const suite = {
+        name: path.replace(/^test\//, "").replace(/\.test\.ts$/, ""),
+        paths: [`./${path}`],
+        namespace: true,
+        binary: true,
+        debian,
+        timeoutMs,
+        testTimeoutMs: 120_000,
+      }
+      suites.push(suite)
+      if (file.endsWith(".blackbox.test.ts")) {
+        const deno = join(root, "node_modules/.bin/deno")
+        const command = [deno, "run", "-A", join(root, "src/main.ts")]
+        suites.push({ ...suite, name: `${suite.name} (deno)`, command })
+      }
+    }
+  }
+  return suites
+}
+
+function testFiles(folder) {
+  if (!existsSync(folder)) return []
+  return readdirSync(folder, { recursive: true })
+    .map(String)
+    .filter((name) => name.endsWith(".test.ts"))
+    .sort()
+}
