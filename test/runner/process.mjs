@@ -2,6 +2,9 @@
 import { spawn, spawnSync } from "node:child_process"
 import { createWriteStream } from "node:fs"
 
+/** How long a program that ran out of time gets to end by itself. */
+const GRACE_MS = 10_000
+
 /**
  * Runs a program to its end, its output going to a log file or to this terminal.
  *
@@ -22,13 +25,17 @@ export function runProgram(argv, options) {
       stdio: log === undefined ? ["ignore", "inherit", "inherit"] : ["ignore", "pipe", "pipe"],
     })
     let timedOut = false
+    let killTimer
     const timer = setTimeout(() => {
       timedOut = true
-      endGroup(child.pid)
+      // namespace.sh takes its namespaces and cgroups down when it is asked to end.
+      child.kill("SIGTERM")
+      killTimer = setTimeout(() => endGroup(child.pid), GRACE_MS)
     }, options.timeoutMs)
     const onSignal = () => {
-      endGroup(child.pid)
-      process.exit(130)
+      child.kill("SIGTERM")
+      killTimer = setTimeout(() => endGroup(child.pid), GRACE_MS)
+      child.once("exit", () => process.exit(130))
     }
     process.on("SIGINT", onSignal)
     process.on("SIGTERM", onSignal)
@@ -37,6 +44,7 @@ export function runProgram(argv, options) {
       if (settled) return
       settled = true
       clearTimeout(timer)
+      clearTimeout(killTimer)
       process.off("SIGINT", onSignal)
       process.off("SIGTERM", onSignal)
       const done = () => resolve({ ...result, timedOut, ms: performance.now() - started })

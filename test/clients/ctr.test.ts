@@ -1,0 +1,4 @@
+import { describeRuntime } from "./contract.ts"
+import { setUpCtr } from "./ctr.ts"
+
+describeRuntime("ctr", setUpCtr)
