@@ -1,0 +1,270 @@
+/** Expressions of nftables rules to and from attributes (NFTA_RULE_EXPRESSIONS). */
+
+import {
+  parseAttributeList,
+  parseAttributes,
+  readI32be,
+  readString,
+  readU32be,
+  readU64be,
+} from "./attribute.ts"
+import type { MessageWriter } from "./message.ts"
+import * as n from "./nftables_constants.ts"
+import type { Expression, Verdict } from "./nftables_expression.ts"
+import { malformed, nest, readData, required, writeData } from "./nftables_message.ts"
+
+type Attributes = ReadonlyMap<number, Uint8Array>
+
+/** The kernel's names of expressions (`name` of struct nft_expr_type). */
+const NAMES: Readonly<Record<Exclude<Expression["kind"], "other">, string>> = {
+  meta: "meta",
+  payload: "payload",
+  cmp: "cmp",
+  range: "range",
+  bitwise: "bitwise",
+  lookup: "lookup",
+  immediate: "immediate",
+  verdict: "immediate",
+  counter: "counter",
+  masquerade: "masq",
+  fib: "fib",
+}
+
+const VERDICTS: readonly (readonly [Verdict["code"], number])[] = [
+  ["drop", n.NF_DROP],
+  ["accept", n.NF_ACCEPT],
+  ["continue", n.NFT_CONTINUE],
+  ["jump", n.NFT_JUMP],
+  ["goto", n.NFT_GOTO],
+  ["return", n.NFT_RETURN],
+]
+
+/** Writes a list of expressions, in the order of attributes that `nft` uses. */
+export function writeExpressions(writer: MessageWriter, expressions: readonly Expression[]): void {
+  for (const expression of expressions) {
+    nest(writer, n.NFTA_LIST_ELEM, () => {
+      if (expression.kind === "other") {
+        writer.attrString(n.NFTA_EXPR_NAME, expression.name)
+        nest(writer, n.NFTA_EXPR_DATA, () => writer.bytes(expression.data))
+        return
+      }
+      writer.attrString(n.NFTA_EXPR_NAME, NAMES[expression.kind])
+      nest(writer, n.NFTA_EXPR_DATA, () => writeBody(writer, expression))
+    })
+  }
+}
+
+function writeBody(w: MessageWriter, e: Exclude<Expression, { kind: "other" }>): void {
+  switch (e.kind) {
+    case "meta":
+      w.attrU32be(n.NFTA_META_KEY, e.key).attrU32be(n.NFTA_META_DREG, e.register)
+      break
+    case "payload":
+      w.attrU32be(n.NFTA_PAYLOAD_DREG, e.register)
+      w.attrU32be(n.NFTA_PAYLOAD_BASE, n.PAYLOAD_BASES.indexOf(e.base))
+      w.attrU32be(n.NFTA_PAYLOAD_OFFSET, e.offset).attrU32be(n.NFTA_PAYLOAD_LEN, e.length)
+      break
+    case "cmp":
+      w.attrU32be(n.NFTA_CMP_SREG, e.register)
+      w.attrU32be(n.NFTA_CMP_OP, n.CMP_OPS.indexOf(e.op))
+      writeData(w, n.NFTA_CMP_DATA, e.value)
+      break
+    case "range":
+      w.attrU32be(n.NFTA_RANGE_SREG, e.register)
+      w.attrU32be(n.NFTA_RANGE_OP, e.negate ? n.NFT_RANGE_NEQ : n.NFT_RANGE_EQ)
+      writeData(w, n.NFTA_RANGE_FROM_DATA, e.from)
+      writeData(w, n.NFTA_RANGE_TO_DATA, e.to)
+      break
+    case "bitwise":
+      w.attrU32be(n.NFTA_BITWISE_SREG, e.source).attrU32be(n.NFTA_BITWISE_DREG, e.target)
+      w.attrU32be(n.NFTA_BITWISE_OP, n.NFT_BITWISE_MASK_XOR)
+      w.attrU32be(n.NFTA_BITWISE_LEN, e.mask.byteLength)
+      writeData(w, n.NFTA_BITWISE_MASK, e.mask)
+      writeData(w, n.NFTA_BITWISE_XOR, e.xor)
+      break
+    case "lookup":
+      writeLookup(w, e)
+      break
+    case "immediate":
+      w.attrU32be(n.NFTA_IMMEDIATE_DREG, e.register)
+      writeData(w, n.NFTA_IMMEDIATE_DATA, e.value)
+      break
+    case "verdict":
+      writeVerdict(w, e.verdict)
+      break
+    case "counter":
+      // A fresh counter is written as `nft` writes it, without attributes.
+      if (e.packets === 0n && e.bytes === 0n) break
+      w.attrU64be(n.NFTA_COUNTER_BYTES, e.bytes).attrU64be(n.NFTA_COUNTER_PACKETS, e.packets)
+      break
+    case "masquerade":
+      if (e.flags !== 0) w.attrU32be(n.NFTA_MASQ_FLAGS, e.flags)
+      if (e.ports === undefined) break
+      w.attrU32be(n.NFTA_MASQ_REG_PROTO_MIN, e.ports.min)
+      w.attrU32be(n.NFTA_MASQ_REG_PROTO_MAX, e.ports.max)
+      break
+    case "fib":
+      w.attrU32be(n.NFTA_FIB_FLAGS, e.flags).attrU32be(n.NFTA_FIB_RESULT, e.result)
+      w.attrU32be(n.NFTA_FIB_DREG, e.register)
+      break
+  }
+}
+
+function writeLookup(w: MessageWriter, e: Expression & { kind: "lookup" }): void {
+  w.attrU32be(n.NFTA_LOOKUP_SREG, e.register)
+  if (e.target !== undefined) w.attrU32be(n.NFTA_LOOKUP_DREG, e.target)
+  w.attrString(n.NFTA_LOOKUP_SET, e.set)
+  if (e.setId !== undefined) w.attrU32be(n.NFTA_LOOKUP_SET_ID, e.setId)
+  if (e.negate) w.attrU32be(n.NFTA_LOOKUP_FLAGS, n.NFT_LOOKUP_F_INV)
+}
+
+function writeVerdict(w: MessageWriter, verdict: Verdict): void {
+  const code = VERDICTS.find(([name]) => name === verdict.code)?.[1] ?? n.NFT_CONTINUE
+  w.attrU32be(n.NFTA_IMMEDIATE_DREG, n.NFT_REG_VERDICT)
+  nest(w, n.NFTA_IMMEDIATE_DATA, () =>
+    nest(w, n.NFTA_DATA_VERDICT, () => {
+      w.attrU32be(n.NFTA_VERDICT_CODE, code >>> 0)
+      if ("chain" in verdict) w.attrString(n.NFTA_VERDICT_CHAIN, verdict.chain)
+    }),
+  )
+}
+
+/** Reads the payload of NFTA_RULE_EXPRESSIONS. @throws LariatError code `decode` */
+export function readExpressions(bytes: Uint8Array): Expression[] {
+  return parseAttributeList(bytes).map(({ payload }) => {
+    const attributes = parseAttributes(payload)
+    const name = readString(required(attributes, n.NFTA_EXPR_NAME, "expression name"))
+    const data = attributes.get(n.NFTA_EXPR_DATA) ?? new Uint8Array()
+    return readBody(name, data)
+  })
+}
+
+function readBody(name: string, data: Uint8Array): Expression {
+  const a = parseAttributes(data)
+  // Both kinds serve also to set something from a register, which this codec keeps as bytes.
+  const loads = (type: number): boolean => a.has(type)
+  switch (name) {
+    case "meta":
+      if (!loads(n.NFTA_META_DREG)) break
+      return { kind: "meta", key: u32(a, n.NFTA_META_KEY), register: u32(a, n.NFTA_META_DREG) }
+    case "payload":
+      if (!loads(n.NFTA_PAYLOAD_DREG)) break
+      return readPayload(a, data)
+    case "cmp":
+      return {
+        kind: "cmp",
+        op: nameOf(n.CMP_OPS, u32(a, n.NFTA_CMP_OP), "comparison"),
+        value: value(a, n.NFTA_CMP_DATA),
+        register: u32(a, n.NFTA_CMP_SREG),
+      }
+    case "range":
+      return {
+        kind: "range",
+        negate: u32(a, n.NFTA_RANGE_OP) === n.NFT_RANGE_NEQ,
+        from: value(a, n.NFTA_RANGE_FROM_DATA),
+        to: value(a, n.NFTA_RANGE_TO_DATA),
+        register: u32(a, n.NFTA_RANGE_SREG),
+      }
+    case "bitwise":
+      if (optional(a, n.NFTA_BITWISE_OP) !== undefined && u32(a, n.NFTA_BITWISE_OP) !== 0) break
+      return {
+        kind: "bitwise",
+        source: u32(a, n.NFTA_BITWISE_SREG),
+        target: u32(a, n.NFTA_BITWISE_DREG),
+        mask: value(a, n.NFTA_BITWISE_MASK),
+        xor: value(a, n.NFTA_BITWISE_XOR),
+      }
+    case "lookup":
+      return {
+        kind: "lookup",
+        set: readString(required(a, n.NFTA_LOOKUP_SET, "set name")),
+        register: u32(a, n.NFTA_LOOKUP_SREG),
+        negate: ((optional(a, n.NFTA_LOOKUP_FLAGS) ?? 0) & n.NFT_LOOKUP_F_INV) !== 0,
+        target: optional(a, n.NFTA_LOOKUP_DREG),
+        setId: optional(a, n.NFTA_LOOKUP_SET_ID),
+      }
+    case "immediate":
+      return readImmediate(a)
+    case "counter":
+      return {
+        kind: "counter",
+        packets: count(a, n.NFTA_COUNTER_PACKETS),
+        bytes: count(a, n.NFTA_COUNTER_BYTES),
+      }
+    case "masq":
+      return readMasquerade(a)
+    case "fib":
+      return {
+        kind: "fib",
+        result: u32(a, n.NFTA_FIB_RESULT),
+        flags: u32(a, n.NFTA_FIB_FLAGS),
+        register: u32(a, n.NFTA_FIB_DREG),
+      }
+  }
+  return { kind: "other", name, data }
+}
+
+function readPayload(a: Attributes, data: Uint8Array): Expression {
+  const base = n.PAYLOAD_BASES[u32(a, n.NFTA_PAYLOAD_BASE)]
+  // Later kernels know more bases (inner headers).
+  if (base === undefined) return { kind: "other", name: "payload", data }
+  return {
+    kind: "payload",
+    base,
+    offset: u32(a, n.NFTA_PAYLOAD_OFFSET),
+    length: u32(a, n.NFTA_PAYLOAD_LEN),
+    register: u32(a, n.NFTA_PAYLOAD_DREG),
+  }
+}
+
+function readImmediate(a: Attributes): Expression {
+  const data = parseAttributes(required(a, n.NFTA_IMMEDIATE_DATA, "data"))
+  const bytes = data.get(n.NFTA_DATA_VERDICT)
+  if (bytes === undefined) {
+    const constant = required(data, n.NFTA_DATA_VALUE, "value")
+    return { kind: "immediate", register: u32(a, n.NFTA_IMMEDIATE_DREG), value: constant }
+  }
+  return { kind: "verdict", verdict: readVerdict(parseAttributes(bytes)) }
+}
+
+function readVerdict(a: Attributes): Verdict {
+  const number = readI32be(required(a, n.NFTA_VERDICT_CODE, "verdict"))
+  const code = VERDICTS.find((row) => row[1] === number)?.[0]
+  if (code === undefined) throw malformed(`verdict ${number} is unknown`)
+  if (code !== "jump" && code !== "goto") return { code }
+  return { code, chain: readString(required(a, n.NFTA_VERDICT_CHAIN, "chain of a verdict")) }
+}
+
+function readMasquerade(a: Attributes): Expression {
+  const min = optional(a, n.NFTA_MASQ_REG_PROTO_MIN)
+  const max = optional(a, n.NFTA_MASQ_REG_PROTO_MAX) ?? min
+  return {
+    kind: "masquerade",
+    flags: optional(a, n.NFTA_MASQ_FLAGS) ?? 0,
+    ports: min === undefined || max === undefined ? undefined : { min, max },
+  }
+}
+
+function u32(a: Attributes, type: number): number {
+  return readU32be(required(a, type, `attribute ${type} of an expression`))
+}
+
+function optional(a: Attributes, type: number): number | undefined {
+  const payload = a.get(type)
+  return payload === undefined ? undefined : readU32be(payload)
+}
+
+function count(a: Attributes, type: number): bigint {
+  const payload = a.get(type)
+  return payload === undefined ? 0n : readU64be(payload)
+}
+
+function value(a: Attributes, type: number): Uint8Array {
+  return readData(required(a, type, `attribute ${type} of an expression`))
+}
+
+function nameOf<T>(names: readonly T[], index: number, what: string): T {
+  const name = names[index]
+  if (name === undefined) throw malformed(`${what} ${index} is unknown`)
+  return name
+}
