@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
+import { Bitmap } from "../core/bitmap.ts"
 import { LariatError } from "../errors.ts"
 import { type AllocateOptions, Allocator, type AllocatorOptions } from "./allocator.ts"
-import { plainBitmap } from "./plain_bitmap.ts"
 import type { PoolSpec } from "./pool.ts"
 
 const REST_MS = 1000
@@ -33,7 +33,6 @@ function setup(subnets: readonly PoolSpec[], more: Partial<AllocatorOptions> = {
     subnets,
     restMs: REST_MS,
     clock: () => time.now,
-    bitmap: plainBitmap,
     ...more,
   })
   const give = (options?: AllocateOptions): string[] =>
@@ -274,7 +273,7 @@ test("a bad subnet gives the memory of the good ones back", () => {
   let open = 0
   const bitmap = (size: number) => {
     open++
-    return Object.defineProperty(plainBitmap(size), "close", { value: () => open-- })
+    return Object.defineProperty(Bitmap.create(size), "close", { value: () => open-- })
   }
   expect(refusal(() => setup([v4, v6, { ...v4second, start: "10.43.0.9" }], { bitmap })).code).toBe(
     "config-invalid",

@@ -26,7 +26,8 @@ export interface AllocatorOptions {
   readonly restMs: number
   /** A clock that never goes back and goes on while the host sleeps, milliseconds. */
   readonly clock: () => number
-  readonly bitmap: BitmapFactory
+  /** Default: the core's `Bitmap`. */
+  readonly bitmap?: BitmapFactory | undefined
   /** Addresses that are never given, beside gateways, network and broadcast addresses. */
   readonly excluded?: readonly string[] | undefined
   /** Who holds an address, for messages: `container 4f2a… (eth0)`. */

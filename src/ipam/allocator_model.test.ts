@@ -3,7 +3,6 @@ import fc from "fast-check"
 import { addressAdd, type Family, formatAddress, parseAddress } from "../core/address.ts"
 import { LariatError } from "../errors.ts"
 import { type AllocateOptions, Allocator } from "./allocator.ts"
-import { plainBitmap } from "./plain_bitmap.ts"
 import type { PoolSpec } from "./pool.ts"
 
 /*
@@ -221,7 +220,7 @@ function build(
   excluded: readonly string[] = [],
 ): Allocator {
   const restMs = REST_MS
-  return new Allocator({ network: "n", subnets, restMs, clock, bitmap: plainBitmap, excluded })
+  return new Allocator({ network: "n", subnets, restMs, clock, excluded })
 }
 
 const A: PoolSpec = {

@@ -1,11 +1,10 @@
 import { describe, expect, test } from "bun:test"
 import { formatAddress, parseAddress } from "../core/address.ts"
 import { LariatError } from "../errors.ts"
-import { plainBitmap } from "./plain_bitmap.ts"
 import { Pool } from "./pool.ts"
 
 function pool(cidr: string, gateway: string, start: string, end: string): Pool {
-  return new Pool({ cidr, gateway, start, end }, plainBitmap)
+  return new Pool({ cidr, gateway, start, end })
 }
 
 function takeAll(from: Pool): string[] {

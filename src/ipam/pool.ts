@@ -12,6 +12,7 @@ import {
   parsePrefix,
   prefixContains,
 } from "../core/address.ts"
+import { Bitmap } from "../core/bitmap.ts"
 import { LariatError } from "../errors.ts"
 import { AddressRange } from "./address_range.ts"
 import { RestQueue } from "./rest_queue.ts"
@@ -80,7 +81,7 @@ export class Pool {
    * @throws LariatError config-invalid where the subnet's texts contradict each other or leave no
    *   address to give
    */
-  constructor(spec: PoolSpec, bitmap: BitmapFactory) {
+  constructor(spec: PoolSpec, bitmap: BitmapFactory = Bitmap.create) {
     const refuse = (why: string): LariatError =>
       new LariatError(`Cannot use the subnet ${spec.cidr}: ${why}`, {
         code: "config-invalid",
