@@ -5,6 +5,21 @@ export const BRIDGE_TYPES: readonly string[] = ["rancher-bridge", "lariat-cni"]
 /** Names of `ipam.type` that the agent serves itself. */
 export const IPAM_TYPES: readonly string[] = ["rancher-cni-ipam", "lariat-cni"]
 
+/** Names of `ipam.type` whose keys are known and read, served by the agent or not. */
+export const RANCHER_IPAM_TYPES: readonly string[] = [
+  ...IPAM_TYPES,
+  "rancher-host-local-ipam",
+  "rancher-flat-ipam",
+]
+
+/** A range of addresses as host-local writes it; canonical text. */
+export interface NetconfRange {
+  readonly subnet: string
+  readonly rangeStart: string | undefined
+  readonly rangeEnd: string | undefined
+  readonly gateway: string | undefined
+}
+
 export interface NetconfRoute {
   readonly dst: string
   readonly gw?: string | undefined
@@ -21,12 +36,7 @@ export interface NetconfIpam {
   readonly subnetPrefixSize: number | undefined
   readonly routes: readonly NetconfRoute[]
   /** `subnet`, `rangeStart`, `rangeEnd`, `gateway` as host-local has them, and `ranges`. */
-  readonly ranges: readonly {
-    readonly subnet: string
-    readonly rangeStart: string | undefined
-    readonly rangeEnd: string | undefined
-    readonly gateway: string | undefined
-  }[]
+  readonly ranges: readonly NetconfRange[]
   readonly logToFile: string | undefined
 }
 
@@ -52,6 +62,10 @@ export interface RuntimeConfig {
   readonly aliases: readonly string[]
   readonly portMappings: readonly PortMapping[]
   readonly bandwidth: Readonly<Record<string, number>> | undefined
+  /** Ranges that the runtime asks an address from, one of each set. */
+  readonly ipRanges?: readonly (readonly NetconfRange[])[] | undefined
+  /** `args.cni.labels`. */
+  readonly labels?: Readonly<Record<string, string>> | undefined
 }
 
 /** `rancher-bridge`'s keys (reference of the original: every key, its type and default). */
@@ -95,4 +109,6 @@ export interface NetconfProblem {
   readonly path: readonly (string | number)[]
   readonly message: string
   readonly hint?: string | undefined
+  /** Whether the key itself is what is wrong, not its value. */
+  readonly atKey?: boolean | undefined
 }

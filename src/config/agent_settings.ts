@@ -1,0 +1,138 @@
+/** The agent's own settings: `agent:` of agent.yml. */
+
+import { z } from "zod"
+import { parseAddress } from "../core/address.ts"
+import type { Step } from "./diagnostic.ts"
+import { parseDuration } from "./duration.ts"
+import type { NetconfProblem } from "./netconf.ts"
+import type { AgentSettings } from "./network.ts"
+import { validate } from "./validate.ts"
+import { optionalAddress, optionalText, section } from "./value_schema.ts"
+
+/** Where metadata and DNS are reached: the address that Rancher's containers know. */
+const SERVICE_ADDRESS = "169.254.169.250"
+
+const path = optionalText.refine(
+  (value) => value === undefined || value.startsWith("/"),
+  "must be an absolute path",
+)
+
+const store = optionalText.refine(
+  (value) => value === undefined || value === "sqlite" || value.split(",").every(isStoreUrl),
+  "must be sqlite or the URL of an etcd, such as https://10.0.0.1:2379",
+)
+
+function isStoreUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
+}
+
+const listen = optionalText.refine(
+  (value) => value === undefined || isListenAddress(value),
+  "must be an address and a port, such as 169.254.169.250:80 or [fd00::1]:80",
+)
+
+function isListenAddress(text: string): boolean {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):([0-9]{1,5})$/.exec(text)
+  if (match === null || Number(match[3]) > 65_535) return false
+  try {
+    parseAddress(match[1] ?? match[2] ?? "")
+    return true
+  } catch {
+    return false
+  }
+}
+
+const duration = z
+  .union([z.string(), z.number()], "must be a duration")
+  .transform((value, context): number | undefined => {
+    if (value === "") return undefined
+    const ms = parseDuration(value)
+    if (ms === undefined) {
+      const message = "must be a duration such as 60s or 5m, or milliseconds, at most a year"
+      context.addIssue({ code: "custom", message })
+    }
+    return ms
+  })
+
+/** `agent`. */
+export const agentSchema = section({
+  stateDir: path.nullish().describe("What must survive a restart; default /var/lib/lariat"),
+  runDir: path.nullish().describe("Sockets; default /run/lariat"),
+  store: store.nullish().describe("sqlite, or the URL of an etcd; default sqlite"),
+  hostIp: optionalAddress.nullish().describe("Address of this host that other hosts reach"),
+  hostName: optionalText.nullish().describe("Name of this host; default the kernel's"),
+  hostLabels: z
+    .record(
+      z.string(),
+      z.union([z.string(), z.number(), z.boolean()], "must be text").transform(String),
+      "must be a map from label to text",
+    )
+    .nullish()
+    .describe("Labels of this host, for __host_label__: values and the metadata API"),
+  metadataListen: listen.nullish().describe(`Default ${SERVICE_ADDRESS}:80`),
+  dnsListen: listen.nullish().describe(`Default ${SERVICE_ADDRESS}:53`),
+  createBridge: z
+    .enum(["auto", "always", "never"], "must be auto, always or never")
+    .nullish()
+    .describe("Whether to make a missing bridge; auto makes docker0 only where no Docker is"),
+  quarantine: duration
+    .nullish()
+    .describe("How long a released address rests, such as 60s or 5m; default 60s"),
+  quarantineMs: duration.nullish().describe("The same"),
+  logLevel: z
+    .enum(["debug", "info", "warning", "error"], "must be debug, info, warning or error")
+    .nullish()
+    .describe("Default info"),
+})
+
+/** The settings of an agent that is told nothing. */
+export function defaultAgentSettings(): AgentSettings {
+  return {
+    stateDir: "/var/lib/lariat",
+    runDir: "/run/lariat",
+    store: "sqlite",
+    hostIp: undefined,
+    hostName: undefined,
+    hostLabels: {},
+    metadataListen: `${SERVICE_ADDRESS}:80`,
+    dnsListen: `${SERVICE_ADDRESS}:53`,
+    createBridge: "auto",
+    quarantineMs: 60_000,
+    logLevel: "info",
+  }
+}
+
+/**
+ * Checks settings as a file or the command line gives them, and lays them over others.
+ *
+ * @param raw a map with any of the keys of {@link agentSchema}
+ * @param base what holds where `raw` says nothing; default {@link defaultAgentSettings}
+ * @returns settings that can be used in any case: a key with an error leaves its base
+ */
+export function validateAgentSettings(
+  raw: unknown,
+  base: AgentSettings = defaultAgentSettings(),
+): { settings: AgentSettings; problems: readonly NetconfProblem[] } {
+  const whole = validate(agentSchema, raw)
+  const bad = new Set<Step | undefined>(whole.problems.map((problem) => problem.path[0]))
+  const value = whole.value ?? validate(agentSchema, withoutKeys(raw, bad)).value ?? {}
+  const settings: AgentSettings = {
+    stateDir: value.stateDir ?? base.stateDir,
+    runDir: value.runDir ?? base.runDir,
+    store: value.store ?? base.store,
+    hostIp: value.hostIp ?? base.hostIp,
+    hostName: value.hostName ?? base.hostName,
+    hostLabels: { ...base.hostLabels, ...value.hostLabels },
+    metadataListen: value.metadataListen ?? base.metadataListen,
+    dnsListen: value.dnsListen ?? base.dnsListen,
+    createBridge: value.createBridge ?? base.createBridge,
+    quarantineMs: value.quarantine ?? value.quarantineMs ?? base.quarantineMs,
+    logLevel: value.logLevel ?? base.logLevel,
+  }
+  return { settings, problems: whole.problems }
+}
+
+function withoutKeys(raw: unknown, keys: ReadonlySet<Step | undefined>): unknown {
+  if (typeof raw !== "object" || raw === null) return {}
+  return Object.fromEntries(Object.entries(raw).filter(([key]) => !keys.has(key)))
+}

@@ -1,0 +1,151 @@
+/** From the texts of configuration files to what they mean. Reading the files is the caller's. */
+
+import { defaultAgentSettings, validateAgentSettings } from "./agent_settings.ts"
+import { Report } from "./diagnostic.ts"
+import { closest } from "./edit_distance.ts"
+import type { Environment } from "./interpolation.ts"
+import type { AgentSettings, Configuration, Diagnostic } from "./network.ts"
+import { type BuiltNetwork, buildNetwork, type DriverSource } from "./network_build.ts"
+import { checkBetween } from "./network_check.ts"
+import type { Entry, YamlFile } from "./yaml_file.ts"
+import { parseYamlFile } from "./yaml_parse.ts"
+
+/** Root keys of a Compose file that are no service; also all that begin with `x-`. */
+const NO_SERVICE = new Set([
+  "version",
+  "services",
+  "volumes",
+  "networks",
+  "configs",
+  "secrets",
+  "catalog",
+  ".catalog",
+])
+
+/** A file of the configuration, read and decoded as UTF-8. */
+export interface SourceFile {
+  /** Used in positions only. */
+  readonly path: string
+  readonly text: string
+}
+
+export interface LoadOptions {
+  /** Variables for `${NAME}`. */
+  readonly env: Environment
+  /** Labels of this host, over those of `agent.hostLabels`. Default none. */
+  readonly hostLabels?: Readonly<Record<string, string>> | undefined
+}
+
+/**
+ * Reads rancher-compose.yml, docker-compose.yml and agent.yml, in any number and combination. A
+ * `network_driver` may stand in a service at the root or under `services`; settings of the agent
+ * stand under the root key `agent`, and those of a later file are laid over an earlier one's.
+ *
+ * Never throws: what is wrong is in `diagnostics`, in the order of files and lines. A network with
+ * an error in it is left out of `networks`. `hasErrors` tells whether to use the result.
+ */
+export function loadConfiguration(
+  files: readonly SourceFile[],
+  { env, hostLabels }: LoadOptions,
+): Configuration {
+  const report = new Report()
+  let agent = defaultAgentSettings()
+  const drivers: DriverSource[] = []
+  for (const source of files) {
+    const file = parseYamlFile(source, report, env)
+    if (file === undefined) continue
+    const found = readRoot(file, report)
+    if (found.agent !== undefined) agent = readAgent(file, found.agent, agent, report)
+    drivers.push(...found.drivers)
+  }
+  agent = { ...agent, hostLabels: { ...agent.hostLabels, ...hostLabels } }
+  const known = hostLabels !== undefined || Object.keys(agent.hostLabels).length > 0
+  const host = { labels: agent.hostLabels, known }
+  const networks: BuiltNetwork[] = []
+  for (const driver of drivers) {
+    const built = buildNetwork(driver, host, report)
+    if (built !== undefined) networks.push(built)
+  }
+  checkBetween(networks)
+  const diagnostics = inOrder(report.list(), files)
+  return { networks: networks.map(({ network }) => network), agent, diagnostics }
+}
+
+interface Found {
+  readonly agent: Entry | undefined
+  readonly drivers: readonly DriverSource[]
+}
+
+function readRoot(file: YamlFile, report: Report): Found {
+  const root = file.rootEntries()
+  if (root === undefined) return { agent: undefined, drivers: [] }
+  let agent: Entry | undefined
+  const drivers: DriverSource[] = []
+  for (const entry of root) {
+    const inside = file.entries(entry.node, [entry.key])
+    const isService = inside?.some(({ key }) => key === "network_driver") === true
+    if (entry.key === "agent" && !isService) {
+      agent = entry
+    } else if (entry.key === "services" && !isService) {
+      for (const service of inside ?? []) {
+        const keys = file.entries(service.node, [entry.key, service.key])
+        drivers.push(...driversOf(file, service, keys, ["services", service.key], report))
+      }
+    } else if (isService || !(NO_SERVICE.has(entry.key) || entry.key.startsWith("x-"))) {
+      drivers.push(...driversOf(file, entry, inside, [entry.key], report))
+    }
+  }
+  if (agent === undefined && drivers.length === 0) {
+    const near = root.map(({ key }) => key).find((key) => closest(key, ["agent"]) !== undefined)
+    const hint = near === undefined ? undefined : `did you mean agent by ${near}`
+    const message = "neither a network_driver nor agent settings are in this file"
+    report.add({ severity: "warning", position: file.position(0), path: [], message, hint })
+  }
+  return { agent, drivers }
+}
+
+function driversOf(
+  file: YamlFile,
+  service: Entry,
+  keys: readonly Entry[] | undefined,
+  path: readonly string[],
+  report: Report,
+): DriverSource[] {
+  const entry = keys?.find(({ key }) => key === "network_driver")
+  if (entry !== undefined) {
+    const full = [...path, "network_driver"]
+    return [{ service: service.key, located: file.evaluate(entry, full), path: full }]
+  }
+  for (const { key, mark } of keys ?? []) {
+    if (closest(key, ["network_driver"]) === undefined) continue
+    const position = file.position(mark.key)
+    const message = `service ${service.key} has ${key} and no network_driver`
+    const hint = "did you mean network_driver"
+    report.add({ severity: "warning", position, path: [...path, key], message, hint })
+  }
+  return []
+}
+
+function readAgent(
+  file: YamlFile,
+  entry: Entry,
+  base: AgentSettings,
+  report: Report,
+): AgentSettings {
+  const located = file.evaluate(entry, ["agent"])
+  const { settings, problems } = validateAgentSettings(located.value ?? {}, base)
+  for (const { severity, path, message, hint, atKey } of problems) {
+    const position = located.position(path, atKey === true ? "key" : "value")
+    report.add({ severity, position, path: ["agent", ...path], message, hint })
+  }
+  return settings
+}
+
+/** By file, line and column; what stands at the same place stays in the order it was found. */
+function inOrder(diagnostics: Diagnostic[], files: readonly SourceFile[]): Diagnostic[] {
+  const rank = new Map(files.map(({ path }, index) => [path, index]))
+  return diagnostics.sort(({ position: a }, { position: b }) => {
+    const byFile = (rank.get(a.file) ?? 0) - (rank.get(b.file) ?? 0)
+    return byFile || a.line - b.line || a.column - b.column
+  })
+}

@@ -1,0 +1,124 @@
+/** From the `network_driver` of one service to a network. */
+
+import { type CniConfigFile, type HostLabels, readCniConfig } from "./cni_config.ts"
+import type { Report, Step } from "./diagnostic.ts"
+import { driverKindOf } from "./driver_kind.ts"
+import { type DefaultNetworkInput, type DriverInput, driverSchema } from "./driver_schema.ts"
+import type { Netconf, NetconfProblem } from "./netconf.ts"
+import type { Network, Position, Subnet } from "./network.ts"
+import { checkConf, checkMacPrefix, checkPolicy } from "./network_check.ts"
+import { resolveSubnet } from "./subnet.ts"
+import { validate } from "./validate.ts"
+import type { Located } from "./yaml_file.ts"
+
+/** A `network_driver` that was found in a file. */
+export interface DriverSource {
+  readonly service: string
+  readonly located: Located
+  /** Where the `network_driver` stands in its file. */
+  readonly path: readonly Step[]
+}
+
+/** A network, its netconfs, and the way to their places in the YAML. */
+export interface BuiltNetwork {
+  readonly network: Network
+  readonly confs: readonly { readonly file: string; readonly conf: Netconf }[]
+  /** Tells of a problem; its path begins below `network_driver`. */
+  readonly tell: (problem: NetconfProblem) => void
+  /** Where a key below `network_driver` stands. */
+  readonly positionOf: (path: readonly Step[]) => Position
+}
+
+/**
+ * Makes the network of a `network_driver`, and reports everything that is wrong with it.
+ *
+ * @returns undefined when there is none to be made, or an error is in it
+ */
+export function buildNetwork(
+  source: DriverSource,
+  host: HostLabels,
+  report: Report,
+): BuiltNetwork | undefined {
+  let failed = false
+  const tell = (problem: NetconfProblem): void => {
+    if (problem.severity === "error") failed = true
+    const { severity, message, hint } = problem
+    const at = problem.atKey === true ? "key" : "value"
+    const position = source.located.position(problem.path, at)
+    report.add({ severity, position, path: [...source.path, ...problem.path], message, hint })
+  }
+  const checked = validate(driverSchema, source.located.value)
+  checked.problems.forEach(tell)
+  const tellConf = (problem: NetconfProblem): void => {
+    tell({ ...problem, path: ["cni_config", ...problem.path] })
+  }
+  // Also when another key is wrong: errors never stop at the first.
+  const files = readCniConfig(cniConfigOf(source.located.value), host, tellConf)
+  const driver = checked.value
+  if (driver === undefined) return undefined
+  const network = driver.default_network && assemble(source, driver, driver.default_network, files)
+  if (!network) {
+    const message = "network_driver has no default_network, so no network is made"
+    tell({ severity: "warning", path: [], message, hint: "add default_network with a name" })
+    return undefined
+  }
+  network.problems.forEach(tell)
+  checkMacPrefix(driver.default_network?.mac_prefix ?? undefined).forEach(tell)
+  checkPolicy(driver.default_network?.policy ?? []).forEach(tell)
+  const confs = files.flatMap(({ file, netconf }) => (netconf ? [{ file, conf: netconf }] : []))
+  for (const { file, conf } of confs) {
+    for (const problem of checkConf(conf, network.value.subnets)) {
+      tellConf({ ...problem, path: [file, ...problem.path] })
+    }
+  }
+  if (files.length === 0) {
+    const message = `network ${network.value.name} has no cni_config, so no runtime can attach to it`
+    tell({ severity: "warning", path: ["default_network"], message, atKey: true })
+  }
+  const positionOf = (path: readonly Step[]): Position => source.located.position(path, "value")
+  return failed ? undefined : { network: network.value, confs, tell, positionOf }
+}
+
+function cniConfigOf(driver: unknown): Readonly<Record<string, unknown>> {
+  if (typeof driver !== "object" || driver === null || !Object.hasOwn(driver, "cni_config")) {
+    return {}
+  }
+  const config = (driver as { cni_config: unknown }).cni_config
+  if (typeof config !== "object" || config === null || Array.isArray(config)) return {}
+  return config as Record<string, unknown>
+}
+
+function assemble(
+  { service, located }: DriverSource,
+  driver: DriverInput,
+  input: DefaultNetworkInput,
+  files: readonly CniConfigFile[],
+): { value: Network; problems: NetconfProblem[] } {
+  const problems: NetconfProblem[] = []
+  const subnets: Subnet[] = []
+  for (const [index, entry] of (input.subnets ?? []).entries()) {
+    const resolved = resolveSubnet(entry)
+    if (resolved.subnet !== undefined) subnets.push(resolved.subnet)
+    for (const problem of resolved.problems) {
+      const path = ["default_network", "subnets", index, ...problem.path]
+      problems.push({ ...problem, path })
+    }
+  }
+  const value: Network = {
+    name: input.name,
+    driverName: driver.name ?? service,
+    service,
+    driver: driver.driver ?? driverKindOf([driver.name ?? undefined, service, input.name]),
+    subnets,
+    hostPorts: input.host_ports ?? false,
+    dns: input.dns ?? [],
+    dnsSearch: input.dns_search ?? [],
+    metadata: { ...input.metadata, ...driver.network_metadata },
+    macPrefix: input.mac_prefix?.toLowerCase().replaceAll("-", ":"),
+    defaultPolicyAction: input.default_policy_action ?? "allow",
+    policy: input.policy ?? [],
+    cni: files.map(({ file, conf }) => ({ file, conf })),
+    position: located.position([], "key"),
+  }
+  return { value, problems }
+}

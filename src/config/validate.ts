@@ -1,0 +1,195 @@
+/**
+ * Checks a value against a schema and says everything that is wrong, not only the first thing.
+ * Unknown keys are warnings, with the key that was probably meant; all else is an error.
+ */
+
+import { z } from "zod"
+import { pathText, type Step, showValue } from "./diagnostic.ts"
+import { closest } from "./edit_distance.ts"
+import type { NetconfProblem } from "./netconf.ts"
+
+/** What came out: `value` is there when nothing was an error. */
+export interface Validated<T> {
+  readonly value: T | undefined
+  readonly problems: readonly NetconfProblem[]
+}
+
+export interface ValidateOptions {
+  /**
+   * Take a key that differs from a known one only in case for that one, with a warning, as Go's
+   * JSON decoder does for the original's netconf. Default false.
+   */
+  readonly foldCase?: boolean
+}
+
+type Path = readonly Step[]
+
+/** Problems of one value that are told; a hostile one could have a million. */
+const MAX_PROBLEMS = 50
+
+/** The unknown keys of one map, each with the name it is to get, undefined to leave it out. */
+interface Removal {
+  readonly path: Path
+  readonly keys: ReadonlyMap<string, string | undefined>
+  readonly problems: readonly NetconfProblem[]
+}
+
+/** Renaming a key can bring to light unknown keys below it; no schema here is deeper than this. */
+const MAX_ROUNDS = 6
+
+/** Checks `value` against `schema`. Never throws. */
+export function validate<T>(
+  schema: z.ZodType<T>,
+  value: unknown,
+  options: ValidateOptions = {},
+): Validated<T> {
+  const problems: NetconfProblem[] = []
+  let pruned = value
+  for (let round = 1; ; round++) {
+    const result = schema.safeParse(pruned)
+    if (result.success) return { value: result.data, problems }
+    const removals = round < MAX_ROUNDS ? removalsOf(result.error, schema, pruned, options) : []
+    if (removals.length === 0) {
+      return { value: undefined, problems: [...problems, ...errorsOf(result.error, pruned)] }
+    }
+    for (const removal of removals) {
+      problems.push(...removal.problems.slice(0, MAX_PROBLEMS - problems.length))
+      pruned = prune(pruned, removal, 0)
+    }
+  }
+}
+
+function removalsOf(
+  error: z.ZodError,
+  schema: z.ZodType,
+  value: unknown,
+  options: ValidateOptions,
+): Removal[] {
+  const removals: Removal[] = []
+  for (const issue of error.issues) {
+    if (issue.code !== "unrecognized_keys") continue
+    const path = stepsOf(issue.path)
+    const known = keysAt(schema, path)
+    const map = valueAt(value, path)
+    const keys = new Map<string, string | undefined>()
+    const problems: NetconfProblem[] = []
+    for (const key of issue.keys) {
+      const meant = options.foldCase === true ? sameButCase(key, known, map) : undefined
+      keys.set(key, meant)
+      if (problems.length < MAX_PROBLEMS) problems.push(unknownKey(path, key, known, map, meant))
+    }
+    removals.push({ path, keys, problems })
+  }
+  return removals
+}
+
+function stepsOf(path: readonly PropertyKey[]): Step[] {
+  return path.map((step) => (typeof step === "number" ? step : String(step)))
+}
+
+function unknownKey(
+  path: Path,
+  key: string,
+  known: readonly string[],
+  map: unknown,
+  meant: string | undefined,
+): NetconfProblem {
+  const full = [...path, key]
+  const where = pathText(full)
+  if (meant !== undefined) {
+    const hint = `write ${meant}`
+    const message = `${where} is taken for ${meant}`
+    return { severity: "warning", path: full, message, hint, atKey: true }
+  }
+  const near = closest(key, known)
+  const hint =
+    near === undefined
+      ? undefined
+      : Object.hasOwn(map as object, near)
+        ? `did you mean ${near}, which is there too and is used`
+        : `did you mean ${near}`
+  const message = `${where} is not a known key, it is ignored`
+  return { severity: "warning", path: full, message, hint, atKey: true }
+}
+
+function sameButCase(key: string, known: readonly string[], map: unknown): string | undefined {
+  const lower = key.toLowerCase()
+  const found = known.find((candidate) => candidate.toLowerCase() === lower)
+  return found === undefined || Object.hasOwn(map as object, found) ? undefined : found
+}
+
+function errorsOf(error: z.ZodError, root: unknown): NetconfProblem[] {
+  const problems: NetconfProblem[] = []
+  for (const issue of error.issues) {
+    if (issue.code === "unrecognized_keys") continue
+    if (problems.length === MAX_PROBLEMS) break
+    const path = stepsOf(issue.path)
+    const value = valueAt(root, path)
+    const name = path.length === 0 ? "it" : pathText(path)
+    const message =
+      value === undefined
+        ? `${name} is missing`
+        : `${name} ${lowerFirst(issue.message)}, is ${showValue(value)}`
+    problems.push({ severity: "error", path, message, hint: hintOf(issue) })
+  }
+  return problems
+}
+
+function lowerFirst(message: string): string {
+  return message.charAt(0).toLowerCase() + message.slice(1)
+}
+
+function hintOf(issue: z.core.$ZodIssue): string | undefined {
+  const hint: unknown = issue.code === "custom" ? issue.params?.hint : undefined
+  return typeof hint === "string" ? hint : undefined
+}
+
+function valueAt(root: unknown, path: Path): unknown {
+  let value = root
+  for (const step of path) {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return undefined
+    value = (value as Record<Step, unknown>)[step]
+  }
+  return value
+}
+
+/** A copy without the unknown keys of one map; what is not on the way to it is shared. */
+function prune(value: unknown, removal: Removal, depth: number): unknown {
+  const step = removal.path[depth]
+  if (Array.isArray(value)) {
+    return value.map((item, i) => (i === step ? prune(item, removal, depth + 1) : item))
+  }
+  const entries: [string, unknown][] = []
+  for (const [key, inner] of Object.entries(value as object)) {
+    if (step !== undefined) {
+      entries.push([key, key === step ? prune(inner, removal, depth + 1) : inner])
+    } else if (!removal.keys.has(key)) {
+      entries.push([key, inner])
+    } else {
+      const renamed = removal.keys.get(key)
+      if (renamed !== undefined) entries.push([renamed, inner])
+    }
+  }
+  return Object.fromEntries(entries)
+}
+
+/** The keys that a schema knows for the map at a path. */
+function keysAt(schema: unknown, path: Path): string[] {
+  const [step, ...rest] = path
+  const inner = unwrap(schema)
+  if (inner instanceof z.ZodUnion) return inner.options.flatMap((option) => keysAt(option, path))
+  if (step === undefined) return inner instanceof z.ZodObject ? Object.keys(inner.shape) : []
+  if (inner instanceof z.ZodArray) return keysAt(inner.element, rest)
+  if (inner instanceof z.ZodRecord) return keysAt(inner.valueType, rest)
+  if (!(inner instanceof z.ZodObject) || !Object.hasOwn(inner.shape, step)) return []
+  return keysAt((inner.shape as Record<Step, unknown>)[step], rest)
+}
+
+function unwrap(schema: unknown): unknown {
+  let inner = schema
+  for (;;) {
+    if (inner instanceof z.ZodOptional || inner instanceof z.ZodNullable) inner = inner.unwrap()
+    else if (inner instanceof z.ZodPipe) inner = inner.in
+    else return inner
+  }
+}
