@@ -20,6 +20,7 @@ export interface Libc {
   eventfd(initial: number, flags: number): number
   /** Only commands whose argument is an int. */
   fcntl(fd: number, command: number, argument: number): number
+  fchmod(fd: number, mode: number): number
   flock(fd: number, operation: number): number
   fstatfs(fd: number, statfs: Memory): number
   fsync(fd: number): number
@@ -29,6 +30,7 @@ export interface Libc {
   getsockopt(fd: number, level: number, name: number, value: Memory, length: Memory): number
   gettid(): number
   if_nametoindex(name: Memory): number
+  inet_pton(family: number, text: Memory, into: Memory): number
   ioctl(fd: number, request: number, argument: Memory): number
   kill(pid: number, signal: number): number
   listen(fd: number, backlog: number): number
@@ -67,6 +69,7 @@ export interface Libc {
   ): number
   /** `header` is a struct msghdr; its pointers come from `addressOf`. */
   recvmsg(fd: number, header: Memory, flags: number): number
+  rename(from: Memory, to: Memory): number
   send(fd: number, from: Memory, length: number, flags: number): number
   /** `header` is a struct msghdr; its pointers come from `addressOf`. */
   sendmsg(fd: number, header: Memory, flags: number): number
@@ -87,6 +90,7 @@ export interface Libc {
   statx(directory: number, path: Memory, flags: number, mask: number, statx: Memory): number
   umask(mask: number): number
   umount2(target: Memory, flags: number): number
+  unlink(path: Memory): number
   unshare(flags: number): number
   write(fd: number, from: Memory, length: number): number
 }
@@ -108,6 +112,7 @@ export const SIGNATURES: Readonly<Record<keyof Libc, string>> = {
   dup3: "iiii",
   eventfd: "iui",
   fcntl: "iiii",
+  fchmod: "iiu",
   flock: "iii",
   fstatfs: "iib",
   fsync: "ii",
@@ -117,6 +122,7 @@ export const SIGNATURES: Readonly<Record<keyof Libc, string>> = {
   getsockopt: "iiiibb",
   gettid: "i",
   if_nametoindex: "ub",
+  inet_pton: "iibb",
   ioctl: "iilb",
   kill: "iii",
   listen: "iii",
@@ -138,6 +144,7 @@ export const SIGNATURES: Readonly<Record<keyof Libc, string>> = {
   recv: "libli",
   recvfrom: "liblibb",
   recvmsg: "libi",
+  rename: "ibb",
   send: "libli",
   sendmsg: "libi",
   sendto: "liblibi",
@@ -149,6 +156,7 @@ export const SIGNATURES: Readonly<Record<keyof Libc, string>> = {
   statx: "iibiub",
   umask: "uu",
   umount2: "ibi",
+  unlink: "ib",
   unshare: "ii",
   write: "libl",
 }
