@@ -38,7 +38,7 @@ export const AES_GCM_16: i32 = 0
 export const AES_GCM_8: i32 = 1
 /** ChaCha20-Poly1305: RFC 7634 §2. */
 export const CHACHA20_POLY1305: i32 = 2
-/** AES-CBC (RFC 3602 §2.4, §3) with HMAC-SHA1-96 (RFC 2404 §3). */
+/** AES-CBC (RFC 3602 §2.4, §3) with HMAC-SHA1-96 (RFC 2404 §2). */
 export const AES_CBC_SHA1_96: i32 = 3
 /** AES-CBC (RFC 3602 §2.4, §3) with HMAC-SHA-256-128 (RFC 4868 §2.3). */
 export const AES_CBC_SHA256_128: i32 = 4
