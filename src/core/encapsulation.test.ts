@@ -41,9 +41,9 @@ test.each(FIXED)(
       )
       expect(Math.min(...extra)).toBe(fixed)
       expect(Math.max(...extra)).toBe(fixed + block - 1)
-      const { parts } = stackOverhead(layers, { outer: 1500, family })
-      expect(parts).toContainEqual({ what: `ESP IV of ${cipher}`, bytes: iv })
-      expect(parts).toContainEqual({ what: `ESP ICV of ${cipher}`, bytes: icv })
+      const { before, after } = frameOf(wasmCore(), layer, family)
+      expect([before.at(-1)?.bytes, after.at(-1)?.bytes]).toEqual([iv, icv])
+      expect(espBlock(wasmCore(), cipher)).toBe(block)
     }
   },
 )
