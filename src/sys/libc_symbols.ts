@@ -11,6 +11,11 @@ export type Memory = Uint8Array | null
 export interface Libc {
   _exit(status: number): void
   accept4(fd: number, address: Memory, addressLength: Memory, flags: number): number
+  // glibc has these three in libc since 2.34 (librt before); aio.ts does without where they lack.
+  /** The error number itself, EINPROGRESS while it runs. */
+  aio_error(control: Memory): number
+  aio_return(control: Memory): number
+  aio_write(control: Memory): number
   bind(fd: number, address: Memory, length: number): number
   chmod(path: Memory, mode: number): number
   clock_gettime(clock: number, timespec: Memory): number
@@ -104,6 +109,9 @@ export interface Libc {
 export const SIGNATURES: Readonly<Record<keyof Libc, string>> = {
   _exit: "vi",
   accept4: "iibbi",
+  aio_error: "ib",
+  aio_return: "lb",
+  aio_write: "ib",
   bind: "iibi",
   chmod: "ibu",
   clock_gettime: "iib",
