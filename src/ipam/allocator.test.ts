@@ -87,6 +87,21 @@ describe("allocating", () => {
     expect([give(), give()].flat()).toEqual(["10.43.0.2", "10.42.0.2"])
   })
 
+  test("gives every address of a /16 once, and then says that none is left", () => {
+    const { allocator, give } = setup([
+      { cidr: "10.42.0.0/16", gateway: "10.42.0.1", start: "10.42.0.1", end: "10.42.255.250" },
+    ])
+    const given = new Set<string>()
+    for (let i = 0; i < 65_529; i++) for (const address of give()) given.add(address)
+    expect(given.size).toBe(65_529)
+    expect(given.has("10.42.0.1")).toBe(false)
+    expect(refusal(() => give()).message).toContain("10.42.0.0/16 of 65529: 65529 used, 0 resting")
+    for (const address of given) allocator.release(address)
+    expect(allocator.stats()[0]).toMatchObject({ used: 0, resting: 65_529, free: 0 })
+    expect(give()).toEqual(["10.42.0.2"])
+    allocator.close()
+  })
+
   test("a full family keeps the other one from being given", () => {
     const { allocator, give } = setup([v4second, v6])
     give()

@@ -300,11 +300,15 @@ for (const [name, specs] of [
             address.map((at) => release(at, true)),
             address.map((at) => release(at, true)),
             address.map((at) => release(at, false)),
+            address.map((at) => release(at, true)),
+            // Many small steps: a rest that is broken off and begins anew ends between two of them.
+            fc.integer({ min: 1, max: 3 }).map(advance),
+            fc.integer({ min: 1, max: 3 }).map(advance),
             fc.integer({ min: 0, max: REST_MS + 1 }).map(advance),
             address.map(exclude),
             fc.constant(null).map(restart),
           ],
-          { maxCommands: 120, size: "max" },
+          { maxCommands: 150, size: "max" },
         ),
         (commands) => {
           fc.modelRun(() => fresh(specs), commands)
