@@ -1,11 +1,10 @@
-import { expect, test } from "bun:test"
-import { spawn } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
+import { describe, expect, test } from "bun:test"
+import { spawn, spawnSync } from "node:child_process"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
-import { messageOf } from "../errors.ts"
 import { Journal } from "./journal.ts"
 
 /*
@@ -94,10 +93,17 @@ function look(path: string): Picture {
   return new Map(rows.map((row) => [row.id, `${row.state} ${row.addresses[0]?.address}`]))
 }
 
-async function crash(times: number, command: string, args: readonly string[]): Promise<void> {
+async function inDirectory(work: (path: string) => void | Promise<void>): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "lariat-crash-"))
-  const path = join(directory, "lariat.db")
   try {
+    await work(join(directory, "lariat.db"))
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+function crash(times: number, command: string, args: readonly string[]): Promise<void> {
+  return inDirectory(async (path) => {
     let before: Picture = new Map()
     let done = 0
     for (let i = 0; i < times; i++) {
@@ -122,35 +128,51 @@ async function crash(times: number, command: string, args: readonly string[]): P
       done += lines.length
     }
     expect(done).toBeGreaterThan(times)
-  } finally {
-    rmSync(directory, { recursive: true, force: true })
-  }
+  })
 }
 
-test("a second agent is told which process has the journal", async () => {
-  const directory = mkdtempSync(join(tmpdir(), "lariat-crash-"))
-  const path = join(directory, "lariat.db")
-  const messages: string[] = []
-  let holder = 0
-  await runAndKill(process.execPath, ["run", WRITER, path], (pid) => {
-    holder = pid
-    try {
-      Journal.open(path, { bootId: "boot", moveAside: true }).close()
-    } catch (error) {
-      messages.push(messageOf(error))
-    }
-  })
-  expect(messages).toEqual([
-    `Cannot open the state database ${path}: another agent uses this state directory (process ${holder})`,
-  ])
-  look(path)
-  rmSync(directory, { recursive: true, force: true })
+const RUNTIMES = [
+  ["Bun", process.execPath, ["run"]],
+  ["Deno", DENO, ["run", "-A"]],
+] as const
+
+describe("the reason why a journal cannot be opened is the same in both runtimes", () => {
+  /** What a writer says that is expected to fail at once. */
+  const complaint = (command: string, args: readonly string[], path: string): string =>
+    spawnSync(command, [...args, WRITER, path], { timeout: 20_000 }).stderr.toString()
+
+  for (const [name, command, args] of RUNTIMES) {
+    test(`${name}: another agent has it`, async () => {
+      await inDirectory(async (path) => {
+        const complaints: string[] = []
+        let holder = 0
+        await runAndKill(process.execPath, ["run", WRITER, path], (pid) => {
+          holder = pid
+          complaints.push(complaint(command, args, path))
+        })
+        expect(complaints.join()).toContain(
+          `Cannot open the state database ${path}: another agent uses this state directory (process ${holder})`,
+        )
+        look(path)
+      })
+    }, 30_000)
+
+    test(`${name}: it is damaged`, async () => {
+      await inDirectory((path) => {
+        writeFileSync(path, "garbage ".repeat(1000))
+        expect(complaint(command, args, path)).toContain(
+          `Cannot open the state database ${path}: it is damaged (file is not a database)`,
+        )
+      })
+    }, 30_000)
+  }
 })
 
-test(
-  "50 kills lose nothing that was done (Bun)",
-  () => crash(50, process.execPath, ["run"]),
-  120_000,
-)
-
-test("5 kills lose nothing that was done (Deno)", () => crash(5, DENO, ["run", "-A"]), 120_000)
+for (const [name, command, args] of RUNTIMES) {
+  const times = name === "Bun" ? 50 : 5
+  test(
+    `${times} kills lose nothing that was done (${name})`,
+    () => crash(times, command, args),
+    120_000,
+  )
+}

@@ -157,16 +157,19 @@ function makeFile(path: string): void {
 
 function openChecked(path: string): DatabaseSync {
   const database = new DatabaseSync(path)
+  // Prepared throughout: errors of exec() carry no result code in Deno.
+  const run = (sql: string): Row | undefined => database.prepare(sql).get()
   try {
-    database.exec(`PRAGMA page_size = ${PAGE_SIZE}`)
+    run(`PRAGMA page_size = ${PAGE_SIZE}`)
     // Exclusive before the first access: then the log's index is kept in memory, not in a file.
-    database.exec("PRAGMA locking_mode = EXCLUSIVE")
-    database.exec("PRAGMA journal_mode = WAL")
-    database.exec("PRAGMA synchronous = NORMAL")
-    database.exec(`PRAGMA wal_autocheckpoint = ${AUTOCHECKPOINT}`)
-    database.exec("PRAGMA foreign_keys = ON")
-    database.exec("BEGIN IMMEDIATE; COMMIT")
-    const verdict = database.prepare("PRAGMA quick_check(1)").get()?.quick_check
+    run("PRAGMA locking_mode = EXCLUSIVE")
+    run("PRAGMA journal_mode = WAL")
+    run("PRAGMA synchronous = NORMAL")
+    run(`PRAGMA wal_autocheckpoint = ${AUTOCHECKPOINT}`)
+    run("PRAGMA foreign_keys = ON")
+    run("BEGIN IMMEDIATE")
+    run("COMMIT")
+    const verdict = run("PRAGMA quick_check(1)")?.quick_check
     if (verdict !== "ok") throw new DamageError(String(verdict))
     migrate(database, path)
     return database
