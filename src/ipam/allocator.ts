@@ -92,7 +92,10 @@ interface Place {
  */
 export class Allocator {
   readonly network: string
+  /** The families of which the network has a subnet, IPv4 first. */
+  readonly families: readonly Family[]
   readonly #pools: readonly Pool[]
+  readonly #poolsOf: Readonly<Record<Family, readonly Pool[]>>
   readonly #restMs: number
   readonly #clock: () => number
   readonly #ownerOf: (address: string) => string | undefined
@@ -111,13 +114,13 @@ export class Allocator {
       throw error
     }
     this.#pools = pools
-    for (const address of options.excluded ?? []) this.exclude(address, "it is excluded")
-  }
-
-  /** The families of which the network has a subnet, IPv4 first. */
-  get families(): readonly Family[] {
+    this.#poolsOf = {
+      4: pools.filter((pool) => pool.family === 4),
+      6: pools.filter((pool) => pool.family === 6),
+    }
     const all: readonly Family[] = [4, 6]
-    return all.filter((family) => this.#pools.some((pool) => pool.family === family))
+    this.families = all.filter((family) => this.#poolsOf[family].length > 0)
+    for (const address of options.excluded ?? []) this.exclude(address, "it is excluded")
   }
 
   /**
@@ -296,7 +299,7 @@ export class Allocator {
   }
 
   #expectRoom(family: Family): void {
-    const pools = this.#pools.filter((pool) => pool.family === family)
+    const pools = this.#poolsOf[family]
     if (pools.some((pool) => pool.free + pool.resting > 0)) return
     const doing = `Cannot give an IPv${family} address of network ${this.network}`
     if (pools.length === 0) {
@@ -325,7 +328,7 @@ export class Allocator {
 
   /** Takes the next free address, else the one that rested longest. */
   #pick(family: Family): Place {
-    const pools = this.#pools.filter((pool) => pool.family === family)
+    const pools = this.#poolsOf[family]
     for (const pool of pools) {
       const offset = pool.next()
       if (offset !== undefined) return { pool, offset }
