@@ -1,0 +1,218 @@
+/** The rules of the house hold for every file, and each rule catches what it forbids. */
+import { describe, expect, test } from "bun:test"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { checkCode } from "./structure/code.ts"
+import { checkCycles, checkRooms } from "./structure/rooms.ts"
+import { parseSource, type SourceFile } from "./structure/source_file.ts"
+import { checkTestsBeside, LIVE_TESTED } from "./structure/tests_beside.ts"
+import { checkTopLevel } from "./structure/top_level.ts"
+import type { Violation } from "./structure/violation.ts"
+
+const ROOT = join(import.meta.dirname, "..")
+const NOT_OURS: ReadonlySet<string> = new Set(["node_modules", "dist", ".git"])
+const transpiler = new Bun.Transpiler({ loader: "ts", target: "bun" })
+const strip = (text: string) => transpiler.transformSync(text)
+
+describe("the sources", () => {
+  const files = [...filesOf("src"), ...filesOf("test"), ...filesOf("asm"), read("build.ts")]
+  const sources = files.filter(({ path }) => !path.startsWith("asm/"))
+
+  test("are there", () => expect(sources.length).toBeGreaterThan(50))
+
+  test("import one way between rooms", () => expectNone(checkRooms(sources)))
+
+  test("import without cycles", () => expectNone(checkCycles(sources)))
+
+  test("say nothing that the rules forbid", () => expectNone(sources.flatMap(checkCode)))
+
+  test("have tests beside them", () => {
+    const exists = (path: string) => existsSync(join(ROOT, path))
+    expectNone(checkTestsBeside(sources, LIVE_TESTED, exists, strip))
+  })
+
+  test("are not too long, the WASM core's either", () => {
+    expectNone(files.flatMap(checkCode).filter(({ message }) => message.includes("lines")))
+  })
+
+  test("lie where the house has room for them", () => {
+    expectNone(checkTopLevel(readdirSync(ROOT).filter((name) => !NOT_OURS.has(name))))
+  })
+})
+
+describe("the rules", () => {
+  const faults = (path: string, text: string) =>
+    checkCode(parseSource(path, text)).map(({ line, message }) => `${line}: ${message}`)
+
+  test.each([
+    ["src/netlink/a.ts", "src/endpoint/b.ts"],
+    ["src/core/a.ts", "src/sys/b.ts"],
+    ["src/ipam/a.ts", "src/config/b.ts"],
+    ["src/cni/a.ts", "src/agent/b.ts"],
+    ["src/agent/a.ts", "src/cli/b.ts"],
+    ["src/main.ts", "src/agent/b.ts"],
+    ["src/agent/a.ts", "src/main.ts"],
+    ["src/errors.ts", "src/core/b.ts"],
+    ["src/nowhere/a.ts", "src/core/b.ts"],
+    ["src/netlink/a.test.ts", "src/endpoint/b.ts"],
+    ["src/netlink/a.ts", "test/netns/b.ts"],
+    ["src/netlink/a.ts", "asm/b.mjs"],
+  ])("%s may not import %s", (from, to) => {
+    const specifier = `${"../".repeat(from.split("/").length - 1)}${to}`
+    for (const text of [
+      `import { x } from "${specifier}"`,
+      `import type { X } from "${specifier}"`,
+      `export * from "${specifier}"`,
+      `const x = await import("${specifier}")`,
+      `type X = import("${specifier}").X`,
+      `new Worker(new URL("${specifier.replace(/\.\w+$/, "_worker.ts")}", import.meta.url))`,
+    ]) {
+      expect(checkRooms([parseSource(from, text)])).toHaveLength(1)
+    }
+  })
+
+  test.each([
+    ["src/netlink/a.ts", "src/sys/b.ts"],
+    ["src/netlink/a.ts", "src/errors.ts"],
+    ["src/cli/a.ts", "src/agent/b.ts"],
+    ["src/agent/a.test.ts", "test/fixtures/b.ts"],
+    ["src/core/a.test.ts", "asm/b.mjs"],
+  ])("%s may import %s", (from, to) => {
+    const specifier = `${"../".repeat(from.split("/").length - 1)}${to}`
+    expect(checkRooms([parseSource(from, `import { x } from "${specifier}"`)])).toEqual([])
+  })
+
+  test("what a comment or a string says is no import", () => {
+    const text = `// import "../endpoint/b.ts"\n/* from "../endpoint/b.ts" */\nf('from "../cli/c.ts"')`
+    expect(parseSource("src/netlink/a.ts", text).imports).toEqual([])
+  })
+
+  test("cycles are found, each once", () => {
+    const files = [
+      parseSource("src/core/a.ts", 'import { b } from "./b.ts"'),
+      parseSource("src/core/b.ts", 'import type { C } from "./c.ts"'),
+      parseSource("src/core/c.ts", 'import { a } from "./a.ts"'),
+      parseSource("src/core/d.ts", 'import { a } from "./a.ts"'),
+    ]
+    expect(checkCycles(files).map(({ message }) => message)).toEqual([
+      "import cycle src/core/a.ts → src/core/b.ts → src/core/c.ts → src/core/a.ts",
+    ])
+  })
+
+  test.each([
+    ["bun:ffi", 'import { dlopen } from "bun:ffi"'],
+    ["bun:ffi later", 'const f = await import("bun:ffi")'],
+    ["Deno", "const x = Deno.pid"],
+    ["Bun", "Bun.sleepSync(1)"],
+    ["Bun by globalThis", "const x = globalThis.Bun"],
+  ])("%s stays in src/sys", (_, text) => {
+    expect(faults("src/agent/a.ts", text)).toHaveLength(1)
+    expect(faults("src/sys/a.ts", text)).toEqual([])
+    expect(faults("src/agent/a.ts", `// ${text}\nconst y = "Bun.x Deno.y bun:ffi"`)).toEqual([])
+  })
+
+  test.each([
+    'import { readFileSync } from "node:fs"',
+    'import { readFile } from "node:fs/promises"',
+    'import net from "node:net"',
+    "const t = Date.now()",
+    "const t = new Date()",
+    "const t = performance.now()",
+    "const r = Math.random()",
+    "crypto.getRandomValues(bytes)",
+    "const r = randomBytes(8)",
+  ])("%s has no place in a pure room", (text) => {
+    for (const room of ["config", "core", "ipam", "cluster", "metadata", "dns"]) {
+      expect(faults(`src/${room}/a.ts`, text)).toHaveLength(1)
+    }
+    expect(faults("src/agent/a.ts", text)).toEqual([])
+    expect(faults("src/ipam/a.test.ts", text)).toEqual([])
+  })
+
+  test("programs are started in two files only", () => {
+    const text = 'import { spawn } from "node:child_process"'
+    expect(faults("src/endpoint/a.ts", text)).toEqual(["1: may not start programs"])
+    expect(faults("src/sys/a.ts", "Bun.spawnSync([])")).toEqual(["1: may not start programs"])
+    expect(faults("src/cni/delegate_process.ts", text)).toEqual([])
+  })
+
+  test.each([
+    ["export default 1", "default export"],
+    ["export { x as default }", "default export"],
+    ["let x: any", "the type any"],
+    ["f(x as any)", "the type any"],
+    ["let x: Map<string, any>", "the type any"],
+    ["x!.y", "a non-null assertion"],
+    ["f(x)!", "a non-null assertion"],
+    ["x[0]!", "a non-null assertion"],
+    ["class A { b!: string }", "a non-null assertion"],
+    [`// @ts-${"ignore"}`, "silences a checker"],
+    [`// @ts-${"expect-error"}`, "silences a checker"],
+    [`// biome${"-ignore"} lint: x`, "silences a checker"],
+    ['import { x } from "./b"', "imports ./b without .ts"],
+    ['import { x } from "./b.js"', "imports ./b.js without .ts"],
+    ["\n".repeat(600), "601 lines: find the second concept (600 at most)"],
+  ])("%j is refused", (text, message) => {
+    const found = checkCode(parseSource("src/core/a.ts", text))
+    expect(found.map((violation) => violation.message)).toEqual([message])
+  })
+
+  test.each([
+    "switch (x) { default: break }",
+    "await Promise.any([])",
+    "const x = { any: 1 }",
+    "if (!x && a !== b) f(!y)",
+    "return !x",
+    'const s = "any x! export default"',
+    `const s = \`$${"{a}"} any! $${"{b}"}\``,
+    "const r = /any!/",
+    'import { x } from "./b.ts"',
+  ])("%j is fine", (text) => expect(faults("src/core/a.ts", text)).toEqual([]))
+
+  test("a source that does something needs a test beside it", () => {
+    const check = (files: SourceFile[], live: Record<string, string> = {}, there = true) =>
+      checkTestsBeside(files, live, () => there, strip).map(({ path }) => path)
+    const code = parseSource("src/core/a.ts", "export function a() {}")
+    const arrow = parseSource("src/core/a.ts", "export const a = () => 1")
+    const types = parseSource("src/core/a.ts", "export interface A { b: () => void }")
+    const constants = parseSource("src/core/a.ts", "export const A = 1")
+    const worker = parseSource("src/core/a_worker.ts", "onmessage = () => 1")
+    expect(check([code])).toEqual(["src/core/a.ts"])
+    expect(check([arrow])).toEqual(["src/core/a.ts"])
+    for (const file of [types, constants, worker]) expect(check([file])).toEqual([])
+    expect(check([code, parseSource("src/core/a.test.ts", "")])).toEqual([])
+    const other = parseSource("src/core/other.test.ts", 'import { a } from "./a.ts"')
+    expect(check([code, other])).toEqual([])
+    const part = parseSource("src/core/part.ts", "export const part = () => 1")
+    const whole = parseSource("src/core/a.ts", 'import { part } from "./part.ts"')
+    expect(check([part, whole, other])).toEqual([])
+    expect(check([part, other])).toEqual(["src/core/part.ts"])
+    const away = parseSource("src/ipam/other.test.ts", 'import { a } from "../core/a.ts"')
+    expect(check([code, away])).toEqual(["src/core/a.ts"])
+    const live = { "src/core/a.ts": "test/netns/a.test.ts" }
+    expect(check([code], live)).toEqual([])
+    expect(check([code], live, false)).toEqual(["src/core/a.ts"])
+    expect(check([code, other], live)).toEqual(["src/core/a.ts"])
+  })
+
+  test("the top level is closed", () => {
+    expect(checkTopLevel(["src", "README.md", "docs"]).map(({ path }) => path)).toEqual(["docs"])
+  })
+})
+
+function filesOf(folder: string): SourceFile[] {
+  return readdirSync(join(ROOT, folder), { recursive: true })
+    .map((name) => `${folder}/${String(name)}`)
+    .filter((path) => path.endsWith(".ts") && !path.endsWith(".d.ts"))
+    .filter((path) => !path.includes("node_modules") && !path.endsWith(".generated.ts"))
+    .sort()
+    .map(read)
+}
+
+function read(path: string): SourceFile {
+  return parseSource(path, readFileSync(join(ROOT, path), "utf8"))
+}
+
+function expectNone(violations: readonly Violation[]): void {
+  expect(violations.map(({ path, line, message }) => `${path}:${line}: ${message}`)).toEqual([])
+}

@@ -1,0 +1,71 @@
+/** Every source that does something has a test beside it, or is named with its live test. */
+import { posix } from "node:path"
+import { targetOf } from "./rooms.ts"
+import { isTest, type SourceFile } from "./source_file.ts"
+import type { Violation } from "./violation.ts"
+
+/**
+ * Sources that only a live kernel or a whole program can test, by the folder or file of test/ that
+ * does. Keep it short.
+ */
+export const LIVE_TESTED: Readonly<Record<string, string>> = {
+  "src/main.ts": "test/build.test.ts",
+}
+
+/**
+ * Files of src/ that no test in their folder reaches: none is named for them, and none imports them
+ * or a file of the folder that does.
+ *
+ * @param exists whether a path of the checkout is there
+ * @param strip turns TypeScript into JavaScript: what is left of a file of types has no functions
+ */
+export function checkTestsBeside(
+  files: readonly SourceFile[],
+  liveTested: Readonly<Record<string, string>>,
+  exists: (path: string) => boolean,
+  strip: (text: string) => string,
+): Violation[] {
+  const tested = reachedByTests(files)
+  const violations: Violation[] = []
+  for (const file of files) {
+    if (!needsTest(file, strip) || tested.has(file.path)) continue
+    const live = liveTested[file.path]
+    if (live === undefined) {
+      violations.push({ path: file.path, line: 1, message: "no test beside it" })
+    } else if (!exists(live)) {
+      violations.push({ path: file.path, line: 1, message: `${live} is not there` })
+    }
+  }
+  const paths = new Set(files.map(({ path }) => path))
+  for (const path of Object.keys(liveTested)) {
+    if (!paths.has(path) || tested.has(path)) {
+      violations.push({ path, line: 1, message: "need not be listed as tested live" })
+    }
+  }
+  return violations
+}
+
+function reachedByTests(files: readonly SourceFile[]): Set<string> {
+  const byPath = new Map(files.map((file) => [file.path, file]))
+  const reached = new Set<string>()
+  const visit = (path: string) => {
+    if (reached.has(path)) return
+    reached.add(path)
+    const file = byPath.get(path)
+    for (const { specifier } of file?.imports ?? []) {
+      const target = file === undefined ? undefined : targetOf(file, specifier)
+      if (target !== undefined && posix.dirname(target) === posix.dirname(path)) visit(target)
+    }
+  }
+  for (const { path } of files.filter((file) => isTest(file.path))) {
+    visit(path)
+    visit(path.replace(/\.test\.ts$/, ".ts"))
+  }
+  return reached
+}
+
+function needsTest(file: SourceFile, strip: (text: string) => string): boolean {
+  if (!file.path.startsWith("src/") || isTest(file.path)) return false
+  if (/(_worker|\.generated)\.ts$/.test(file.path)) return false
+  return /\bfunction\b|\bclass\b|=>|\bawait\b/.test(strip(file.text))
+}
