@@ -5,11 +5,14 @@ import * as c from "./constants.ts"
 import { NetlinkError } from "./error.ts"
 import {
   type BridgePortFields,
+  type BridgePortState,
   decodeLink,
+  type Ipv4Fields,
   type LinkFields,
   type LinkInfo,
   type LinkRef,
   putBridgePort,
+  putFamilySettings,
   putLinkFields,
   putLinkHeader,
   putLinkKind,
@@ -44,6 +47,9 @@ export interface NewBridge extends NewLink {
 export interface LinkChange extends LinkFields {
   readonly up?: boolean | undefined
   readonly promiscuous?: boolean | undefined
+  readonly ipv4?: Ipv4Fields | undefined
+  /** True: the link makes itself no IPv6 address. EAFNOSUPPORT where there is no IPv6. */
+  readonly noLinkLocal?: boolean | undefined
 }
 
 /** Which links to list; all when nothing is given. */
@@ -120,11 +126,15 @@ export function changeLink(link: LinkRef, change: LinkChange, operation?: string
   }
   putLinkRef(writer, link, { flags, change: mask })
   putLinkFields(writer, typeof link === "string" ? { ...change, name: undefined } : change)
+  putFamilySettings(writer, change)
   return writer
 }
 
 /** The message that changes a bridge's port. */
-export function changeBridgePort(link: LinkRef, fields: BridgePortFields): MessageWriter {
+export function changeBridgePort(
+  link: LinkRef,
+  fields: BridgePortFields & BridgePortState,
+): MessageWriter {
   const writer = new MessageWriter(c.RTM_NEWLINK, 0, { operation: `change bridge port ${link}` })
   putLinkRef(writer, link)
   putBridgePort(writer, fields)

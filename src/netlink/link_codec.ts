@@ -3,6 +3,7 @@
 import { formatMac } from "../core/mac.ts"
 import { LariatError } from "../errors.ts"
 import { align, parseAttributes, readI32, readString, readU8, readU32 } from "./attribute.ts"
+import { AF_INET, AF_INET6 } from "./constants.ts"
 import * as l from "./link_constants.ts"
 import type { Message, MessageWriter } from "./message.ts"
 
@@ -35,6 +36,20 @@ export interface BridgePortFields {
   readonly proxyArp?: boolean | undefined
   readonly neighSuppress?: boolean | undefined
   readonly unicastFlood?: boolean | undefined
+}
+
+/** Whether a port forwards: BR_STATE_* of linux/if_bridge.h. The kernel decides it in time. */
+export interface BridgePortState {
+  readonly state?: number | undefined
+}
+
+/** Settings of IPv4 on a link, as under /proc/sys/net/ipv4/conf; needs no visit to its namespace. */
+export interface Ipv4Fields {
+  readonly forwarding?: number | undefined
+  readonly proxyArp?: number | undefined
+  readonly rpFilter?: number | undefined
+  /** Announce its addresses when the link comes up or its MAC is set. */
+  readonly arpNotify?: number | undefined
 }
 
 /** A link as the kernel tells it. */
@@ -73,6 +88,13 @@ const PORT_ATTRIBUTES: readonly (readonly [keyof BridgePortFields, number])[] = 
   ["proxyArp", l.IFLA_BRPORT_PROXYARP],
   ["neighSuppress", l.IFLA_BRPORT_NEIGH_SUPPRESS],
   ["isolated", l.IFLA_BRPORT_ISOLATED],
+]
+
+const IPV4_ATTRIBUTES: readonly (readonly [keyof Ipv4Fields, number])[] = [
+  ["forwarding", l.IPV4_DEVCONF_FORWARDING],
+  ["proxyArp", l.IPV4_DEVCONF_PROXY_ARP],
+  ["rpFilter", l.IPV4_DEVCONF_RP_FILTER],
+  ["arpNotify", l.IPV4_DEVCONF_ARP_NOTIFY],
 ]
 
 /**
@@ -119,15 +141,45 @@ export function putLinkKind(writer: MessageWriter, kind: string, data?: () => vo
 }
 
 /** Writes IFLA_LINKINFO of a link that is a bridge's port. */
-export function putBridgePort(writer: MessageWriter, fields: BridgePortFields): void {
+export function putBridgePort(
+  writer: MessageWriter,
+  fields: BridgePortFields & BridgePortState,
+): void {
   writer.nested(l.IFLA_LINKINFO, () => {
     writer.attr(l.IFLA_INFO_SLAVE_KIND, encoder.encode("bridge"))
     writer.nested(l.IFLA_INFO_SLAVE_DATA, () => {
+      if (fields.state !== undefined) writer.attrU8(l.IFLA_BRPORT_STATE, fields.state)
       for (const [field, attribute] of PORT_ATTRIBUTES) {
         const value = fields[field]
         if (value !== undefined) writer.attrU8(attribute, value ? 1 : 0)
       }
     })
+  })
+}
+
+/** Writes IFLA_AF_SPEC: IPv4 settings, and whether the link makes itself an IPv6 address. */
+export function putFamilySettings(
+  writer: MessageWriter,
+  fields: { readonly ipv4?: Ipv4Fields | undefined; readonly noLinkLocal?: boolean | undefined },
+): void {
+  const { ipv4, noLinkLocal } = fields
+  if (ipv4 === undefined && !noLinkLocal) return
+  writer.nested(l.IFLA_AF_SPEC, () => {
+    if (ipv4 !== undefined) {
+      writer.nested(AF_INET, () => {
+        writer.nested(l.IFLA_INET_CONF, () => {
+          for (const [field, attribute] of IPV4_ATTRIBUTES) {
+            const value = ipv4[field]
+            if (value !== undefined) writer.attrU32(attribute, value)
+          }
+        })
+      })
+    }
+    if (noLinkLocal) {
+      writer.nested(AF_INET6, () => {
+        writer.attrU8(l.IFLA_INET6_ADDR_GEN_MODE, l.IN6_ADDR_GEN_MODE_NONE)
+      })
+    }
   })
 }
 

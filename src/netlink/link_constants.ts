@@ -25,6 +25,7 @@ export const IFLA_OPERSTATE = 16
 export const IFLA_LINKINFO = 18
 export const IFLA_NET_NS_PID = 19
 export const IFLA_IFALIAS = 20
+export const IFLA_AF_SPEC = 26
 export const IFLA_GROUP = 27
 export const IFLA_NET_NS_FD = 28
 export const IFLA_EXT_MASK = 29
@@ -37,6 +38,15 @@ export const IFLA_ALT_IFNAME = 53
 
 /** Leave out the counters in answers (linux/rtnetlink.h): a quarter of the bytes. */
 export const RTEXT_FILTER_SKIP_STATS = 1 << 3
+
+// --- linux/if_link.h, linux/ip.h: within IFLA_AF_SPEC
+export const IFLA_INET_CONF = 1
+export const IPV4_DEVCONF_FORWARDING = 1
+export const IPV4_DEVCONF_PROXY_ARP = 3
+export const IPV4_DEVCONF_RP_FILTER = 8
+export const IPV4_DEVCONF_ARP_NOTIFY = 22
+export const IFLA_INET6_ADDR_GEN_MODE = 8
+export const IN6_ADDR_GEN_MODE_NONE = 1
 
 // --- linux/if_link.h: within IFLA_LINKINFO
 export const IFLA_INFO_KIND = 1
@@ -64,6 +74,8 @@ export const IFLA_BRPORT_UNICAST_FLOOD = 9
 export const IFLA_BRPORT_PROXYARP = 10
 export const IFLA_BRPORT_NEIGH_SUPPRESS = 32
 export const IFLA_BRPORT_ISOLATED = 33
+/** linux/if_bridge.h */
+export const BR_STATE_FORWARDING = 3
 
 // --- linux/if_link.h: IFLA_INFO_DATA of a vxlan
 export const IFLA_VXLAN_ID = 1
@@ -71,9 +83,3 @@ export const IFLA_VXLAN_LOCAL = 4
 export const IFLA_VXLAN_LEARNING = 7
 export const IFLA_VXLAN_PORT = 15
 export const IFLA_VXLAN_LOCAL6 = 17
-
-// --- net/core/rtnetlink.c, /sys/class/net/X/addr_assign_type (linux/netdevice.h)
-export const NET_ADDR_PERM = 0
-export const NET_ADDR_RANDOM = 1
-export const NET_ADDR_STOLEN = 2
-export const NET_ADDR_SET = 3

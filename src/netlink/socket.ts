@@ -36,8 +36,14 @@ const senderView = new DataView(sender.buffer)
 const senderLength = new Uint8Array(4)
 const senderLengthView = new DataView(senderLength.buffer)
 
-/** One of a batch: what was asked and what came back. */
-interface Exchange {
+/** What came back to one message of a batch. */
+export interface Outcome {
+  /** Without the acknowledgement. */
+  readonly answers: readonly Message[]
+  readonly error: NetlinkError | undefined
+}
+
+interface Exchange extends Outcome {
   readonly writer: MessageWriter
   readonly answers: Message[]
   done: boolean
@@ -95,7 +101,7 @@ export class NetlinkSocket {
    * @returns the answers without the acknowledgement
    * @throws NetlinkError the kernel refused, or its answer was lost
    */
-  request(message: MessageWriter): Message[] {
+  request(message: MessageWriter): readonly Message[] {
     return this.requestAll([message])[0] ?? []
   }
 
@@ -106,7 +112,19 @@ export class NetlinkSocket {
    * @returns the answers to each
    * @throws NetlinkError of the first that was refused
    */
-  requestAll(batch: readonly MessageWriter[]): Message[][] {
+  requestAll(batch: readonly MessageWriter[]): (readonly Message[])[] {
+    return this.tryAll(batch).map(({ answers, error }) => {
+      if (error !== undefined) throw error
+      return answers
+    })
+  }
+
+  /**
+   * As `requestAll`, but a refusal stands beside its message instead of being thrown.
+   *
+   * @throws NetlinkError the batch was not sent, or answers were lost
+   */
+  tryAll(batch: readonly MessageWriter[]): readonly Outcome[] {
     if (batch.length === 0) return []
     this.#drain()
     const first = this.#seq + 1
@@ -118,7 +136,7 @@ export class NetlinkSocket {
     this.#send(bytes, batch[0]?.operation ?? "")
     this.#collect(exchanges, first)
     this.#dirty = false
-    return exchanges.map(({ answers }) => answers)
+    return exchanges
   }
 
   /**
@@ -202,8 +220,8 @@ export class NetlinkSocket {
         exchange.done = true
       }
     }
-    const failed = exchanges.find(({ error }) => error !== undefined)
-    if (failed?.error !== undefined) throw failed.error
+    // A refused batch of nftables may answer for one of its messages alone.
+    if (exchanges.some(({ error }) => error !== undefined)) return
     const silent = exchanges.find(({ done }) => !done)
     if (silent !== undefined) {
       throw new NetlinkError(silent.writer.operation, EPROTO, {
