@@ -1,24 +1,38 @@
 /** The agent's own settings: `agent:` of agent.yml. */
 
-import { z } from "zod"
+import * as z from "zod/mini"
 import { parseAddress } from "../core/address.ts"
 import type { Step } from "./diagnostic.ts"
 import { parseDuration } from "./duration.ts"
 import type { NetconfProblem } from "./netconf.ts"
 import type { AgentSettings } from "./network.ts"
 import { validate } from "./validate.ts"
-import { optionalAddress, optionalText, section } from "./value_schema.ts"
+import {
+  oneOf,
+  optional,
+  optionalAddress,
+  optionalText,
+  read,
+  refuse,
+  section,
+  text,
+} from "./value_schema.ts"
 
 /** Where metadata and DNS are reached: the address that Rancher's containers know. */
 const SERVICE_ADDRESS = "169.254.169.250"
 
-const path = optionalText.refine(
-  (value) => value === undefined || value.startsWith("/"),
-  "must be an absolute path",
-)
+/** Text that passes a test; the empty one counts as not said. */
+function textThat(passes: (value: string) => boolean, message: string) {
+  return read(text, (value, context): string | undefined => {
+    if (value === "") return undefined
+    return passes(value) ? value : refuse(context, message)
+  })
+}
 
-const store = optionalText.refine(
-  (value) => value === undefined || value === "sqlite" || value.split(",").every(isStoreUrl),
+const path = textThat((value) => value.startsWith("/"), "must be an absolute path")
+
+const store = textThat(
+  (value) => value === "sqlite" || value.split(",").every(isStoreUrl),
   "must be sqlite or the URL of an etcd, such as https://10.0.0.1:2379",
 )
 
@@ -26,8 +40,8 @@ function isStoreUrl(text: string): boolean {
   return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
 }
 
-const listen = optionalText.refine(
-  (value) => value === undefined || isListenAddress(value),
+const listen = textThat(
+  isListenAddress,
   "must be an address and a port, such as 169.254.169.250:80 or [fd00::1]:80",
 )
 
@@ -42,47 +56,42 @@ function isListenAddress(text: string): boolean {
   }
 }
 
-const duration = z
-  .union([z.string(), z.number()], "must be a duration")
-  .transform((value, context): number | undefined => {
+const duration = read(
+  z.union([z.string(), z.number()], "must be a duration"),
+  (value, context): number | undefined => {
     if (value === "") return undefined
-    const ms = parseDuration(value)
-    if (ms === undefined) {
-      const message = "must be a duration such as 60s or 5m, or milliseconds, at most a year"
-      context.addIssue({ code: "custom", message })
-    }
-    return ms
-  })
+    const rule = "must be a duration such as 60s or 5m, or milliseconds, at most a year"
+    return parseDuration(value) ?? refuse(context, rule)
+  },
+)
+
+const labelValue = read(z.union([z.string(), z.number(), z.boolean()], "must be text"), String)
+
+const hostLabels = z.record(z.string(), labelValue, "must be a map from label to text")
 
 /** `agent`. */
 export const agentSchema = section({
-  stateDir: path.nullish().describe("What must survive a restart; default /var/lib/lariat"),
-  runDir: path.nullish().describe("Sockets; default /run/lariat"),
-  store: store.nullish().describe("sqlite, or the URL of an etcd; default sqlite"),
-  hostIp: optionalAddress.nullish().describe("Address of this host that other hosts reach"),
-  hostName: optionalText.nullish().describe("Name of this host; default the kernel's"),
-  hostLabels: z
-    .record(
-      z.string(),
-      z.union([z.string(), z.number(), z.boolean()], "must be text").transform(String),
-      "must be a map from label to text",
-    )
-    .nullish()
-    .describe("Labels of this host, for __host_label__: values and the metadata API"),
-  metadataListen: listen.nullish().describe(`Default ${SERVICE_ADDRESS}:80`),
-  dnsListen: listen.nullish().describe(`Default ${SERVICE_ADDRESS}:53`),
-  createBridge: z
-    .enum(["auto", "always", "never"], "must be auto, always or never")
-    .nullish()
-    .describe("Whether to make a missing bridge; auto makes docker0 only where no Docker is"),
-  quarantine: duration
-    .nullish()
-    .describe("How long a released address rests, such as 60s or 5m; default 60s"),
-  quarantineMs: duration.nullish().describe("The same"),
-  logLevel: z
-    .enum(["debug", "info", "warning", "error"], "must be debug, info, warning or error")
-    .nullish()
-    .describe("Default info"),
+  stateDir: optional(path, "What must survive a restart; default /var/lib/lariat"),
+  runDir: optional(path, "Sockets; default /run/lariat"),
+  store: optional(store, "sqlite, or the URL of an etcd; default sqlite"),
+  hostIp: optional(optionalAddress, "Address of this host that other hosts reach"),
+  hostName: optional(optionalText, "Name of this host; default the kernel's"),
+  hostLabels: optional(
+    hostLabels,
+    "Labels of this host, for __host_label__: values and the metadata API",
+  ),
+  metadataListen: optional(listen, `Default ${SERVICE_ADDRESS}:80`),
+  dnsListen: optional(listen, `Default ${SERVICE_ADDRESS}:53`),
+  createBridge: optional(
+    oneOf(["auto", "always", "never"]),
+    "Whether to make a missing bridge; auto makes docker0 only where no Docker is",
+  ),
+  quarantine: optional(
+    duration,
+    "How long a released address rests, such as 60s or 5m; default 60s",
+  ),
+  quarantineMs: optional(duration, "The same; a bare number is milliseconds in both"),
+  logLevel: optional(oneOf(["debug", "info", "warning", "error"]), "Default info"),
 })
 
 /** The settings of an agent that is told nothing. */
@@ -113,7 +122,7 @@ export function validateAgentSettings(
   raw: unknown,
   base: AgentSettings = defaultAgentSettings(),
 ): { settings: AgentSettings; problems: readonly NetconfProblem[] } {
-  const whole = validate(agentSchema, raw)
+  const whole = validate(agentSchema, raw, { what: "agent" })
   const bad = new Set<Step | undefined>(whole.problems.map((problem) => problem.path[0]))
   const value = whole.value ?? validate(agentSchema, withoutKeys(raw, bad)).value ?? {}
   const settings: AgentSettings = {

@@ -8,24 +8,27 @@ const MAX_WORD = 64
  * neighbours, each counted as one.
  */
 export function editDistance(a: string, b: string): number {
-  let beforeLast: number[] = []
-  let last = Array.from({ length: b.length + 1 }, (_, j) => j)
+  const width = b.length + 1
+  let beforeLast = new Uint32Array(width)
+  let last = Uint32Array.from({ length: width }, (_, j) => j)
+  let row = new Uint32Array(width)
   for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1]
-      let best = Math.min(
-        (last[j] ?? 0) + 1,
-        (row[j - 1] ?? 0) + 1,
-        (last[j - 1] ?? 0) + (same ? 0 : 1),
-      )
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+    const letter = a.charCodeAt(i - 1)
+    row[0] = i
+    for (let j = 1; j < width; j++) {
+      const other = b.charCodeAt(j - 1)
+      const changed = (last[j - 1] ?? 0) + (letter === other ? 0 : 1)
+      let best = Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, changed)
+      const swapped = i > 1 && j > 1 && letter === b.charCodeAt(j - 2)
+      if (swapped && a.charCodeAt(i - 2) === other) {
         best = Math.min(best, (beforeLast[j - 2] ?? 0) + 1)
       }
-      row.push(best)
+      row[j] = best
     }
+    const spare = beforeLast
     beforeLast = last
     last = row
+    row = spare
   }
   return last[b.length] ?? 0
 }

@@ -1,18 +1,21 @@
 /** The configuration's JSON Schema, with which editors complete and check the YAML. */
 
-import { z } from "zod"
+import * as z from "zod/mini"
 import { agentSchema } from "./agent_settings.ts"
 import { driverForEditors } from "./driver_schema.ts"
+import { optional } from "./value_schema.ts"
 
-const service = z.looseObject({ network_driver: driverForEditors.nullish() })
+const service = z.looseObject({ network_driver: optional(driverForEditors) })
 
-const file = z
-  .object({
-    version: z.union([z.string(), z.number()]).optional(),
-    services: z.record(z.string(), service).optional(),
-    agent: agentSchema.nullish(),
-  })
-  .catchall(z.unknown())
+const file = z.catchall(
+  z.object({
+    version: z.optional(z.union([z.string(), z.number()])),
+    services: z.optional(z.record(z.string(), service)),
+    agent: optional(agentSchema),
+  }),
+  // A service at the root, or any of the root keys of Compose that are none.
+  z.union([service, z.unknown()]),
+)
 
 /**
  * JSON Schema (draft 2020-12) of what one file may hold. It comes from the schemas that files are

@@ -1,6 +1,6 @@
 /** The `ipam` part of a network configuration. */
 
-import type { z } from "zod"
+import type * as z from "zod/mini"
 import {
   formatPrefix,
   networkOf,

@@ -3,7 +3,7 @@
  * call, so it is quick; it never throws, whatever JSON it is given.
  */
 
-import type { z } from "zod"
+import type * as z from "zod/mini"
 import {
   addressAdd,
   formatAddress,
@@ -169,13 +169,8 @@ function parseIpam(raw: unknown, problems: NetconfProblem[]): NetconfIpam | unde
   // The reference plugins take an empty `ipam` for "no addresses".
   if (typeof type !== "string" || type === "") return undefined
   if (!RANCHER_IPAM_TYPES.includes(type)) return ipamOf({ type })
-  const checked = validate(ipamSchema, raw, { foldCase: true })
-  for (const problem of checked.problems) {
-    const message = problem.message.startsWith("ipam.")
-      ? problem.message
-      : `ipam.${problem.message}`
-    problems.push({ ...problem, path: ["ipam", ...problem.path], message })
-  }
+  const checked = validate(ipamSchema, raw, { foldCase: true, under: ["ipam"] })
+  problems.push(...checked.problems)
   if (checked.value === undefined) return undefined
   problems.push(...problemsOfRanges(checked.value))
   return ipamOf(checked.value)

@@ -1,6 +1,6 @@
 /** What a runtime adds to a network configuration: `runtimeConfig` and `args`. */
 
-import type { z } from "zod"
+import type * as z from "zod/mini"
 import type { NetconfDns, PortMapping, RuntimeConfig } from "./netconf.ts"
 import { rangeOf } from "./netconf_ipam.ts"
 import type { otherNetconfSchema } from "./netconf_schema.ts"

@@ -47,7 +47,7 @@ export function buildNetwork(
     const position = source.located.position(problem.path, at)
     report.add({ severity, position, path: [...source.path, ...problem.path], message, hint })
   }
-  const checked = validate(driverSchema, source.located.value)
+  const checked = validate(driverSchema, source.located.value, { what: "network_driver" })
   checked.problems.forEach(tell)
   const tellConf = (problem: NetconfProblem): void => {
     tell({ ...problem, path: ["cni_config", ...problem.path] })

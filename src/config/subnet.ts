@@ -18,10 +18,10 @@ import {
   prefixSize,
   sameAddress,
 } from "../core/address.ts"
-import { messageOf } from "../errors.ts"
 import type { SubnetInput } from "./driver_schema.ts"
 import type { NetconfProblem } from "./netconf.ts"
 import type { Subnet } from "./network.ts"
+import { reasonOf } from "./value_schema.ts"
 
 /** The subnet of an entry that names none. */
 const DEFAULT_SUBNET = "10.44.0.0/16"
@@ -88,9 +88,8 @@ function readPrefix(input: SubnetInput, say: Say): Prefix | undefined {
   try {
     address = parseAddress(bare)
   } catch (error) {
-    const message = messageOf(error)
-    const why = message.slice(message.lastIndexOf('": ') + 3)
-    say("error", "network_address", `network_address ${JSON.stringify(said)} is no subnet: ${why}`)
+    const message = `network_address ${JSON.stringify(said)} is no subnet: ${reasonOf(error)}`
+    say("error", "network_address", message, "write it as 10.42.0.0/16")
     return undefined
   }
   const length = readLength(said, suffix, address.family, input.cidr_size ?? undefined, say)

@@ -3,7 +3,7 @@
  * Unknown keys are warnings, with the key that was probably meant; all else is an error.
  */
 
-import { z } from "zod"
+import * as z from "zod/mini"
 import { pathText, type Step, showValue } from "./diagnostic.ts"
 import { closest } from "./edit_distance.ts"
 import type { NetconfProblem } from "./netconf.ts"
@@ -20,6 +20,10 @@ export interface ValidateOptions {
    * JSON decoder does for the original's netconf. Default false.
    */
   readonly foldCase?: boolean
+  /** What messages call the value itself. Default "it". */
+  readonly what?: string
+  /** Where the value stands in a larger one: put before paths and names. Default nowhere. */
+  readonly under?: readonly Step[]
 }
 
 type Path = readonly Step[]
@@ -39,7 +43,7 @@ const MAX_ROUNDS = 6
 
 /** Checks `value` against `schema`. Never throws. */
 export function validate<T>(
-  schema: z.ZodType<T>,
+  schema: z.ZodMiniType<T>,
   value: unknown,
   options: ValidateOptions = {},
 ): Validated<T> {
@@ -50,7 +54,10 @@ export function validate<T>(
     if (result.success) return { value: result.data, problems }
     const removals = round < MAX_ROUNDS ? removalsOf(result.error, schema, pruned, options) : []
     if (removals.length === 0) {
-      return { value: undefined, problems: [...problems, ...errorsOf(result.error, pruned)] }
+      return {
+        value: undefined,
+        problems: [...problems, ...errorsOf(result.error, pruned, options)],
+      }
     }
     for (const removal of removals) {
       problems.push(...removal.problems.slice(0, MAX_PROBLEMS - problems.length))
@@ -60,8 +67,8 @@ export function validate<T>(
 }
 
 function removalsOf(
-  error: z.ZodError,
-  schema: z.ZodType,
+  error: z.core.$ZodError,
+  schema: z.ZodMiniType,
   value: unknown,
   options: ValidateOptions,
 ): Removal[] {
@@ -76,7 +83,8 @@ function removalsOf(
     for (const key of issue.keys) {
       const meant = options.foldCase === true ? sameButCase(key, known, map) : undefined
       keys.set(key, meant)
-      if (problems.length < MAX_PROBLEMS) problems.push(unknownKey(path, key, known, map, meant))
+      if (problems.length < MAX_PROBLEMS)
+        problems.push(unknownKey(path, key, known, map, meant, options))
     }
     removals.push({ path, keys, problems })
   }
@@ -93,8 +101,9 @@ function unknownKey(
   known: readonly string[],
   map: unknown,
   meant: string | undefined,
+  { under = [] }: ValidateOptions,
 ): NetconfProblem {
-  const full = [...path, key]
+  const full = [...under, ...path, key]
   const where = pathText(full)
   if (meant !== undefined) {
     const hint = `write ${meant}`
@@ -118,25 +127,26 @@ function sameButCase(key: string, known: readonly string[], map: unknown): strin
   return found === undefined || Object.hasOwn(map as object, found) ? undefined : found
 }
 
-function errorsOf(error: z.ZodError, root: unknown): NetconfProblem[] {
+function errorsOf(
+  error: z.core.$ZodError,
+  root: unknown,
+  { what = "it", under = [] }: ValidateOptions,
+): NetconfProblem[] {
   const problems: NetconfProblem[] = []
   for (const issue of error.issues) {
     if (issue.code === "unrecognized_keys") continue
     if (problems.length === MAX_PROBLEMS) break
     const path = stepsOf(issue.path)
     const value = valueAt(root, path)
-    const name = path.length === 0 ? "it" : pathText(path)
+    const full = [...under, ...path]
+    const name = full.length === 0 ? what : pathText(full)
     const message =
       value === undefined
         ? `${name} is missing`
-        : `${name} ${lowerFirst(issue.message)}, is ${showValue(value)}`
-    problems.push({ severity: "error", path, message, hint: hintOf(issue) })
+        : `${name} ${issue.message}, is ${showValue(value)}`
+    problems.push({ severity: "error", path: full, message, hint: hintOf(issue) })
   }
   return problems
-}
-
-function lowerFirst(message: string): string {
-  return message.charAt(0).toLowerCase() + message.slice(1)
 }
 
 function hintOf(issue: z.core.$ZodIssue): string | undefined {
@@ -177,19 +187,23 @@ function prune(value: unknown, removal: Removal, depth: number): unknown {
 function keysAt(schema: unknown, path: Path): string[] {
   const [step, ...rest] = path
   const inner = unwrap(schema)
-  if (inner instanceof z.ZodUnion) return inner.options.flatMap((option) => keysAt(option, path))
-  if (step === undefined) return inner instanceof z.ZodObject ? Object.keys(inner.shape) : []
-  if (inner instanceof z.ZodArray) return keysAt(inner.element, rest)
-  if (inner instanceof z.ZodRecord) return keysAt(inner.valueType, rest)
-  if (!(inner instanceof z.ZodObject) || !Object.hasOwn(inner.shape, step)) return []
-  return keysAt((inner.shape as Record<Step, unknown>)[step], rest)
+  if (inner instanceof z.core.$ZodArray) return keysAt(inner._zod.def.element, rest)
+  if (inner instanceof z.core.$ZodRecord) return keysAt(inner._zod.def.valueType, rest)
+  if (!(inner instanceof z.core.$ZodObject)) return []
+  const shape: Readonly<Record<Step, unknown>> = inner._zod.def.shape
+  if (step === undefined) return Object.keys(shape)
+  return Object.hasOwn(shape, step) ? keysAt(shape[step], rest) : []
 }
 
 function unwrap(schema: unknown): unknown {
   let inner = schema
   for (;;) {
-    if (inner instanceof z.ZodOptional || inner instanceof z.ZodNullable) inner = inner.unwrap()
-    else if (inner instanceof z.ZodPipe) inner = inner.in
-    else return inner
+    if (inner instanceof z.core.$ZodOptional || inner instanceof z.core.$ZodNullable) {
+      inner = inner._zod.def.innerType
+    } else if (inner instanceof z.core.$ZodPipe) {
+      inner = inner._zod.def.in
+    } else {
+      return inner
+    }
   }
 }

@@ -47,6 +47,8 @@ export function parseYamlFile(
     const message = unmask(problem.message, masked.expressions)
     say(severity, problem.pos[0], `YAML: ${message}`)
   }
+  // After a syntax error the structure is a guess, and what is said about it would mislead.
+  if (document !== undefined && document.errors.length > 0) return undefined
   const root = isNode(document?.contents) ? document.contents : undefined
   return new YamlFile(name, { lines, masked, root }, report, env)
 }
