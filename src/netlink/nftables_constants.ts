@@ -204,6 +204,8 @@ export const NFTNL_UDATA_CHAIN_COMMENT = 0
 export const NFTNL_UDATA_RULE_COMMENT = 0
 /** Value: enum byteorder of nftables, U32 in host byte order. */
 export const NFTNL_UDATA_SET_KEYBYTEORDER = 0
+export const NFTNL_UDATA_SET_DATABYTEORDER = 1
+export const NFTNL_UDATA_SET_DATA_INTERVAL = 6
 export const NFTNL_UDATA_SET_COMMENT = 7
 /** Value: U32 in host byte order. */
 export const NFTNL_UDATA_SET_ELEM_FLAGS = 1
@@ -211,4 +213,5 @@ export const NFTNL_UDATA_SET_ELEM_FLAGS = 1
 export const NFTNL_SET_ELEM_F_INTERVAL_OPEN = 0x1
 /** nftables' enum byteorder: none, as for concatenations; host; network. */
 export const BYTEORDER_INVALID = 0
+export const BYTEORDER_HOST_ENDIAN = 1
 export const BYTEORDER_BIG_ENDIAN = 2

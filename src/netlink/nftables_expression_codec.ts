@@ -3,7 +3,6 @@
 import {
   parseAttributeList,
   parseAttributes,
-  readI32be,
   readString,
   readU32be,
   readU64be,
@@ -11,7 +10,7 @@ import {
 import type { MessageWriter } from "./message.ts"
 import * as n from "./nftables_constants.ts"
 import type { Expression, Verdict } from "./nftables_expression.ts"
-import { malformed, nest, readData, required, writeData } from "./nftables_message.ts"
+import { nest, readData, required, writeData } from "./nftables_message.ts"
 
 type Attributes = ReadonlyMap<number, Uint8Array>
 
@@ -135,28 +134,21 @@ export function readExpressions(bytes: Uint8Array): Expression[] {
     const attributes = parseAttributes(payload)
     const name = readString(required(attributes, n.NFTA_EXPR_NAME, "expression name"))
     const data = attributes.get(n.NFTA_EXPR_DATA) ?? new Uint8Array()
-    return readBody(name, data)
+    // What this codec does not know is other people's, and no error.
+    return readBody(name, parseAttributes(data)) ?? { kind: "other", name, data }
   })
 }
 
-function readBody(name: string, data: Uint8Array): Expression {
-  const a = parseAttributes(data)
-  // Both kinds serve also to set something from a register, which this codec keeps as bytes.
-  const loads = (type: number): boolean => a.has(type)
+function readBody(name: string, a: Attributes): Expression | undefined {
   switch (name) {
     case "meta":
-      if (!loads(n.NFTA_META_DREG)) break
+      // Without a target it sets something from a register.
+      if (!a.has(n.NFTA_META_DREG)) return undefined
       return { kind: "meta", key: u32(a, n.NFTA_META_KEY), register: u32(a, n.NFTA_META_DREG) }
     case "payload":
-      if (!loads(n.NFTA_PAYLOAD_DREG)) break
-      return readPayload(a, data)
+      return readPayload(a)
     case "cmp":
-      return {
-        kind: "cmp",
-        op: nameOf(n.CMP_OPS, u32(a, n.NFTA_CMP_OP), "comparison"),
-        value: value(a, n.NFTA_CMP_DATA),
-        register: u32(a, n.NFTA_CMP_SREG),
-      }
+      return readCmp(a)
     case "range":
       return {
         kind: "range",
@@ -166,14 +158,7 @@ function readBody(name: string, data: Uint8Array): Expression {
         register: u32(a, n.NFTA_RANGE_SREG),
       }
     case "bitwise":
-      if (optional(a, n.NFTA_BITWISE_OP) !== undefined && u32(a, n.NFTA_BITWISE_OP) !== 0) break
-      return {
-        kind: "bitwise",
-        source: u32(a, n.NFTA_BITWISE_SREG),
-        target: u32(a, n.NFTA_BITWISE_DREG),
-        mask: value(a, n.NFTA_BITWISE_MASK),
-        xor: value(a, n.NFTA_BITWISE_XOR),
-      }
+      return readBitwise(a)
     case "lookup":
       return {
         kind: "lookup",
@@ -200,14 +185,15 @@ function readBody(name: string, data: Uint8Array): Expression {
         flags: u32(a, n.NFTA_FIB_FLAGS),
         register: u32(a, n.NFTA_FIB_DREG),
       }
+    default:
+      return undefined
   }
-  return { kind: "other", name, data }
 }
 
-function readPayload(a: Attributes, data: Uint8Array): Expression {
+function readPayload(a: Attributes): Expression | undefined {
+  // Without a target it writes to the packet; later kernels know more bases (inner headers).
   const base = n.PAYLOAD_BASES[u32(a, n.NFTA_PAYLOAD_BASE)]
-  // Later kernels know more bases (inner headers).
-  if (base === undefined) return { kind: "other", name: "payload", data }
+  if (!a.has(n.NFTA_PAYLOAD_DREG) || base === undefined) return undefined
   return {
     kind: "payload",
     base,
@@ -217,20 +203,42 @@ function readPayload(a: Attributes, data: Uint8Array): Expression {
   }
 }
 
-function readImmediate(a: Attributes): Expression {
+function readCmp(a: Attributes): Expression | undefined {
+  const op = n.CMP_OPS[u32(a, n.NFTA_CMP_OP)]
+  if (op === undefined) return undefined
+  const register = u32(a, n.NFTA_CMP_SREG)
+  return { kind: "cmp", op, value: value(a, n.NFTA_CMP_DATA), register }
+}
+
+function readBitwise(a: Attributes): Expression | undefined {
+  // Shifts, and since Linux 6.13 operations between two registers.
+  if ((optional(a, n.NFTA_BITWISE_OP) ?? n.NFT_BITWISE_MASK_XOR) !== n.NFT_BITWISE_MASK_XOR) {
+    return undefined
+  }
+  return {
+    kind: "bitwise",
+    source: u32(a, n.NFTA_BITWISE_SREG),
+    target: u32(a, n.NFTA_BITWISE_DREG),
+    mask: value(a, n.NFTA_BITWISE_MASK),
+    xor: value(a, n.NFTA_BITWISE_XOR),
+  }
+}
+
+function readImmediate(a: Attributes): Expression | undefined {
   const data = parseAttributes(required(a, n.NFTA_IMMEDIATE_DATA, "data"))
   const bytes = data.get(n.NFTA_DATA_VERDICT)
   if (bytes === undefined) {
     const constant = required(data, n.NFTA_DATA_VALUE, "value")
     return { kind: "immediate", register: u32(a, n.NFTA_IMMEDIATE_DREG), value: constant }
   }
-  return { kind: "verdict", verdict: readVerdict(parseAttributes(bytes)) }
+  const verdict = readVerdict(parseAttributes(bytes))
+  return verdict === undefined ? undefined : { kind: "verdict", verdict }
 }
 
-function readVerdict(a: Attributes): Verdict {
-  const number = readI32be(required(a, n.NFTA_VERDICT_CODE, "verdict"))
+function readVerdict(a: Attributes): Verdict | undefined {
+  const number = u32(a, n.NFTA_VERDICT_CODE) | 0
   const code = VERDICTS.find((row) => row[1] === number)?.[0]
-  if (code === undefined) throw malformed(`verdict ${number} is unknown`)
+  if (code === undefined) return undefined
   if (code !== "jump" && code !== "goto") return { code }
   return { code, chain: readString(required(a, n.NFTA_VERDICT_CHAIN, "chain of a verdict")) }
 }
@@ -261,10 +269,4 @@ function count(a: Attributes, type: number): bigint {
 
 function value(a: Attributes, type: number): Uint8Array {
   return readData(required(a, type, `attribute ${type} of an expression`))
-}
-
-function nameOf<T>(names: readonly T[], index: number, what: string): T {
-  const name = names[index]
-  if (name === undefined) throw malformed(`${what} ${index} is unknown`)
-  return name
 }

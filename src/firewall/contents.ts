@@ -1,0 +1,115 @@
+/** What each set of the table holds, for a state of the firewall. */
+
+import { type Family, networkOf, type Prefix, parsePrefix } from "../core/address.ts"
+import { LariatError } from "../errors.ts"
+import type { SetElement } from "../netlink/nftables_element.ts"
+import { interfaceName } from "../netlink/nftables_expression.ts"
+import { intervalElements, outermost, prefixTwice, prefixWith } from "./intervals.ts"
+import type { Masquerades } from "./masquerades.ts"
+import { SETS } from "./ruleset.ts"
+import type { FirewallState, HostNat } from "./state.ts"
+
+/** Elements by the name of their set; a set without elements may be missing. */
+export type Contents = ReadonlyMap<string, readonly SetElement[]>
+
+/** Everything but the masqueraded addresses, read and checked. */
+export interface Networks {
+  readonly hostNat: readonly { readonly subnet: Prefix; readonly bridge: string }[]
+  readonly overlay: readonly Prefix[]
+}
+
+/**
+ * Where the source always stays. Multicast and the broadcast of the own link reach postrouting
+ * only as frames of a bridge; NAT would make their answers go astray. IPv6 link-local likewise.
+ */
+const ALWAYS: Readonly<Record<Family, readonly string[]>> = {
+  4: [
+    // Metadata and DNS know the asker by its source; matters where the address is routed.
+    "169.254.169.250/32",
+    "224.0.0.0/4", // multicast, RFC 5771
+    "255.255.255.255/32", // limited broadcast, RFC 919
+  ],
+  6: [
+    "fe80::/10", // link-local, RFC 4291 §2.5.6
+    "ff00::/8", // multicast, RFC 4291 §2.7
+  ],
+}
+
+const FAMILIES: readonly Family[] = [4, 6]
+
+/** IFNAMSIZ of linux/if.h, less the terminating zero; a name has no slash and no white space. */
+const INTERFACE_NAME = /^[^\s/]{1,15}$/
+
+/** @throws LariatError config-invalid where a prefix or a bridge's name is none */
+export function readNetworks({ hostNat, overlay }: FirewallState): Networks {
+  return { hostNat: hostNat.map(readHostNat), overlay: overlay.map(parsePrefix) }
+}
+
+function readHostNat({ subnet, bridge }: HostNat): Networks["hostNat"][number] {
+  if (!INTERFACE_NAME.test(bridge) || new TextEncoder().encode(bridge).length > 15) {
+    throw new LariatError(
+      `Cannot masquerade ${subnet}: ${JSON.stringify(bridge)} is no interface name`,
+      { code: "config-invalid", hint: "Name the network's bridge, at most 15 characters." },
+    )
+  }
+  return { subnet: networkOf(parsePrefix(subnet)), bridge }
+}
+
+/** The wanted elements of every set. */
+export function contentsOf(networks: Networks, masquerades: Masquerades): Contents {
+  const contents = new Map<string, readonly SetElement[]>()
+  for (const family of FAMILIES) {
+    const ours = (prefix: Prefix): boolean => prefix.family === family
+    const sets = SETS[family]
+    const always = ALWAYS[family].map(parsePrefix)
+    const subnets = networks.hostNat.map(({ subnet }) => subnet).filter(ours)
+    contents.set(sets.never.name, intervalElements([...always, ...networks.overlay.filter(ours)]))
+    contents.set(sets.hostnat.name, intervalElements(subnets))
+    contents.set(sets.home.name, homes(networks, family))
+    contents.set(sets.masquerade.name, addressElements(masquerades.addresses, family))
+    contents.set(sets.inside.name, insideElements(masquerades, family))
+  }
+  return contents
+}
+
+function homes({ hostNat }: Networks, family: Family): SetElement[] {
+  const bridges = new Set(hostNat.map(({ bridge }) => bridge))
+  return [...bridges].flatMap((bridge) => {
+    const subnets = hostNat.filter((entry) => entry.bridge === bridge).map(({ subnet }) => subnet)
+    return outermost(subnets)
+      .filter((subnet) => subnet.family === family)
+      .map((subnet) => prefixWith(subnet, interfaceName(bridge)))
+  })
+}
+
+/** Elements of the set of masqueraded addresses. */
+export function addressElements(addresses: readonly Prefix[], family: Family): SetElement[] {
+  return addresses.filter((entry) => entry.family === family).map(({ bytes }) => ({ key: bytes }))
+}
+
+/** Elements that say which pairs of addresses share a subnet. */
+export function insideElements(masquerades: Masquerades, family: Family): SetElement[] {
+  return outermost(masquerades.subnets)
+    .filter((subnet) => subnet.family === family)
+    .map(prefixTwice)
+}
+
+/** One text per element, equal exactly for elements that match the same packets. */
+export function elementKey({ key, keyEnd, intervalEnd }: SetElement): string {
+  const hex = (bytes: Uint8Array): string => bytes.toHex()
+  return `${hex(key)}-${keyEnd === undefined ? "" : hex(keyEnd)}${intervalEnd ? "!" : ""}`
+}
+
+/** Elements of `a` that `b` has not, each once. */
+export function without(a: readonly SetElement[], b: readonly SetElement[]): SetElement[] {
+  const left = new Map(a.map((element) => [elementKey(element), element]))
+  for (const element of b) left.delete(elementKey(element))
+  return [...left.values()]
+}
+
+/** Whether both have the same elements in every set. */
+export function isSame(a: Contents, b: Contents): boolean {
+  const covers = (outer: Contents, inner: Contents): boolean =>
+    [...inner].every(([set, elements]) => without(elements, outer.get(set) ?? []).length === 0)
+  return covers(a, b) && covers(b, a)
+}

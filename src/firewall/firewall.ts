@@ -1,0 +1,260 @@
+/** The firewall: keeps the table `inet lariat` of this network namespace as it should be. */
+
+import type { Family, Prefix } from "../core/address.ts"
+import { LariatError } from "../errors.ts"
+import { NetlinkError } from "../netlink/error.ts"
+import type { MessageWriter } from "../netlink/message.ts"
+import { deleteElements, newElements, type SetElement } from "../netlink/nftables_element.ts"
+import { newSet } from "../netlink/nftables_set.ts"
+import { isStale, NfTables, unsupported } from "../netlink/nftables_socket.ts"
+import { deleteTable, newChain, newRule, newTable } from "../netlink/nftables_table.ts"
+import { ENOENT, EOPNOTSUPP } from "../sys/errno.ts"
+import {
+  addressElements,
+  type Contents,
+  contentsOf,
+  insideElements,
+  isSame,
+  type Networks,
+  readNetworks,
+  without,
+} from "./contents.ts"
+import { differences } from "./differences.ts"
+import { type MasqueradeChange, Masquerades, parseMasquerade } from "./masquerades.ts"
+import { ALL_SETS, CHAINS, RULES, SETS, TABLE } from "./ruleset.ts"
+import type { FirewallState } from "./state.ts"
+
+/** What the table should be. */
+interface Wanted {
+  readonly networks: Networks
+  readonly masquerades: Masquerades
+}
+
+type ApplyChange = (masquerades: Masquerades, entry: Prefix) => MasqueradeChange
+
+const FAMILIES: readonly Family[] = [4, 6]
+
+/** How often a change by others in the midst of ours makes us look again. */
+const MAX_ATTEMPTS = 5
+
+/** Linux counts generations from 1 and leaves out 0 (nft_base_seq_inc of nf_tables_api.c). */
+function nextGeneration(generation: number): number {
+  return generation === 0xffffffff ? 1 : generation + 1
+}
+
+/**
+ * Every transaction of anybody gives the namespace's ruleset a new generation. So the table is as
+ * we left it while the generation is the one we left, which one request tells; and a transaction
+ * that names that generation is refused where somebody came between. Only then is the table read
+ * and compared.
+ */
+export class Firewall {
+  readonly #nftables: NfTables
+  #wanted: Wanted | undefined
+  /** Of this generation the table is known to be as wanted. */
+  #generation: number | undefined
+
+  private constructor(nftables: NfTables) {
+    this.#nftables = nftables
+  }
+
+  /**
+   * Opens the firewall of the current network namespace and changes nothing.
+   *
+   * @throws LariatError kernel-unsupported: the caller can go on without NAT and say so
+   */
+  static open(): Firewall {
+    return new Firewall(NfTables.open())
+  }
+
+  /**
+   * Makes the table what the state says, in one transaction: packets meet the old rules or the
+   * new ones, never none. Does nothing where it is so already.
+   *
+   * @returns whether the kernel's table had to be changed
+   * @throws LariatError config-invalid, kernel-unsupported; NetlinkError. The table is then as it
+   * was, and so is what `matches` compares with.
+   */
+  ensure(state: FirewallState): boolean {
+    const wanted: Wanted = {
+      networks: readNetworks(state),
+      masquerades: new Masquerades(state.masquerade.map(parseMasquerade)),
+    }
+    const old = this.#wanted
+    // The generation that we remember vouches for what was wanted before.
+    const same = old !== undefined && isSame(contentsFor(old), contentsFor(wanted))
+    const changed = same && this.matches() ? false : this.#assert(wanted)
+    this.#wanted = wanted
+    return changed
+  }
+
+  /**
+   * Masquerades containers' addresses (`10.42.0.2/16`) towards everything outside their subnet.
+   * One transaction for all; those that are masqueraded already stay so. Mends the table where it
+   * is not as it should be.
+   *
+   * @throws LariatError config-invalid; internal before the first `ensure`; NetlinkError
+   */
+  addMasquerade(...addresses: readonly string[]): void {
+    const entries = addresses.map(parseMasquerade)
+    this.#change(entries, (masquerades, entry) => masquerades.add(entry))
+  }
+
+  /** Masquerades addresses no longer; the prefix length may be left out. See `addMasquerade`. */
+  removeMasquerade(...addresses: readonly string[]): void {
+    const entries = addresses.map(parseMasquerade)
+    this.#change(entries, (masquerades, entry) => masquerades.remove(entry))
+  }
+
+  /** Whether the kernel's table is as wanted; false before the first `ensure`. */
+  matches(): boolean {
+    return this.differences().length === 0
+  }
+
+  /** What is wrong with the kernel's table, one sentence each. @throws NetlinkError */
+  differences(): string[] {
+    const wanted = this.#wanted
+    if (wanted === undefined) return ["nothing was set up yet"]
+    const generation = this.#nftables.generation()
+    if (generation === this.#generation) return []
+    const found = differences(this.#nftables, contentsFor(wanted))
+    if (found.length === 0 && this.#nftables.generation() === generation) {
+      this.#generation = generation
+    }
+    return found
+  }
+
+  /** Deletes the table; there need be none. */
+  remove(): void {
+    this.#generation = undefined
+    this.#wanted = undefined
+    const operation = `delete table inet ${TABLE.table}`
+    // Made first, because deleting what is not there is an error.
+    this.#nftables.commit([newTable(TABLE), deleteTable(TABLE)], { operation })
+  }
+
+  /** Closes the socket; the table stays. */
+  close(): void {
+    this.#nftables.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  /** Compares the kernel's table with the wanted one and replaces it where they differ. */
+  #assert(wanted: Wanted): boolean {
+    this.#generation = undefined
+    const contents = contentsFor(wanted)
+    try {
+      for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+        const generation = this.#nftables.generation()
+        if (differences(this.#nftables, contents).length > 0) {
+          if (this.#commit(replacement(contents), generation)) return true
+        } else if (this.#nftables.generation() === generation) {
+          this.#generation = generation
+          return false
+        }
+      }
+      // Others never rest. Ours goes in, but is not known to be the last word.
+      this.#commit(replacement(contents), undefined)
+      return true
+    } catch (error) {
+      throw explain(error)
+    }
+  }
+
+  /** False where somebody came between. @throws NetlinkError */
+  #commit(messages: readonly MessageWriter[], generation: number | undefined): boolean {
+    const operation = `change table inet ${TABLE.table}`
+    this.#generation = undefined
+    try {
+      this.#nftables.commit(messages, { generation, operation })
+    } catch (error) {
+      if (isStale(error)) return false
+      throw error
+    }
+    this.#generation = generation === undefined ? undefined : nextGeneration(generation)
+    return true
+  }
+
+  #change(entries: readonly Prefix[], apply: ApplyChange): void {
+    const wanted = this.#wanted
+    if (wanted === undefined) {
+      throw new LariatError("Cannot masquerade an address: the firewall is not set up yet", {
+        code: "internal",
+      })
+    }
+    const { masquerades } = wanted
+    const before = affected(masquerades, entries)
+    const changes = entries.map((entry) => apply(masquerades, entry))
+    try {
+      const messages = moves(before, affected(masquerades, entries))
+      if (!this.#commitQuickly(messages)) this.#assert(wanted)
+    } catch (error) {
+      for (const change of changes.toReversed()) masquerades.undo(change)
+      throw error
+    }
+  }
+
+  /** Changes elements alone; false where that is not enough or not known to be. */
+  #commitQuickly(messages: readonly MessageWriter[]): boolean {
+    const generation = this.#generation
+    if (messages.length === 0) return this.matches()
+    if (generation === undefined) return false
+    try {
+      return this.#commit(messages, generation)
+    } catch (error) {
+      // The whole table is read and compared then, and that tells what is wrong.
+      if (error instanceof NetlinkError) return false
+      throw error
+    }
+  }
+}
+
+function contentsFor({ networks, masquerades }: Wanted): Contents {
+  return contentsOf(networks, masquerades)
+}
+
+/** Elements that a change of these addresses may touch, by set. */
+function affected(masquerades: Masquerades, entries: readonly Prefix[]): Contents {
+  const there = entries.filter((entry) => masquerades.has(entry))
+  return new Map(
+    FAMILIES.flatMap((family): [string, SetElement[]][] => [
+      [SETS[family].inside.name, insideElements(masquerades, family)],
+      [SETS[family].masquerade.name, addressElements(there, family)],
+    ]),
+  )
+}
+
+/** Messages that make the one of the other. Deleted first: what is new may overlap it. */
+function moves(before: Contents, after: Contents): MessageWriter[] {
+  return [...before.keys()].flatMap((set) => {
+    const old = before.get(set) ?? []
+    const now = after.get(set) ?? []
+    return [
+      ...deleteElements(TABLE, set, without(old, now)),
+      ...newElements(TABLE, set, without(now, old)),
+    ]
+  })
+}
+
+/** Deletes the table, if there is one, and makes it anew. */
+function replacement(contents: Contents): MessageWriter[] {
+  return [
+    newTable(TABLE),
+    deleteTable(TABLE),
+    newTable(TABLE),
+    ...CHAINS.map((chain) => newChain(TABLE, chain)),
+    ...ALL_SETS.map((set, index) => newSet(TABLE, { ...set, id: index + 1 })),
+    ...RULES.map((rule) => newRule(TABLE, rule)),
+    ...ALL_SETS.flatMap((set) => newElements(TABLE, set.name, contents.get(set.name) ?? [])),
+  ]
+}
+
+/** Nothing that the messages refer to can be missing, unless the kernel lacks a part. */
+function explain(error: unknown): unknown {
+  if (!(error instanceof NetlinkError)) return error
+  if (error.errno !== ENOENT && error.errno !== EOPNOTSUPP) return error
+  return unsupported(error.operation, "this kernel lacks a part of nf_tables", error)
+}

@@ -1,0 +1,21 @@
+/** What the firewall is asked for. All addresses and prefixes are text, of either family. */
+
+/** A network whose containers reach the world under the host's address (`hostNat`). */
+export interface HostNat {
+  /** For instance `10.42.0.0/16`. */
+  readonly subnet: string
+  /** The bridge on which the subnet is at home; what leaves by it keeps its source. */
+  readonly bridge: string
+}
+
+export interface FirewallState {
+  readonly hostNat: readonly HostNat[]
+  /** Prefixes of managed networks: what goes there keeps its source, from wherever it comes. */
+  readonly overlay: readonly string[]
+  /**
+   * Container addresses with the prefix length of their subnet (`ipMasq`), for instance
+   * `10.42.0.2/16`: masqueraded towards everything outside that subnet. An address alone has no
+   * subnet.
+   */
+  readonly masquerade: readonly string[]
+}
