@@ -1,5 +1,13 @@
 import { afterAll, beforeAll, expect, test } from "bun:test"
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { findPlugin, runProgram } from "./delegate_process.ts"
@@ -102,6 +110,15 @@ test("a grandchild that keeps the output open does not keep us", async () => {
     stdout: "said\n",
     killed: undefined,
   })
+})
+
+test("a program that is still being written is tried again", async () => {
+  const path = program(join(directory, "fresh"), "echo said")
+  const writer = openSync(path, "r+")
+  const run = runProgram(path, {}, input, 1_000)
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  closeSync(writer)
+  expect(decode((await run).stdout)).toBe("said\n")
 })
 
 test("what is no program is refused", async () => {

@@ -114,7 +114,9 @@ test.each([
   ["eth%d", "one of"],
   ["a b", "white space"],
   ["a\tb", "white space"],
-  ["a\u0001", "white space"],
+  ["a\u2003b", "white space"],
+  ["a\u0085", "white space"],
+  ["a\u0001", "control characters"],
   // U+00E0 is the bytes c3 a0, and the kernel takes a0 for a space.
   ["\u00e0", "white space"],
 ])("%p as an interface name: %p", (name, fault) => {

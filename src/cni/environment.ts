@@ -49,7 +49,9 @@ export function ifnameFault(name: string): string | undefined {
   if (bytes.length > MAX_IFNAME_BYTES) return `it is longer than ${MAX_IFNAME_BYTES} bytes`
   if (name === "." || name === "..") return "it names a directory"
   if (/[/:%]/.test(name)) return "it has one of / : %"
-  if (/[\s\p{Cc}]/u.test(name) || bytes.includes(0xa0)) return "it has white space"
+  // Go's idea of white space, which runtimes check with, has U+0085 as well.
+  if (/[\s\u0085]/.test(name) || bytes.includes(0xa0)) return "it has white space"
+  if (bytes.some((byte) => byte < 0x20 || byte === 0x7f)) return "it has control characters"
   return undefined
 }
 

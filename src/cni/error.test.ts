@@ -1,6 +1,14 @@
 import { expect, test } from "bun:test"
 import { LariatError } from "../errors.ts"
-import { CNI_CODES, CniError, errorJson, errorLine, isErrorCode, toCniError } from "./error.ts"
+import {
+  CNI_CODES,
+  CniError,
+  errorJson,
+  errorLine,
+  errorResponse,
+  isErrorCode,
+  toCniError,
+} from "./error.ts"
 
 test("the specification's numbers mean what it says", () => {
   const spec = {
@@ -91,4 +99,13 @@ test("only our codes are error codes", () => {
     false,
     false,
   ])
+})
+
+test("a failure as an answer has its JSON, its line and exit code 1", () => {
+  const error = new LariatError("Cannot do it: no", { code: "busy", hint: "wait" })
+  expect(errorResponse("1.0.0", error)).toEqual({
+    exit: 1,
+    stdout: '{"cniVersion":"1.0.0","code":11,"msg":"Cannot do it: no","details":"wait"}\n',
+    stderr: "lariat: Cannot do it: no. Wait\n",
+  })
 })

@@ -4,6 +4,7 @@
  */
 
 import { type ErrorCode, type ErrorDetails, LariatError, messageOf } from "../errors.ts"
+import type { CniResponse } from "./protocol.ts"
 import { oneLine } from "./text.ts"
 
 /** STATUS: the plugin cannot serve an ADD (CNI SPEC 1.1.0, Error). */
@@ -116,4 +117,13 @@ export function errorLine(error: unknown): string {
   const first = `lariat: ${oneLine(message).replace(/\.$/, "")}.`
   if (more === undefined || more === "") return first
   return `${first} ${more.charAt(0).toUpperCase()}${oneLine(more.slice(1))}`
+}
+
+/** Anything thrown as the answer to a call: the JSON, the line for the log, exit code 1. */
+export function errorResponse(cniVersion: string, error: unknown): CniResponse {
+  return {
+    exit: 1,
+    stdout: `${JSON.stringify(errorJson(cniVersion, error))}\n`,
+    stderr: `${errorLine(error)}\n`,
+  }
 }

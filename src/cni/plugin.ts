@@ -11,7 +11,7 @@ import { readAllFd, writeFd } from "../sys/file.ts"
 import { callUnix } from "../sys/unix_client.ts"
 import { askAgent, type Call, socketPath } from "./agent_call.ts"
 import { type CheckedEnvironment, type Environment, readEnvironment } from "./environment.ts"
-import { CniError, errorJson, errorLine } from "./error.ts"
+import { CniError, errorResponse } from "./error.ts"
 import { isObject, type JsonObject } from "./json.ts"
 import { checkNetconf, decodeNetconf } from "./netconf_json.ts"
 import { type CniRequest, type CniResponse, MAX_REQUEST_BYTES } from "./protocol.ts"
@@ -149,10 +149,8 @@ function readTimeout(text: string | undefined): number {
 
 /** Says what went wrong as far as the descriptors still take it; a closed one must not hide it. */
 function fail(io: PluginIo, version: string, error: unknown): number {
-  const attempts = [
-    () => io.writeErr(encode(`${errorLine(error)}\n`)),
-    () => io.writeOut(encode(`${JSON.stringify(errorJson(version, error))}\n`)),
-  ]
+  const { exit, stdout, stderr } = errorResponse(version, error)
+  const attempts = [() => io.writeErr(encode(stderr)), () => io.writeOut(encode(stdout))]
   for (const attempt of attempts) {
     try {
       attempt()
@@ -160,7 +158,7 @@ function fail(io: PluginIo, version: string, error: unknown): number {
       // Nobody reads it: the exit code is all that is left to say.
     }
   }
-  return 1
+  return exit
 }
 
 function aboutText(role: PluginRole): string {

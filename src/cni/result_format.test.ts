@@ -36,7 +36,12 @@ const attach: AttachResult = {
 }
 
 function fixture(version: string): Record<string, unknown> {
-  return JSON.parse(readFileSync(`test/fixtures/cni/result/${version}.json`, "utf8"))
+  return JSON.parse(
+    readFileSync(
+      new URL(`../../test/fixtures/cni/result/${version}.json`, import.meta.url),
+      "utf8",
+    ),
+  )
 }
 
 test.each([

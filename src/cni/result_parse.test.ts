@@ -8,7 +8,12 @@ import { parseResult } from "./result_parse.ts"
 test.each(["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0"])(
   "the static plugin's result in CNI %s is read",
   (version) => {
-    const json = JSON.parse(readFileSync(`test/fixtures/cni/ipam/static-${version}.json`, "utf8"))
+    const json = JSON.parse(
+      readFileSync(
+        new URL(`../../test/fixtures/cni/ipam/static-${version}.json`, import.meta.url),
+        "utf8",
+      ),
+    )
     expect(parseResult(json, "the result of static", "0.1.0")).toStrictEqual({
       interfaces: [],
       ips: [
