@@ -204,7 +204,8 @@ function substitute(
       return value ?? ""
     default: {
       if (value !== undefined) return value
-      const meant = closest(name, Object.keys(env))
+      const names = Object.keys(env).filter((other) => env[other] !== undefined)
+      const meant = closest(name, names)
       const hint = meant === undefined ? "" : `, did you mean ${meant}`
       remark("warning", `the variable ${name} is not set, an empty text stands for it${hint}`)
       return ""

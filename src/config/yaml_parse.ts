@@ -1,6 +1,6 @@
 /** From the text of a file to a parsed YAML document: what can be wrong before values matter. */
 
-import { type Document, isNode, parseAllDocuments } from "yaml"
+import { type Document, isMap, isNode, isScalar, parseAllDocuments } from "yaml"
 import { type Report, showValue } from "./diagnostic.ts"
 import { type Environment, mask, RESERVED_CHARACTERS, unmask } from "./interpolation.ts"
 import { lineStarts, positionIn } from "./line_position.ts"
@@ -50,6 +50,12 @@ export function parseYamlFile(
   // After a syntax error the structure is a guess, and what is said about it would mislead.
   if (document !== undefined && document.errors.length > 0) return undefined
   const root = isNode(document?.contents) ? document.contents : undefined
+  const isEmpty = root === undefined || (isScalar(root) && root.value === null)
+  if (!isEmpty && !isMap(root)) {
+    const kind = isScalar(root) ? showValue(root.value) : "a list"
+    say("error", root.range?.[0] ?? 0, `the root of the file must be a map, is ${kind}`)
+    return undefined
+  }
   return new YamlFile(name, { lines, masked, root }, report, env)
 }
 
