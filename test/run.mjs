@@ -35,7 +35,7 @@ async function main(verb, args) {
       return await inherit([join(ROOT, "dist/lariat"), "demo", ...args])
     case "build":
       await ensurePackages(ROOT)
-      return (await ensureBuilt(ROOT, { force: true })) ? 0 : 1
+      return (await ensureBuilt(ROOT, { everything: true })) ? 0 : 1
     case "bench":
       return await bench(args)
     case "test":

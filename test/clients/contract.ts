@@ -10,8 +10,8 @@ import { run, waitFor } from "./program.ts"
 import { type NetworkList, type Runtime, type Surroundings, writeNetwork } from "./runtime.ts"
 
 /** `ctr` reads these two folders and no others; every runtime is given them. */
-const PLUGIN_DIRECTORY = "/opt/cni/bin"
-const NETWORK_DIRECTORY = "/etc/cni/net.d"
+export const PLUGIN_DIRECTORY = "/opt/cni/bin"
+export const NETWORK_DIRECTORY = "/etc/cni/net.d"
 
 /** The seed's plugin configuration, with an explicit MTU that its overhead is taken from. */
 export const RANCHER_BRIDGE = {
@@ -150,6 +150,28 @@ export function prepare(
     return thing
   }
   return { runtime: () => made(runtime), agent: () => made(agent) }
+}
+
+/** Links the plugins and runs an agent around the tests of a file that brings its own client. */
+export function prepareAgent(): () => Agent {
+  const directory = mkdtempSync(join(tmpdir(), "clients-"))
+  let agent: Agent | undefined
+
+  beforeAll(async () => {
+    rmSync(PLUGIN_DIRECTORY, { recursive: true, force: true })
+    linkPlugins(PLUGIN_DIRECTORY)
+    agent = await startAgent(directory)
+  }, 60_000)
+
+  afterAll(async () => {
+    await agent?.stop()
+    rmSync(directory, { recursive: true, force: true })
+  }, 60_000)
+
+  return () => {
+    if (agent === undefined) throw new Error("The agent was not started")
+    return agent
+  }
 }
 
 /** Waits until no endpoint, no port of the bridge and no parked link is there any more. */

@@ -9,7 +9,8 @@ const BUILD_TIMEOUT_MS = 10 * 60_000
 
 /**
  * @param {string} root the checkout
- * @param {{ force?: boolean }} [options] `force` builds in any case
+ * @param {{ everything?: boolean }} [options] `everything` builds for every platform and in any
+ *   case; else only this machine's program is asked for
  * @returns {Promise<boolean>} whether dist/ is there and current
  */
 export async function ensureBuilt(root, options = {}) {
@@ -19,9 +20,10 @@ export async function ensureBuilt(root, options = {}) {
     existsSync(join(root, "dist/lariat")) &&
     existsSync(stamp) &&
     readFileSync(stamp, "utf8") === wanted
-  if (current && !options.force) return true
+  if (current && !options.everything) return true
   const bun = join(root, "node_modules/.bin/bun")
   const build = [bun, "run", "build.ts", "--stamp", wanted]
+  if (!options.everything) build.push("--host")
   const result = await runProgram(build, { cwd: root, timeoutMs: BUILD_TIMEOUT_MS })
   if (result.timedOut) console.log("build: took too long and was ended")
   return result.status === 0

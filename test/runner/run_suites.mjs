@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { sumsOf } from "./junit.mjs"
 import { runProgram } from "./process.mjs"
-import { ensureDebian } from "./setup.mjs"
+import { ensureCnitool, ensureDebian, missingDebian } from "./setup.mjs"
 
 /** How much of a failed suite's output is shown, bytes from its end. */
 const SHOWN_OUTPUT = 60_000
@@ -28,13 +28,20 @@ const SHOWN_OUTPUT = 60_000
  * @returns {Promise<Outcome[]>}
  */
 export async function runSuites(root, suites, options) {
+  const needs = await provision(root, suites, options)
   const outcomes = new Array(suites.length)
   const reports = mkdtempSync(join(tmpdir(), "lariat-test-"))
   let next = 0
   const worker = async () => {
     while (next < suites.length) {
       const index = next++
-      const outcome = await runSuite(root, suites[index], join(reports, String(index)), options)
+      const outcome = await runSuite(
+        root,
+        suites[index],
+        needs,
+        join(reports, String(index)),
+        options,
+      )
       outcomes[index] = outcome
       console.log(lineOf(outcome, 40))
     }
@@ -47,8 +54,8 @@ export async function runSuites(root, suites, options) {
   return outcomes
 }
 
-async function runSuite(root, suite, reports, options) {
-  const obstacle = await obstacleTo(root, suite)
+async function runSuite(root, suite, needs, reports, options) {
+  const { obstacle, env } = needs(suite)
   if (obstacle !== undefined) {
     // On the machine that decides whether a change lands, a suite that does not run is no success.
     const count = options.ci
@@ -61,7 +68,7 @@ async function runSuite(root, suite, reports, options) {
   const log = join(reports, "output")
   const result = await runProgram(commandOf(root, suite, report), {
     cwd: root,
-    env: environmentOf(root, suite, options),
+    env,
     timeoutMs: suite.timeoutMs,
     log,
   })
@@ -83,12 +90,28 @@ async function runSuite(root, suite, reports, options) {
   return outcome
 }
 
-async function obstacleTo(root, suite) {
-  if (suite.namespace && process.getuid?.() !== 0) {
-    return "needs root, to make network namespaces"
+/**
+ * Installs what the suites need, all at once: suites run side by side, and apt has one lock.
+ *
+ * @returns {Promise<(suite: import("./suites.mjs").Suite) => { env?: NodeJS.ProcessEnv,
+ *   obstacle?: string }>} the environment of a suite, or why it cannot run
+ */
+async function provision(root, suites, options) {
+  const asRoot = process.getuid?.() === 0
+  const able = suites.filter((suite) => asRoot || !suite.namespace)
+  const reason = await ensureDebian([...new Set(able.flatMap((suite) => suite.debian))])
+  const cnitool = able.some((suite) => suite.cnitool) ? await ensureCnitool(root) : {}
+  return (suite) => {
+    if (suite.namespace && !asRoot) return { obstacle: "needs root, to make network namespaces" }
+    if (suite.binary && !existsSync(join(root, "dist/lariat"))) {
+      return { obstacle: "needs dist/lariat" }
+    }
+    if (missingDebian(suite.debian).length > 0) return { obstacle: reason ?? "lacks packages" }
+    const env = environmentOf(root, suite, options)
+    if (!suite.cnitool) return { env }
+    if (cnitool.path === undefined) return { obstacle: cnitool.obstacle }
+    return { env: { ...env, LARIAT_CNITOOL: cnitool.path } }
   }
-  if (suite.binary && !existsSync(join(root, "dist/lariat"))) return "needs dist/lariat"
-  return await ensureDebian(suite.debian)
 }
 
 function commandOf(root, suite, report) {
@@ -111,7 +134,8 @@ function environmentOf(root, suite, options) {
 }
 
 function showOutput(name, log) {
-  const text = existsSync(log) ? readFileSync(log, "utf8") : ""
+  const all = existsSync(log) ? readFileSync(log, "utf8") : ""
+  const text = all.replace(/^\(pass\) .*\n/gm, "")
   const shown = text.length > SHOWN_OUTPUT ? `[…]${text.slice(-SHOWN_OUTPUT)}` : text
   console.log(`\n--- output of ${name}\n${shown.trimEnd()}\n--- end of ${name}\n`)
 }

@@ -9,6 +9,7 @@ import { join } from "node:path"
  * @property {boolean} namespace runs in namespaces of its own, as root
  * @property {boolean} binary needs dist/lariat
  * @property {string[]} debian packages that its tests use
+ * @property {boolean} cnitool needs cnitool
  * @property {number} timeoutMs the whole suite is killed after that
  * @property {number} testTimeoutMs one test fails after that
  * @property {string[]} [command] how the tests start Lariat; dist/lariat when not given
@@ -49,6 +50,7 @@ export function plainSuites(root) {
     namespace: false,
     binary: suite.name === "build",
     debian: [],
+    cnitool: false,
     timeoutMs: FIVE_MINUTES,
     testTimeoutMs: suite.name === "unit" ? 20_000 : 120_000,
     ...suite,
@@ -67,6 +69,7 @@ export function liveSuites(root) {
         namespace: true,
         binary: true,
         debian,
+        cnitool: file === "cnitool.test.ts",
         timeoutMs,
         testTimeoutMs: 120_000,
       }
