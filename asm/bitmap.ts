@@ -55,9 +55,24 @@ function wordsFor(count: u32): u32 {
   return (count + 63) >>> 6
 }
 
-/** A word with the bits below `bit` set. */
-function below(bit: u32): u64 {
-  return ((<u64>1) << bit) - 1
+// The three masks below take any n: WebAssembly shifts a word by n modulo 64.
+
+/** A word with bit n set. */
+function bitAt(n: u32): u64 {
+  return (<u64>1) << (<u64>n)
+}
+
+/** A word with bit n and all above it set. */
+function bitsFrom(n: u32): u64 {
+  return (<u64>-1) << (<u64>n)
+}
+
+/**
+ * A word with all bits above bit n set, and none where n is 63: a search for the next bit never
+ * carries into the next word by accident, the level above finds that word.
+ */
+function bitsAfter(n: u32): u64 {
+  return (<u64>-2) << (<u64>n)
 }
 
 /** Bytes of the region of a pool; regions begin at multiples of 8. */
@@ -81,7 +96,7 @@ function fill(level: usize, count: u32): void {
   const whole = count >>> 6
   memory.fill(level, 0xff, at(whole))
   const rest = count & 63
-  if (rest != 0) store<u64>(level + at(whole), below(rest))
+  if (rest != 0) store<u64>(level + at(whole), ~bitsFrom(rest))
 }
 
 /** Makes one level of summary bits from `words` words of the level below; returns its words. */
@@ -92,7 +107,7 @@ function summarize(level: usize, lower: usize, words: u32): u32 {
     const first = i << 6
     const count = min<u32>(64, words - first)
     for (let j: u32 = 0; j < count; j++) {
-      if (load<u64>(lower + at(first + j)) != 0) summary |= (<u64>1) << j
+      if (load<u64>(lower + at(first + j)) != 0) summary |= bitAt(j)
     }
     store<u64>(level + at(i), summary)
   }
@@ -108,7 +123,7 @@ export function rebuild(base: usize): bool {
   const size = load<u32>(base + SIZE)
   let words = wordsFor(size)
   const rest = size & 63
-  if (rest != 0 && (load<u64>(base + LEVEL0 + at(words - 1)) & ~below(rest)) != 0) return false
+  if (rest != 0 && (load<u64>(base + LEVEL0 + at(words - 1)) & bitsFrom(rest)) != 0) return false
   words = summarize(base + LEVEL1, base + LEVEL0, words)
   words = summarize(base + LEVEL2, base + LEVEL1, words)
   summarize(base + LEVEL3, base + LEVEL2, words)
@@ -137,47 +152,44 @@ export function has(base: usize, index: u32): bool {
 
 /** Tells the upper levels that a word of level 0 has no free bit left. */
 function clearAbove(base: usize, word: u32): void {
-  let left = load<u64>(base + at(word >>> 6), LEVEL1) & ~((<u64>1) << (word & 63))
+  let left = load<u64>(base + at(word >>> 6), LEVEL1) & ~bitAt(word)
   store<u64>(base + at(word >>> 6), left, LEVEL1)
   if (left != 0) return
   word >>>= 6
-  left = load<u64>(base + at(word >>> 6), LEVEL2) & ~((<u64>1) << (word & 63))
+  left = load<u64>(base + at(word >>> 6), LEVEL2) & ~bitAt(word)
   store<u64>(base + at(word >>> 6), left, LEVEL2)
   if (left != 0) return
   word >>>= 6
-  store<u64>(base + LEVEL3, load<u64>(base + LEVEL3) & ~((<u64>1) << word))
+  store<u64>(base + LEVEL3, load<u64>(base + LEVEL3) & ~bitAt(word))
 }
 
 /** Tells the upper levels that a word of level 0 has its first free bit. */
 function setAbove(base: usize, word: u32): void {
   let before = load<u64>(base + at(word >>> 6), LEVEL1)
-  store<u64>(base + at(word >>> 6), before | ((<u64>1) << (word & 63)), LEVEL1)
+  store<u64>(base + at(word >>> 6), before | bitAt(word), LEVEL1)
   if (before != 0) return
   word >>>= 6
   before = load<u64>(base + at(word >>> 6), LEVEL2)
-  store<u64>(base + at(word >>> 6), before | ((<u64>1) << (word & 63)), LEVEL2)
+  store<u64>(base + at(word >>> 6), before | bitAt(word), LEVEL2)
   if (before != 0) return
   word >>>= 6
-  store<u64>(base + LEVEL3, load<u64>(base + LEVEL3) | ((<u64>1) << word))
+  store<u64>(base + LEVEL3, load<u64>(base + LEVEL3) | bitAt(word))
 }
 
 /**
  * The first word of level 0 after `word` that has a free bit, going on from the start of the pool
  * after its end; the word itself comes last. -1 where every address is taken.
- *
- * `-2 << n` keeps the bits above n and none where n is 63, so a search never carries into the
- * next word by accident: the level above finds that word.
  */
 function nextWord(base: usize, word: u32): i32 {
   let index = word >>> 6
-  let later = load<u64>(base + at(index), LEVEL1) & ((<u64>-2) << (word & 63))
+  let later = load<u64>(base + at(index), LEVEL1) & bitsAfter(word)
   if (later != 0) return (index << 6) | <u32>ctz(later)
 
   let above = index >>> 6
-  later = load<u64>(base + at(above), LEVEL2) & ((<u64>-2) << (index & 63))
+  later = load<u64>(base + at(above), LEVEL2) & bitsAfter(index)
   if (later == 0) {
     const top = load<u64>(base + LEVEL3)
-    later = top & ((<u64>-2) << above)
+    later = top & bitsAfter(above)
     if (later == 0) later = top
     if (later == 0) return NONE
     above = <u32>ctz(later)
@@ -201,7 +213,7 @@ export function allocate(base: usize, hint: u32): i32 {
   }
   let word = hint >>> 6
   let all = load<u64>(base + at(word), LEVEL0)
-  let free = all & ((<u64>-1) << (hint & 63))
+  let free = all & bitsFrom(hint)
   if (free == 0) {
     const next = nextWord(base, word)
     if (next < 0) return NONE
@@ -210,7 +222,7 @@ export function allocate(base: usize, hint: u32): i32 {
     free = all
   }
   const bit = <u32>ctz(free)
-  all ^= (<u64>1) << bit
+  all ^= free & (0 - free)
   store<u64>(base + at(word), all, LEVEL0)
   store<u32>(base + USED, load<u32>(base + USED) + 1)
   if (all == 0) clearAbove(base, word)
@@ -226,7 +238,7 @@ export function take(base: usize, index: u32): bool {
   if (index >= load<u32>(base + SIZE)) return false
   const word = index >>> 6
   const all = load<u64>(base + at(word), LEVEL0)
-  const left = all & ~((<u64>1) << (index & 63))
+  const left = all & ~bitAt(index)
   if (left == all) return false
   store<u64>(base + at(word), left, LEVEL0)
   store<u32>(base + USED, load<u32>(base + USED) + 1)
@@ -243,7 +255,7 @@ export function free(base: usize, index: u32): bool {
   if (index >= load<u32>(base + SIZE)) return false
   const word = index >>> 6
   const before = load<u64>(base + at(word), LEVEL0)
-  const after = before | ((<u64>1) << (index & 63))
+  const after = before | bitAt(index)
   if (after == before) return false
   store<u64>(base + at(word), after, LEVEL0)
   store<u32>(base + USED, load<u32>(base + USED) - 1)
@@ -263,7 +275,7 @@ export function allocateBatch(base: usize, count: u32, hint: u32): u32 {
   count = min<u32>(min<u32>(count, BATCH_LIMIT), size - load<u32>(base + USED))
   if (hint >= size) hint = 0
   let word = hint >>> 6
-  let mask = (<u64>-1) << (hint & 63)
+  let mask = bitsFrom(hint)
   let done: u32 = 0
   while (done < count) {
     const all = load<u64>(base + at(word), LEVEL0)
