@@ -176,10 +176,12 @@ function manifest(): { version: string } {
   return JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string }
 }
 
-/** The commit that is built, `-dirty` when files differ from it; "unversioned" outside a checkout. */
+/** The commit that is built, `-dirty` when files differ from it; "unversioned" when none is known. */
 function commit(): string {
-  if (!existsSync(join(ROOT, ".git"))) return "unversioned"
-  return run(["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"], ROOT).trim()
+  if (!existsSync(join(ROOT, ".git")) || Bun.which("git") === null) return "unversioned"
+  // Root may build a checkout that is another user's, which git refuses unless told.
+  const git = ["git", "-c", `safe.directory=${ROOT}`, "describe"]
+  return run([...git, "--always", "--dirty", "--abbrev=12", "--exclude=*"], ROOT).trim()
 }
 
 function hostArchitecture(): Architecture {

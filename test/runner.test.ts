@@ -6,6 +6,7 @@ import {
   cpSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -73,6 +74,18 @@ describe("node test/run.mjs unit", () => {
   })
 })
 
+/** Command lines of every process that this one can see. */
+function commandLines(): string[] {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name))
+  return pids.flatMap((pid) => {
+    try {
+      return [readFileSync(`/proc/${pid}/cmdline`, "utf8")]
+    } catch {
+      return [] // It ended meanwhile.
+    }
+  })
+}
+
 describe.skipIf(process.getuid?.() !== 0)("namespace.sh", () => {
   const enter = (script: string) => {
     const argv = [join(ROOT, "test/runner/namespace.sh"), "bash", "-c", script]
@@ -110,9 +123,9 @@ describe.skipIf(process.getuid?.() !== 0)("namespace.sh", () => {
     const search = ["-maxdepth", "3", "-name", `*${name}*`]
     expect(spawnSync("find", [...find, ...search], { encoding: "utf8" }).stdout).toBe("")
     expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(name)
-    const sleeping = spawnSync("ps", ["-eo", "args"], { encoding: "utf8" }).stdout
-    expect(sleeping).toContain("ps -eo args")
-    expect(sleeping).not.toContain(`sleep 12345.${process.pid}`)
+    const running = commandLines()
+    expect(running).toContainEqual(expect.stringContaining("runner.test.ts"))
+    expect(running).not.toContainEqual(expect.stringContaining(`12345.${process.pid}`))
   })
 })
 

@@ -46,6 +46,8 @@ function sourcesHash(root) {
       .update(readFileSync(join(root, file)))
       .update("\0")
   }
-  hash.update(outputOf(["git", "rev-parse", "HEAD"], { cwd: root }) ?? "")
+  hash.update(
+    outputOf(["git", "-c", `safe.directory=${root}`, "rev-parse", "HEAD"], { cwd: root }) ?? "",
+  )
   return hash.digest("hex")
 }
