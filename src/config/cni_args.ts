@@ -2,7 +2,7 @@
 
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../core/address.ts"
 import { formatMac, isInterfaceMac, parseMac } from "../core/mac.ts"
-import { messageOf } from "../errors.ts"
+import { LariatError, messageOf } from "../errors.ts"
 import { closest } from "./edit_distance.ts"
 import type { NetconfProblem } from "./netconf.ts"
 
@@ -25,8 +25,9 @@ const addresses: Read = (value) =>
 const mac: Read = (value) => {
   if (value === "") return ""
   const bytes = parseMac(value.replaceAll("-", ":"))
-  if (!isInterfaceMac(bytes)) throw new Error("it is no address that an interface can have")
-  return formatMac(bytes)
+  if (isInterfaceMac(bytes)) return formatMac(bytes)
+  const message = "Cannot use the MAC address: it is that of a group, or all zeros"
+  throw new LariatError(message, { code: "config-invalid" })
 }
 
 /** The arguments that are known: CNI's own, Rancher's, Kubernetes'. */

@@ -8,7 +8,7 @@ import {
   parsePrefix,
   prefixContains,
 } from "../core/address.ts"
-import type { Step } from "./diagnostic.ts"
+import { pathText, type Step } from "./diagnostic.ts"
 import type { NetconfIpam, NetconfProblem, NetconfRange, NetconfRoute } from "./netconf.ts"
 import type { ipamSchema } from "./netconf_schema.ts"
 
@@ -43,14 +43,17 @@ function problemsOfRange(range: Range, path: readonly Step[]): NetconfProblem[] 
   for (const key of ["rangeStart", "rangeEnd", "gateway"] as const) {
     const said = range[key]
     if (!said || (subnet !== undefined && prefixContains(subnet, parseAddress(said)))) continue
-    const where =
-      subnet === undefined ? "is there without a subnet" : `${said} is outside of subnet`
-    const severity = subnet === undefined ? "warning" : "error"
-    problems.push({
-      severity,
-      path: [...path, key],
-      message: `${key} ${where}${subnet === undefined ? "" : ` ${range.subnet}`}`,
-    })
+    const full = [...path, key]
+    const name = pathText(full)
+    problems.push(
+      subnet === undefined
+        ? { severity: "warning", path: full, message: `${name} is there without a subnet` }
+        : {
+            severity: "error",
+            path: full,
+            message: `${name} ${said} is outside of subnet ${range.subnet}`,
+          },
+    )
   }
   return problems
 }

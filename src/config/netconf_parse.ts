@@ -33,6 +33,8 @@ const DEFAULT_CNI_VERSION = "0.1.0"
 /** The original's bridge where the configuration names none. */
 const DEFAULT_BRIDGE = "cni0"
 
+const IPAM_KEYS: ReadonlySet<string> = new Set(Object.keys(ipamSchema.def.shape))
+
 /** What {@link parseNetconf} found; `conf` is there when no problem is an error. */
 export interface ParsedNetconf {
   readonly conf: Netconf | undefined
@@ -63,7 +65,7 @@ export function parseNetconf(raw: unknown): ParsedNetconf {
   const isBridge = typeof type === "string" && BRIDGE_TYPES.includes(type)
   const bridge = isBridge ? validate(bridgeNetconfSchema, raw, { foldCase: true }) : undefined
   const other = isBridge ? undefined : validate(otherNetconfSchema, raw)
-  problems.push(...((bridge ?? other)?.problems ?? []))
+  problems.push(...((bridge ?? other)?.problems ?? []).map(placeInIpam))
   const checked: Bridge | Other | undefined = bridge?.value ?? other?.value
   const rawIpam = checked?.ipam ?? (raw as { ipam?: unknown }).ipam
   const ipam = parseIpam(rawIpam, problems)
@@ -80,6 +82,14 @@ export function parseNetconf(raw: unknown): ParsedNetconf {
     validAttachments: attachmentsOf(checked),
   }
   return { conf: problems.some((p) => p.severity === "error") ? undefined : conf, problems }
+}
+
+/** A key of `ipam` that stands beside it is a common mistake. */
+function placeInIpam(problem: NetconfProblem): NetconfProblem {
+  const [key, more] = problem.path
+  const isIpamKey = typeof key === "string" && IPAM_KEYS.has(key)
+  if (problem.atKey !== true || more !== undefined || !isIpamKey) return problem
+  return { ...problem, hint: `did you mean ipam.${key}` }
 }
 
 type BridgeKeys = Omit<

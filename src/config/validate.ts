@@ -136,8 +136,7 @@ function errorsOf(
   for (const issue of error.issues) {
     if (issue.code === "unrecognized_keys") continue
     if (problems.length === MAX_PROBLEMS) break
-    const path = stepsOf(issue.path)
-    const value = valueAt(root, path)
+    const { path, value } = reach(root, stepsOf(issue.path))
     const full = [...under, ...path]
     const name = full.length === 0 ? what : pathText(full)
     const message =
@@ -155,12 +154,20 @@ function hintOf(issue: z.core.$ZodIssue): string | undefined {
 }
 
 function valueAt(root: unknown, path: Path): unknown {
+  return reach(root, path).value
+}
+
+/** The value at a path. Where text stood for a list and was split, the path ends at the text. */
+function reach(root: unknown, path: Path): { path: Path; value: unknown } {
   let value = root
-  for (const step of path) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return undefined
+  for (const [depth, step] of path.entries()) {
+    if (typeof value === "string") return { path: path.slice(0, depth), value }
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) {
+      return { path, value: undefined }
+    }
     value = (value as Record<Step, unknown>)[step]
   }
-  return value
+  return { path, value }
 }
 
 /** A copy without the unknown keys of one map; what is not on the way to it is shared. */

@@ -8,7 +8,7 @@
 import * as z from "zod/mini"
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../core/address.ts"
 import { formatMac, isInterfaceMac, parseMac } from "../core/mac.ts"
-import { messageOf } from "../errors.ts"
+import { LariatError, messageOf } from "../errors.ts"
 
 const TRUE = new Set(["true", "yes", "on", "1"])
 const FALSE = new Set(["false", "no", "off", "0"])
@@ -44,7 +44,7 @@ export const text = z.string("must be text")
 export const optionalText = read(text, (value) => (value === "" ? undefined : value))
 
 /** Text that is not empty. */
-export const someText = text.check(z.minLength(1, "must not be empty"))
+export const someText = text.check(z.minLength(1, { error: "must not be empty", abort: true }))
 
 /** `true`, `"true"`, and so on; the empty text counts as not said. */
 export const flag = read(
@@ -134,10 +134,15 @@ export const mac = read(text, (value, context): string | undefined => {
   if (value === "") return undefined
   return reading(context, "must be a MAC address", () => {
     const bytes = parseMac(value.replaceAll("-", ":"))
-    if (!isInterfaceMac(bytes)) throw new Error("it is the address of a group, or all zeros")
+    if (!isInterfaceMac(bytes)) throw notOfInterface()
     return formatMac(bytes)
   })
 })
+
+function notOfInterface(): LariatError {
+  const why = "it is the address of a group, or all zeros"
+  return new LariatError(`Cannot use MAC address: ${why}`, { code: "config-invalid" })
+}
 
 /** A list of texts, or one text with commas between them; empty ones are left out. */
 export const textList = read(
