@@ -5,7 +5,6 @@ import * as c from "./constants.ts"
 import { NetlinkError } from "./error.ts"
 import {
   type BridgePortFields,
-  type BridgePortState,
   decodeLink,
   type Ipv4Fields,
   type LinkFields,
@@ -131,10 +130,7 @@ export function changeLink(link: LinkRef, change: LinkChange, operation?: string
 }
 
 /** The message that changes a bridge's port. */
-export function changeBridgePort(
-  link: LinkRef,
-  fields: BridgePortFields & BridgePortState,
-): MessageWriter {
+export function changeBridgePort(link: LinkRef, fields: BridgePortFields): MessageWriter {
   const writer = new MessageWriter(c.RTM_NEWLINK, 0, { operation: `change bridge port ${link}` })
   putLinkRef(writer, link)
   putBridgePort(writer, fields)

@@ -74,8 +74,6 @@ export const IFLA_BRPORT_UNICAST_FLOOD = 9
 export const IFLA_BRPORT_PROXYARP = 10
 export const IFLA_BRPORT_NEIGH_SUPPRESS = 32
 export const IFLA_BRPORT_ISOLATED = 33
-/** linux/if_bridge.h */
-export const BR_STATE_FORWARDING = 3
 
 // --- linux/if_link.h: IFLA_INFO_DATA of a vxlan
 export const IFLA_VXLAN_ID = 1

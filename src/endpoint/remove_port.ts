@@ -1,0 +1,95 @@
+/** Taking a container's port away. */
+
+import { LariatError } from "../errors.ts"
+import { NETLINK_ROUTE, RTNLGRP_LINK } from "../netlink/constants.ts"
+import { NetlinkSocket } from "../netlink/socket.ts"
+import { AsyncWrite } from "../sys/aio.ts"
+import { withNetns } from "../sys/netns.ts"
+import { writeBlocking } from "../sys/thread_pool.ts"
+import { countPort } from "./bridge_ports.ts"
+import { LIVE_GROUP, PARKED_GROUP } from "./host_link.ts"
+import type { Kernel } from "./kernel.ts"
+import { type PendingWrite, Removals } from "./removal.ts"
+
+/** One millisecond is what timers of both runtimes can do. */
+const POLL_MS = 1
+
+const byKernel = new WeakMap<Kernel, Removals>()
+
+/**
+ * Deletes a port, both ends. A link that is gone already counts as deleted.
+ *
+ * @returns resolves as soon as the kernel shows the link no more, about 1 ms
+ * @throws LariatError not-attached when the link is there but is none of Lariat's (its index may
+ * have a new owner after a restart of the host); NetlinkError when the kernel refuses
+ */
+export async function removePort(kernel: Kernel, hostIndex: number): Promise<void> {
+  const link = kernel.link(hostIndex)
+  if (link === undefined) return
+  if (link.group !== LIVE_GROUP && link.group !== PARKED_GROUP) {
+    throw new LariatError(`Cannot remove link ${hostIndex} (${link.name}): it is not Lariat's`, {
+      code: "not-attached",
+      hint: "Nothing to do: the port that had this index is gone.",
+    })
+  }
+  await removalsOf(kernel).remove(hostIndex)
+  if (link.master !== 0) countPort(kernel, link.master, -1)
+}
+
+/**
+ * Deletes what an earlier run had meant to delete and did not.
+ *
+ * @returns how many links there were
+ * @throws NetlinkError
+ */
+export async function sweepParked(kernel: Kernel): Promise<number> {
+  const parked = kernel.links({ group: PARKED_GROUP })
+  await Promise.all(parked.map(({ index }) => removePort(kernel, index)))
+  return parked.length
+}
+
+function removalsOf(kernel: Kernel): Removals {
+  const known = byKernel.get(kernel)
+  if (known !== undefined) return known
+  const open = (groups: readonly number[]) =>
+    withNetns(kernel.netns, () => NetlinkSocket.open(NETLINK_ROUTE, { groups }))
+  const removals = new Removals({
+    openNotes: () => open([RTNLGRP_LINK]),
+    openSender: () => open([]),
+    write: startWrite,
+    tryAll: (batch) => kernel.tryAll(batch),
+    exists: (index) => kernel.link(index) !== undefined,
+    later: (callback) => void setTimeout(callback, POLL_MS),
+  })
+  byKernel.set(kernel, removals)
+  kernel.onClose(() => removals.close())
+  return removals
+}
+
+/** By a thread of libc, or of the runtime's pool where libc has none (glibc before 2.34). */
+function startWrite(fd: number, bytes: Uint8Array): PendingWrite {
+  try {
+    return new AsyncWrite(fd, bytes)
+  } catch (error) {
+    if (!(error instanceof LariatError)) throw error
+    return pooledWrite(fd, bytes)
+  }
+}
+
+function pooledWrite(fd: number, bytes: Uint8Array): PendingWrite {
+  let settled: { readonly written: number } | { readonly error: unknown } | undefined
+  writeBlocking(fd, bytes.slice()).then(
+    (written) => {
+      settled = { written }
+    },
+    (error: unknown) => {
+      settled = { error }
+    },
+  )
+  return {
+    poll() {
+      if (settled !== undefined && "error" in settled) throw settled.error
+      return settled?.written
+    },
+  }
+}
