@@ -1,8 +1,6 @@
 /** How the table in the kernel differs from the wanted one. */
 
-import { MessageWriter } from "../netlink/message.ts"
 import type { Expression } from "../netlink/nftables_expression.ts"
-import { writeExpressions } from "../netlink/nftables_expression_codec.ts"
 import {
   keyLength,
   keyType,
@@ -10,8 +8,8 @@ import {
   type SetSpec,
   setFlags,
 } from "../netlink/nftables_set.ts"
-import type { NfTables } from "../netlink/nftables_socket.ts"
-import type { Chain, Hook, Rule } from "../netlink/nftables_table.ts"
+import type { Ruleset } from "../netlink/nftables_socket.ts"
+import { type Chain, type Hook, newRule, type Rule } from "../netlink/nftables_table.ts"
 import { type Contents, without } from "./contents.ts"
 import { ALL_SETS, CHAINS, RULES, TABLE } from "./ruleset.ts"
 
@@ -21,7 +19,7 @@ import { ALL_SETS, CHAINS, RULES, TABLE } from "./ruleset.ts"
  *
  * @throws NetlinkError, LariatError code `decode`
  */
-export function differences(nftables: NfTables, contents: Contents): string[] {
+export function differences(nftables: Ruleset, contents: Contents): string[] {
   const table = nftables.table(TABLE)
   if (table === undefined) return [`table inet ${TABLE.table} is missing`]
   const found = table.flags === TABLE.flags ? [] : [`table inet ${TABLE.table} is switched off`]
@@ -62,11 +60,11 @@ function compareRules(there: readonly Rule[]): string[] {
   return [...new Set(found)]
 }
 
-/** A rule's bytes without what the kernel adds: counts, and numbers of one transaction. */
-function ruleText({ expressions }: Rule): string {
-  const writer = new MessageWriter(0)
-  writeExpressions(writer, expressions.map(plain))
-  return writer.finish(0).toHex()
+/** The message that makes the rule, without what the kernel adds: counts, passing numbers. */
+function ruleText({ chain, expressions }: Rule): string {
+  return newRule(TABLE, { chain, expressions: expressions.map(plain) })
+    .finish(0)
+    .toHex()
 }
 
 function plain(expression: Expression): Expression {
@@ -84,7 +82,7 @@ function compareSet(wanted: SetSpec, there: SetInfo | undefined): string[] {
   return same ? [] : [`set ${wanted.name} has another type`]
 }
 
-function compareElements(nftables: NfTables, set: string, contents: Contents): string[] {
+function compareElements(nftables: Ruleset, set: string, contents: Contents): string[] {
   const wanted = contents.get(set) ?? []
   const there = nftables.elements(TABLE, set)
   const lacks = without(wanted, there).length

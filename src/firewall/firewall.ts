@@ -6,7 +6,7 @@ import { NetlinkError } from "../netlink/error.ts"
 import type { MessageWriter } from "../netlink/message.ts"
 import { deleteElements, newElements, type SetElement } from "../netlink/nftables_element.ts"
 import { newSet } from "../netlink/nftables_set.ts"
-import { isStale, NfTables, unsupported } from "../netlink/nftables_socket.ts"
+import { isStale, NfTables, type Ruleset, unsupported } from "../netlink/nftables_socket.ts"
 import { deleteTable, newChain, newRule, newTable } from "../netlink/nftables_table.ts"
 import { ENOENT, EOPNOTSUPP } from "../sys/errno.ts"
 import {
@@ -49,13 +49,14 @@ function nextGeneration(generation: number): number {
  * and compared.
  */
 export class Firewall {
-  readonly #nftables: NfTables
+  readonly #nftables: Ruleset
   #wanted: Wanted | undefined
   /** Of this generation the table is known to be as wanted. */
   #generation: number | undefined
 
-  private constructor(nftables: NfTables) {
-    this.#nftables = nftables
+  /** @param ruleset what it keeps right; `open` gives the kernel's */
+  constructor(ruleset: Ruleset) {
+    this.#nftables = ruleset
   }
 
   /**

@@ -22,6 +22,12 @@ export function isStale(error: unknown): boolean {
   return error instanceof NetlinkError && error.errno === ERESTART
 }
 
+/** What can be asked of a ruleset; {@link NfTables} asks the kernel. */
+export type Ruleset = Pick<
+  NfTables,
+  "generation" | "commit" | "table" | "chain" | "rules" | "sets" | "elements" | "close"
+>
+
 export class NfTables {
   readonly #socket: NetlinkSocket
 

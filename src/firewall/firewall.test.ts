@@ -1,0 +1,363 @@
+import { describe, expect, test } from "bun:test"
+import fc from "fast-check"
+import { LariatError } from "../errors.ts"
+import { readString } from "../netlink/attribute.ts"
+import { NetlinkError } from "../netlink/error.ts"
+import { type Message, type MessageWriter, parseMessages } from "../netlink/message.ts"
+import * as n from "../netlink/nftables_constants.ts"
+import { parseElements, type SetElement } from "../netlink/nftables_element.ts"
+import { parseNft } from "../netlink/nftables_message.ts"
+import { parseSet, type SetInfo } from "../netlink/nftables_set.ts"
+import type { Ruleset } from "../netlink/nftables_socket.ts"
+import {
+  type Chain,
+  parseChain,
+  parseRule,
+  parseTable,
+  type Rule,
+  type Table,
+} from "../netlink/nftables_table.ts"
+import { EOPNOTSUPP, EPERM } from "../sys/errno.ts"
+import { elementKey } from "./contents.ts"
+import { Firewall } from "./firewall.ts"
+import type { FirewallState } from "./state.ts"
+
+/** asm-generic/errno.h */
+const ERESTART = 85
+
+/** One table in memory that does what the kernel does with the messages that it gets. */
+class MemoryRuleset implements Ruleset {
+  current = 1
+  /** Transactions that changed something. */
+  commits = 0
+  /** Called before each transaction, in the place of other people. */
+  before: () => void = () => {}
+  /** What the next transaction fails with. */
+  failure: NetlinkError | undefined
+  found: Table | undefined
+  chainsByName = new Map<string, Chain>()
+  allRules: Rule[] = []
+  setsByName = new Map<string, SetInfo>()
+  members = new Map<string, Map<string, SetElement>>()
+
+  generation(): number {
+    return this.current
+  }
+
+  commit(messages: readonly MessageWriter[], options: { generation?: number | undefined } = {}) {
+    this.before()
+    if (this.failure !== undefined) throw this.failure
+    if (options.generation !== undefined && options.generation !== this.current) {
+      throw new NetlinkError("change", ERESTART)
+    }
+    for (const message of messages.flatMap((one) => parseMessages(one.finish(0).slice()))) {
+      this.#apply(message)
+    }
+    this.current++
+    this.commits++
+  }
+
+  flush(): void {
+    this.#clear()
+    this.current++
+  }
+
+  switchOff(): void {
+    if (this.found !== undefined) this.found = { ...this.found, flags: n.NFT_TABLE_F_DORMANT }
+  }
+
+  #clear(): void {
+    this.found = undefined
+    this.chainsByName.clear()
+    this.allRules = []
+    this.setsByName.clear()
+    this.members.clear()
+  }
+
+  #apply(message: Message): void {
+    const { type, attributes } = parseNft(message)
+    if (type === n.NFT_MSG_NEWTABLE) this.found = parseTable(message)
+    else if (this.found === undefined) throw new Error("no table")
+    else if (type === n.NFT_MSG_DELTABLE) this.#clear()
+    else if (type === n.NFT_MSG_NEWCHAIN) {
+      this.chainsByName.set(parseChain(message).name, parseChain(message))
+    } else if (type === n.NFT_MSG_NEWRULE) this.allRules.push(parseRule(message))
+    else if (type === n.NFT_MSG_NEWSET) {
+      this.setsByName.set(parseSet(message).name, parseSet(message))
+      this.members.set(parseSet(message).name, new Map())
+    } else {
+      const set = readString(attributes.get(n.NFTA_SET_ELEM_LIST_SET) ?? new Uint8Array())
+      const members = this.members.get(set)
+      if (members === undefined) throw new Error(`no set ${set}`)
+      for (const element of parseElements(message)) {
+        const key = elementKey(element)
+        if (type === n.NFT_MSG_NEWSETELEM) members.set(key, element)
+        else if (!members.delete(key)) throw new Error(`no element ${key} in ${set}`)
+      }
+    }
+  }
+
+  table = (): Table | undefined => this.found
+  chain = (_: unknown, name: string): Chain | undefined => this.chainsByName.get(name)
+  rules = (): Rule[] => this.allRules
+  sets = (): SetInfo[] => [...this.setsByName.values()]
+  elements = (_: unknown, set: string): SetElement[] => [...(this.members.get(set)?.values() ?? [])]
+  close = (): void => {}
+}
+
+const STATE: FirewallState = {
+  hostNat: [
+    { subnet: "10.42.0.0/16", bridge: "docker0" },
+    { subnet: "fd00:42::/64", bridge: "docker0" },
+  ],
+  overlay: ["10.42.0.0/16", "fd00:42::/64"],
+  masquerade: ["10.43.0.2/16", "fd00:43::2/64"],
+}
+
+function ready(): { kernel: MemoryRuleset; firewall: Firewall } {
+  const kernel = new MemoryRuleset()
+  const firewall = new Firewall(kernel)
+  firewall.ensure(STATE)
+  return { kernel, firewall }
+}
+
+const keys = (kernel: MemoryRuleset, set: string): string[] =>
+  [...(kernel.members.get(set)?.keys() ?? [])].toSorted()
+
+describe("ensure", () => {
+  test("makes the table in one transaction and then leaves it alone", () => {
+    const { kernel, firewall } = ready()
+    expect(kernel.commits).toBe(1)
+    expect(firewall.matches()).toBe(true)
+    expect(firewall.ensure(STATE)).toBe(false)
+    expect(kernel.commits).toBe(1)
+  })
+
+  test("finds a table of an earlier agent right", () => {
+    const { kernel } = ready()
+    expect(new Firewall(kernel).ensure(STATE)).toBe(false)
+    expect(kernel.commits).toBe(1)
+  })
+
+  test("replaces a table of another state", () => {
+    const { kernel, firewall } = ready()
+    expect(firewall.ensure({ ...STATE, overlay: ["10.42.0.0/15"] })).toBe(true)
+    expect(kernel.commits).toBe(2)
+    expect(firewall.matches()).toBe(true)
+  })
+
+  test("mends what others do", () => {
+    const { kernel, firewall } = ready()
+    kernel.flush()
+    expect(firewall.differences()).toEqual(["table inet lariat is missing"])
+    expect(firewall.ensure(STATE)).toBe(true)
+    expect(firewall.matches()).toBe(true)
+  })
+
+  test("tries again when somebody comes between", () => {
+    const { kernel, firewall } = ready()
+    let others = 2
+    kernel.flush()
+    kernel.before = () => {
+      if (others-- > 0) kernel.current++
+    }
+    expect(firewall.ensure(STATE)).toBe(true)
+    expect(kernel.commits).toBe(2)
+    expect(firewall.matches()).toBe(true)
+  })
+
+  test("gets through when others never rest", () => {
+    const { kernel, firewall } = ready()
+    kernel.flush()
+    kernel.before = () => {
+      kernel.current++
+    }
+    expect(firewall.ensure(STATE)).toBe(true)
+    expect(firewall.matches()).toBe(true)
+  })
+
+  test("that is refused leaves what was wanted before", () => {
+    const { kernel, firewall } = ready()
+    kernel.failure = new NetlinkError("make table inet lariat", EPERM)
+    expect(() => firewall.ensure({ ...STATE, overlay: [] })).toThrow(NetlinkError)
+    kernel.failure = undefined
+    expect(firewall.matches()).toBe(true)
+  })
+
+  test("says what a kernel lacks", () => {
+    const kernel = new MemoryRuleset()
+    kernel.failure = new NetlinkError("make set home4 of table inet lariat", EOPNOTSUPP)
+    const firewall = new Firewall(kernel)
+    try {
+      firewall.ensure(STATE)
+      throw new Error("it went well")
+    } catch (error) {
+      expect(error).toBeInstanceOf(LariatError)
+      expect(error).toMatchObject({ code: "kernel-unsupported", cause: kernel.failure })
+      expect(String(error)).toContain("Cannot make set home4 of table inet lariat")
+    }
+  })
+
+  test.each([
+    { ...STATE, overlay: ["10.42.0.0"] },
+    { ...STATE, masquerade: ["10.42.0.300/16"] },
+    { ...STATE, hostNat: [{ subnet: "10.42.0.0/16", bridge: "a name too long" }] },
+    { ...STATE, hostNat: [{ subnet: "10.42.0.0/16", bridge: "abcdefghijklmnop" }] },
+    { ...STATE, hostNat: [{ subnet: "10.42.0.0/16", bridge: "" }] },
+  ])("refuses a state that makes no sense: %j", (state) => {
+    const { kernel, firewall } = ready()
+    expect(() => firewall.ensure(state)).toThrow(LariatError)
+    expect(kernel.commits).toBe(1)
+  })
+})
+
+describe("one address", () => {
+  test("is one element in one transaction", () => {
+    const { kernel, firewall } = ready()
+    const subnets = keys(kernel, "inside4")
+    firewall.addMasquerade("10.43.0.9/16")
+    expect(kernel.commits).toBe(2)
+    expect(keys(kernel, "masquerade4")).toEqual(["0a2b0002-", "0a2b0009-"])
+    expect(keys(kernel, "inside4")).toEqual(subnets)
+  })
+
+  test("twice is once", () => {
+    const { kernel, firewall } = ready()
+    firewall.addMasquerade("10.43.0.9/16", "10.43.0.9/16")
+    firewall.addMasquerade("10.43.0.9/16")
+    firewall.removeMasquerade("10.99.0.1")
+    expect(kernel.commits).toBe(2)
+  })
+
+  test("brings its subnet and takes it away", () => {
+    const { kernel, firewall } = ready()
+    const subnets = keys(kernel, "inside4")
+    firewall.addMasquerade("10.50.1.2/24")
+    expect(keys(kernel, "inside4").length).toBe(2)
+    firewall.removeMasquerade("10.50.1.2")
+    expect(keys(kernel, "inside4")).toEqual(subnets)
+    expect(firewall.matches()).toBe(true)
+  })
+
+  test("that gets another subnet keeps its element", () => {
+    const { kernel, firewall } = ready()
+    firewall.addMasquerade("10.43.0.2/24")
+    expect(keys(kernel, "masquerade4")).toEqual(["0a2b0002-"])
+    expect(keys(kernel, "inside4")).toEqual(["0a2b00000a2b0000-0a2b00ff0a2b00ff"])
+  })
+
+  test("mends a table that was flushed meanwhile", () => {
+    const { kernel, firewall } = ready()
+    kernel.flush()
+    firewall.addMasquerade("10.43.0.9/16")
+    expect(keys(kernel, "masquerade4")).toEqual(["0a2b0002-", "0a2b0009-"])
+    kernel.flush()
+    firewall.removeMasquerade("10.43.0.77")
+    expect(firewall.matches()).toBe(true)
+    expect(kernel.found).toBeDefined()
+  })
+
+  test("that the kernel refuses is not wanted", () => {
+    const { kernel, firewall } = ready()
+    kernel.failure = new NetlinkError("add elements", EPERM)
+    expect(() => firewall.addMasquerade("10.50.1.2/24")).toThrow(NetlinkError)
+    kernel.failure = undefined
+    expect(firewall.matches()).toBe(true)
+    expect(keys(kernel, "masquerade4")).toEqual(["0a2b0002-"])
+  })
+
+  test("before the table is there is a fault", () => {
+    const firewall = new Firewall(new MemoryRuleset())
+    expect(firewall.matches()).toBe(false)
+    expect(() => firewall.addMasquerade("10.43.0.9/16")).toThrow("not set up yet")
+  })
+})
+
+describe("differences", () => {
+  const spoil: readonly [string, (kernel: MemoryRuleset) => void][] = [
+    ["table inet lariat is switched off", (k) => k.switchOff()],
+    ["chain translate is missing", (k) => k.chainsByName.delete("translate")],
+    ["chain postrouting has other rules", (k) => k.allRules.pop()],
+    ["chain alien is not ours", (k) => k.allRules.push({ chain: "alien", expressions: [] })],
+    ["set home4 is missing", (k) => k.setsByName.delete("home4")],
+    ["set masquerade4 lacks 1 of 1 elements", (k) => k.members.get("masquerade4")?.clear()],
+    [
+      "set hostnat4 has 1 elements too many",
+      (k) => k.members.get("hostnat4")?.set("x", { key: Uint8Array.of(1, 2, 3, 4) }),
+    ],
+    [
+      "chain postrouting has another hook, priority or policy",
+      (k) => k.chainsByName.set("postrouting", { name: "postrouting" }),
+    ],
+    [
+      "set never6 has another type",
+      (k) => k.setsByName.set("never6", { name: "never6", flags: 0, keyType: 8, keyLength: 16 }),
+    ],
+  ]
+
+  test.each(spoil)("%s", (sentence, change) => {
+    const { kernel, firewall } = ready()
+    change(kernel)
+    // While the generation is ours nobody can have changed anything, so nobody looks.
+    expect(firewall.matches()).toBe(true)
+    kernel.current++
+    expect(firewall.differences()).toEqual([sentence])
+    firewall.ensure(STATE)
+    expect(firewall.differences()).toEqual([])
+  })
+
+  test("are none where only counters and comments differ", () => {
+    const { kernel, firewall } = ready()
+    kernel.allRules = kernel.allRules.map((rule) => ({
+      ...rule,
+      comment: "another",
+      expressions: rule.expressions.map((expression) =>
+        expression.kind === "counter" ? { ...expression, packets: 7n, bytes: 700n } : expression,
+      ),
+    }))
+    kernel.current++
+    expect(firewall.differences()).toEqual([])
+  })
+})
+
+test("remove takes the table away, twice too", () => {
+  const { kernel, firewall } = ready()
+  firewall.remove()
+  expect(kernel.found).toBeUndefined()
+  firewall.remove()
+  expect(firewall.matches()).toBe(false)
+})
+
+test("after any history the table is what a fresh start would make", () => {
+  const address = fc
+    .tuple(fc.constantFrom("10.43.", "10.44.", "10.43.1"), fc.nat(3), fc.constantFrom(16, 24, 32))
+    .map(([head, host, length]) => `${head.length > 6 ? head : `${head}0`}.${host}/${length}`)
+  const addresses = fc.array(address, { maxLength: 3 })
+  const step = fc.oneof(
+    fc.record({ do: fc.constant("add" as const), addresses }),
+    fc.record({ do: fc.constant("remove" as const), addresses }),
+    fc.record({ do: fc.constant("flush" as const) }),
+    fc.record({ do: fc.constant("noise" as const) }),
+  )
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+      const { kernel, firewall } = ready()
+      const wanted = new Map([["10.43.0.2", "10.43.0.2/16"]])
+      for (const one of steps) {
+        if (one.do === "flush") kernel.flush()
+        else if (one.do === "noise") kernel.current++
+        else if (one.do === "add") {
+          firewall.addMasquerade(...one.addresses)
+          for (const text of one.addresses) wanted.set(text.split("/")[0] ?? "", text)
+        } else {
+          firewall.removeMasquerade(...one.addresses)
+          for (const text of one.addresses) wanted.delete(text.split("/")[0] ?? "")
+        }
+      }
+      const state = { ...STATE, masquerade: [...wanted.values(), "fd00:43::2/64"] }
+      if (firewall.matches()) expect(new Firewall(kernel).ensure(state)).toBe(false)
+      else expect(kernel.found).toBeUndefined()
+    }),
+    { numRuns: 300 },
+  )
+})
