@@ -77,8 +77,7 @@ interface Found {
 }
 
 function readRoot(file: YamlFile, report: Report): Found {
-  const root = file.rootEntries()
-  if (root === undefined) return { agent: undefined, drivers: [] }
+  const root = file.rootEntries() ?? []
   let agent: Entry | undefined
   const drivers: DriverSource[] = []
   for (const entry of root) {

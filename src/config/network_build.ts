@@ -59,7 +59,8 @@ export function buildNetwork(
   const network = driver.default_network && assemble(source, driver, driver.default_network, files)
   if (!network) {
     const message = "network_driver has no default_network, so no network is made"
-    tell({ severity: "warning", path: [], message, hint: "add default_network with a name" })
+    const hint = "add default_network with a name"
+    tell({ severity: "warning", path: [], message, hint, atKey: true })
     return undefined
   }
   network.problems.forEach(tell)
