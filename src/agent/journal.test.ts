@@ -50,6 +50,7 @@ describe("the life of an endpoint", () => {
     expect(journal.endpoint(id)).toEqual({
       id,
       ...endpoint("c1"),
+      pool: "ipsec",
       state: "attaching",
       hostIndex: undefined,
       mac: undefined,

@@ -91,14 +91,15 @@ export class Journal {
     addresses: readonly AddressRow[],
     options: { readonly cursors?: Cursors | undefined } = {},
   ): number {
-    const { network, containerId, ifname } = endpoint
+    const { network, pool = network, containerId, ifname } = endpoint
     return this.#database.transaction(() => {
       const { changes, id } = this.#database.run(
-        `INSERT INTO endpoint (network, container_id, ifname, kind, state, netns_path, netns_dev,
+        `INSERT INTO endpoint (network, pool, container_id, ifname, kind, state, netns_path, netns_dev,
            netns_ino, host_name, created_at, boot_id, names, request)
-         VALUES (?, ?, ?, ?, 'attaching', ?, ?, ?, ?, ?, ?, ?, ?)
+         VALUES (?, ?, ?, ?, ?, 'attaching', ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO NOTHING`,
         network,
+        pool,
         containerId,
         ifname,
         endpoint.kind,
@@ -117,8 +118,8 @@ export class Journal {
           { code: "ifname-exists", hint: "Detach it first (CNI DEL)" },
         )
       }
-      for (const [rank, address] of addresses.entries()) this.#lease(network, id, rank, address)
-      if (options.cursors !== undefined) this.putCursors(network, options.cursors)
+      for (const [rank, address] of addresses.entries()) this.#lease(pool, id, rank, address)
+      if (options.cursors !== undefined) this.putCursors(pool, options.cursors)
       return id
     })
   }
@@ -144,6 +145,17 @@ export class Journal {
   }
 
   /**
+   * Writes down, before the kernel is touched, that the container has the interface already and
+   * that it is going to get the addresses.
+   *
+   * @throws LariatError not-attached where there is no such endpoint
+   */
+  adopt(id: number): void {
+    const sql = "UPDATE endpoint SET kind = 'adopted', host_name = NULL WHERE id = ?"
+    if (this.#database.run(sql, id).changes === 0) throw notThere(id, "adopt")
+  }
+
+  /**
    * Writes down that a detach has begun. May be said twice.
    *
    * @throws LariatError not-attached where there is no such endpoint
@@ -159,13 +171,13 @@ export class Journal {
    */
   remove(id: number, resting: readonly RestingRow[] = []): boolean {
     return this.#database.transaction(() => {
-      const gone = this.#database.get("DELETE FROM endpoint WHERE id = ? RETURNING network", id)
+      const gone = this.#database.get("DELETE FROM endpoint WHERE id = ? RETURNING pool", id)
       if (gone === undefined) return false
-      const network = textOf(gone, "network")
+      const pool = textOf(gone, "pool")
       for (const { address, until } of resting) {
         this.#database.run(
           "INSERT OR REPLACE INTO resting (network, address, until_ms, boot_id) VALUES (?, ?, ?, ?)",
-          network,
+          pool,
           address,
           Math.ceil(until),
           this.#bootId,

@@ -23,6 +23,8 @@ export interface EndpointNames {
   readonly podName?: string | undefined
   readonly podNamespace?: string | undefined
   readonly podUid?: string | undefined
+  /** What Rancher calls the container; RancherContainerUUID of CNI_ARGS. */
+  readonly uuid?: string | undefined
 }
 
 /** A JSON object of which the journal knows no more. */
@@ -38,7 +40,10 @@ export interface AddressRow {
 
 /** What is known when an attach begins. */
 export interface NewEndpoint {
+  /** The CNI network's name. */
   readonly network: string
+  /** The network that the addresses are of; default: `network`. */
+  readonly pool?: string | undefined
   readonly containerId: string
   readonly ifname: string
   readonly kind: EndpointKind
@@ -64,6 +69,7 @@ export interface AttachedEndpoint {
 /** One endpoint with its addresses. */
 export interface EndpointRow extends NewEndpoint, Omit<AttachedEndpoint, "result"> {
   readonly id: number
+  readonly pool: string
   readonly state: EndpointState
   /** Wall clock at begin, milliseconds since 1970. */
   readonly createdAt: number
@@ -158,6 +164,7 @@ export function endpointRowOf(row: Row, addresses: readonly AddressRow[]): Endpo
   return {
     id: integerOf(row, "id"),
     network: textOf(row, "network"),
+    pool: textOf(row, "pool"),
     containerId: textOf(row, "container_id"),
     ifname: textOf(row, "ifname"),
     kind,
@@ -190,17 +197,17 @@ function decimalOf(row: Row, column: string): bigint {
 }
 
 function namesOf(row: Row): EndpointNames {
-  const { aliases, labels, podName, podNamespace, podUid } = jsonOf(row, "names")
+  const { aliases, labels, podName, podNamespace, podUid, uuid } = jsonOf(row, "names")
   if (!Array.isArray(aliases) || !aliases.every(isText)) {
     throw unreadable(row, "names", "well formed: aliases is no list of texts")
   }
   if (!isObject(labels) || !areTexts(labels)) {
     throw unreadable(row, "names", "well formed: labels is no object of texts")
   }
-  if (!isMaybeText(podName) || !isMaybeText(podNamespace) || !isMaybeText(podUid)) {
+  if (![podName, podNamespace, podUid, uuid].every(isMaybeText)) {
     throw unreadable(row, "names", "well formed: the pod's name, namespace and uid are texts")
   }
-  return { aliases, labels, podName, podNamespace, podUid }
+  return { aliases, labels, podName, podNamespace, podUid, uuid } as EndpointNames
 }
 
 function isText(value: unknown): value is string {

@@ -22,6 +22,7 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TABLE endpoint (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     network TEXT NOT NULL,
+    pool TEXT NOT NULL,
     container_id TEXT NOT NULL,
     ifname TEXT NOT NULL,
     kind TEXT NOT NULL CHECK (kind IN ('port', 'adopted', 'ipam')),
@@ -41,6 +42,7 @@ export const MIGRATIONS: readonly string[] = [
     UNIQUE (container_id, network, ifname)
   ) STRICT;
 
+  -- network is here, and in resting, the endpoint's pool: two CNI networks may share one.
   -- The address comes first in the key: metadata and DNS look for it without a network. rank is
   -- its place among the endpoint's addresses.
   CREATE TABLE address (

@@ -1,0 +1,159 @@
+import { mkdirSync } from "node:fs"
+import { join } from "node:path"
+import { getLogger } from "@logtape/logtape"
+import { formatDiagnostic } from "../config/diagnostic.ts"
+import type { Configuration } from "../config/network.ts"
+import { Kernel } from "../endpoint/kernel.ts"
+import { underlayMtu } from "../endpoint/underlay.ts"
+import { messageOf } from "../errors.ts"
+import { bootId, monotonicMs } from "../sys/clock.ts"
+import { sdNotify } from "../sys/notify.ts"
+import { warmRuntime } from "../sys/thread_pool.ts"
+import { Bridges } from "./bridges.ts"
+import { CniService } from "./cni_service.ts"
+import type { AgentContext } from "./context.ts"
+import { answerRequest } from "./control.ts"
+import { ControlServer } from "./control_server.ts"
+import { EndpointIndex } from "./endpoint_index.ts"
+import { FirewallKeeper } from "./firewall_keeper.ts"
+import { Health } from "./health.ts"
+import { hostIdentity } from "./identity.ts"
+import { Journal } from "./journal.ts"
+import { MetadataServer } from "./metadata_server.ts"
+import { Networks } from "./networks.ts"
+import { collectGarbage, recover } from "./recover.ts"
+import { Watch } from "./watch.ts"
+
+/** How often the firewall is compared and what is gone is released, milliseconds. */
+const SWEEP_MS = 10_000
+
+/** An address that no host has (RFC 5737): the route to it is the default route. */
+const SOMEWHERE = "192.0.2.1"
+
+const DATABASE = "lariat.db"
+const SOCKET = "agent.sock"
+
+/**
+ * The daemon: joins the rooms, serves the control socket and the metadata API, and keeps kernel and
+ * rows the same. Stopping it leaves the data path as it is.
+ */
+export class Agent {
+  readonly #context: AgentContext
+  readonly #control: ControlServer
+  readonly #metadata: MetadataServer
+  readonly #watch: Watch
+  readonly #sweep: ReturnType<typeof setInterval>
+
+  private constructor(
+    context: AgentContext,
+    parts: { control: ControlServer; metadata: MetadataServer; watch: Watch },
+  ) {
+    this.#context = context
+    this.#control = parts.control
+    this.#metadata = parts.metadata
+    this.#watch = parts.watch
+    this.#sweep = setInterval(() => this.#tidy(), SWEEP_MS)
+    sdNotify("READY=1")
+  }
+
+  /**
+   * Starts an agent and brings kernel and rows together. When it resolves, the agent serves.
+   *
+   * @throws LariatError `busy` when another agent has the state directory, `io`, `kernel`
+   */
+  static async start(configuration: Configuration): Promise<Agent> {
+    const { agent: settings } = configuration
+    const log = getLogger(["lariat", "agent"])
+    mkdirSync(settings.stateDir, { recursive: true, mode: 0o700 })
+    // Threads that the runtime makes while inside a container's namespace would stay there.
+    await warmRuntime()
+    const boot = bootId()
+    const journal = Journal.open(join(settings.stateDir, DATABASE), { bootId: boot })
+    const kernel = Kernel.open()
+    const health = new Health({ onRepair: (what) => log.info("mended: {what}", { what }) })
+    const index = new EndpointIndex()
+    const networks = new Networks({
+      journal,
+      clock: monotonicMs,
+      restMs: settings.quarantineMs,
+    })
+    const context: AgentContext = {
+      settings,
+      bootId: boot,
+      journal,
+      kernel,
+      health,
+      index,
+      networks,
+      bridges: new Bridges(kernel, settings.createBridge),
+      firewall: new FirewallKeeper(health),
+      host: hostIdentity(journal, settings, () => kernel.routeTo(SOMEWHERE)?.preferredSource),
+      hostNetns: kernel.netns,
+      log,
+      random: (length) => crypto.getRandomValues(new Uint8Array(length)),
+      underlayMtu: () => underlayMtu(kernel),
+    }
+    configure(context, configuration)
+    const watch = await Watch.start(context)
+    const recovery = await recover(context)
+    context.firewall.sync(networks.all())
+    const metadata = MetadataServer.start(context)
+    const service = new CniService(context)
+    const control = await ControlServer.listen(join(settings.runDir, SOCKET), (value) =>
+      answerRequest(context, service, value),
+    )
+    log.info("ready: {kept} endpoints go on, {removed} were taken down, {strays} stray links", {
+      ...recovery,
+    })
+    return new Agent(context, { control, metadata, watch })
+  }
+
+  /** Takes a changed configuration in; the data path goes on. */
+  reload(configuration: Configuration): void {
+    sdNotify("RELOADING=1")
+    configure(this.#context, configuration)
+    this.#context.firewall.sync(this.#context.networks.all())
+    sdNotify("READY=1")
+  }
+
+  /** Stops serving; what is attached stays attached. */
+  async stop(): Promise<void> {
+    sdNotify("STOPPING=1")
+    clearInterval(this.#sweep)
+    await this.#control.close()
+    await this.#watch.stop()
+    this.#metadata.stop()
+    this.#context.journal.close()
+    this.#context.firewall.close()
+    this.#context.kernel.close()
+  }
+
+  #tidy(): void {
+    const { firewall, networks, journal, log } = this.#context
+    try {
+      firewall.sync(networks.all())
+      this.#metadata.ensureAddress()
+      journal.purgeResting(monotonicMs())
+      journal.checkpoint()
+    } catch (error) {
+      log.error("the regular check failed: {why}", { why: messageOf(error) })
+    }
+    void collectGarbage(this.#context)
+  }
+}
+
+/** Takes the networks in, and says what the configuration's remarks and conflicts are. */
+function configure(context: AgentContext, configuration: Configuration): void {
+  const { health, networks, firewall } = context
+  health.clearAll("config/")
+  configuration.diagnostics.forEach((diagnostic, at) => {
+    health.raise(`config/${at}`, {
+      severity: diagnostic.severity,
+      what: formatDiagnostic(diagnostic),
+    })
+  })
+  networks.configure(configuration.networks).forEach((what, at) => {
+    health.raise(`config/network-${at}`, { severity: "error", what })
+  })
+  firewall.configure(configuration.networks)
+}

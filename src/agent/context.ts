@@ -1,0 +1,30 @@
+import type { Logger } from "@logtape/logtape"
+import type { AgentSettings } from "../config/network.ts"
+import type { Kernel } from "../endpoint/kernel.ts"
+import type { Netns } from "../sys/netns.ts"
+import type { Bridges } from "./bridges.ts"
+import type { EndpointIndex } from "./endpoint_index.ts"
+import type { FirewallKeeper } from "./firewall_keeper.ts"
+import type { Health } from "./health.ts"
+import type { HostIdentity } from "./identity.ts"
+import type { Journal } from "./journal.ts"
+import type { Networks } from "./networks.ts"
+
+/** What the agent's operations work with; made once by the agent, replaced in tests. */
+export interface AgentContext {
+  readonly settings: AgentSettings
+  readonly host: HostIdentity
+  readonly bootId: string
+  readonly health: Health
+  readonly journal: Journal
+  readonly index: EndpointIndex
+  readonly kernel: Kernel
+  readonly bridges: Bridges
+  readonly firewall: FirewallKeeper
+  readonly networks: Networks
+  readonly hostNetns: Netns
+  readonly log: Logger
+  readonly random: (length: number) => Uint8Array
+  /** MTU of the route that carries networks to other hosts, bytes. */
+  underlayMtu(): number
+}

@@ -1,0 +1,84 @@
+import type { EndpointKey } from "./attach_request.ts"
+import type { EndpointRow } from "./journal_rows.ts"
+
+/**
+ * The attached endpoints by what one looks them up by: source address, host link, key. An index
+ * over the journal's rows, which are the truth.
+ */
+export class EndpointIndex {
+  readonly #byKey = new Map<string, EndpointRow>()
+  readonly #byAddress = new Map<string, EndpointRow>()
+  readonly #byHostIndex = new Map<number, EndpointRow>()
+  readonly #pending = new Map<string, Promise<void>>()
+
+  /** How many endpoints are attached. */
+  get size(): number {
+    return this.#byKey.size
+  }
+
+  all(): IterableIterator<EndpointRow> {
+    return this.#byKey.values()
+  }
+
+  get(key: EndpointKey): EndpointRow | undefined {
+    return this.#byKey.get(keyText(key))
+  }
+
+  /** The endpoint that has this address, ours or one that another engine gave it. */
+  byAddress(address: string): EndpointRow | undefined {
+    return this.#byAddress.get(address)
+  }
+
+  /** The endpoint whose host link has this interface index. */
+  byHostIndex(index: number): EndpointRow | undefined {
+    return this.#byHostIndex.get(index)
+  }
+
+  put(row: EndpointRow): void {
+    this.remove(row)
+    this.#byKey.set(keyText(row), row)
+    for (const address of addressesOf(row)) this.#byAddress.set(address, row)
+    if (row.hostIndex !== undefined && row.kind === "port")
+      this.#byHostIndex.set(row.hostIndex, row)
+  }
+
+  remove(key: EndpointKey): void {
+    const row = this.#byKey.get(keyText(key))
+    if (row === undefined) return
+    this.#byKey.delete(keyText(key))
+    for (const address of addressesOf(row)) {
+      if (this.#byAddress.get(address) === row) this.#byAddress.delete(address)
+    }
+    if (row.hostIndex !== undefined && this.#byHostIndex.get(row.hostIndex) === row) {
+      this.#byHostIndex.delete(row.hostIndex)
+    }
+  }
+
+  /** The detach of this endpoint that is under way, if one is. */
+  pending(key: EndpointKey): Promise<void> | undefined {
+    return this.#pending.get(keyText(key))
+  }
+
+  /** Remembers work on an endpoint until it ends, so that nothing else touches it meanwhile. */
+  track(key: EndpointKey, work: Promise<void>): Promise<void> {
+    const text = keyText(key)
+    const tracked = work.finally(() => {
+      if (this.#pending.get(text) === tracked) this.#pending.delete(text)
+    })
+    this.#pending.set(text, tracked)
+    return tracked
+  }
+}
+
+function keyText({ network, containerId, ifname }: EndpointKey): string {
+  return `${network}\n${containerId}\n${ifname}`
+}
+
+/** All addresses by which an endpoint may be seen, without prefix length. */
+function addressesOf(row: EndpointRow): string[] {
+  const foreign = row.result?.foreignAddresses
+  return [
+    ...row.addresses.map(({ address }) => address),
+    ...(Array.isArray(foreign) ? foreign.filter((one) => typeof one === "string") : []),
+  ]
+}

@@ -1,0 +1,27 @@
+import { expect, test } from "bun:test"
+import { defaultAgentSettings } from "../config/agent_settings.ts"
+import { hostIdentity, residentBytes, uuidFrom } from "./identity.ts"
+import { Journal } from "./journal.ts"
+
+test("the host keeps its uuid, an explicit address comes before a detected one", () => {
+  const journal = Journal.open(":memory:", { bootId: "b" })
+  const settings = defaultAgentSettings()
+  const first = hostIdentity(journal, settings, () => "192.0.2.1")
+  const again = hostIdentity(journal, { ...settings, hostIp: "192.0.2.9" }, () => "192.0.2.1")
+  expect(first.ip).toBe("192.0.2.1")
+  expect(again.ip).toBe("192.0.2.9")
+  expect(again.uuid).toBe(first.uuid)
+  journal.close()
+})
+
+test("a derived uuid is stable, of version 8, and differs by text", () => {
+  expect(uuidFrom("a")).toMatch(
+    /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+  )
+  expect(uuidFrom("a")).toBe(uuidFrom("a"))
+  expect(uuidFrom("a")).not.toBe(uuidFrom("b"))
+})
+
+test("resident memory is read", () => {
+  expect(residentBytes()).toBeGreaterThan(1_000_000)
+})

@@ -1,0 +1,72 @@
+/** What `lariat status` and `lariat endpoints` are told. Scripts read these: add, never rename. */
+
+export interface SubnetReport {
+  readonly cidr: string
+  readonly gateway: string
+  /** Addresses that may be given out. */
+  readonly size: number
+  readonly used: number
+  /** Released a moment ago, not given again yet. */
+  readonly resting: number
+  readonly free: number
+}
+
+export interface NetworkReport {
+  readonly name: string
+  readonly driver: string
+  /** Names by which a CNI configuration reaches it. */
+  readonly cniNames: readonly string[]
+  /** Whether it is from the agent's YAML or from a runtime's CNI configuration. */
+  readonly source: "config" | "netconf"
+  readonly subnets: readonly SubnetReport[]
+}
+
+export interface ProblemReport {
+  readonly severity: "error" | "warning"
+  readonly what: string
+  readonly hint?: string | undefined
+}
+
+export interface RepairReport {
+  /** ISO 8601. */
+  readonly at: string
+  readonly what: string
+}
+
+export interface StatusReport {
+  readonly agent: {
+    readonly version: string
+    readonly build: string
+    readonly runtime: string
+    readonly pid: number
+    readonly uptimeSeconds: number
+    readonly stateDir: string
+    readonly rssBytes: number
+  }
+  readonly host: { readonly name: string; readonly ip: string | null; readonly uuid: string }
+  readonly networks: readonly NetworkReport[]
+  readonly endpoints: {
+    readonly attached: number
+    readonly attaching: number
+    readonly detaching: number
+  }
+  readonly problems: readonly ProblemReport[]
+  /** What the agent mended, newest last. */
+  readonly repairs: readonly RepairReport[]
+}
+
+export interface EndpointReport {
+  readonly network: string
+  readonly containerId: string
+  readonly ifname: string
+  readonly kind: string
+  readonly state: string
+  /** With prefix length. */
+  readonly addresses: readonly string[]
+  readonly mac: string | null
+  readonly mtu: number | null
+  readonly hostLink: string | null
+  readonly name: string
+  /** ISO 8601. */
+  readonly since: string
+}

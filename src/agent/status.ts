@@ -1,0 +1,70 @@
+import { runtimeName } from "../sys/runtime.ts"
+import { BUILD, VERSION } from "../version.ts"
+import type { AgentContext } from "./context.ts"
+import { prefixesOf } from "./endpoint_spec.ts"
+import { residentBytes } from "./identity.ts"
+import { containerName } from "./metadata_model.ts"
+import type { EndpointReport, NetworkReport, StatusReport } from "./report.ts"
+
+/** The answer to `status`. */
+export function statusReport(context: AgentContext): StatusReport {
+  const rows = context.journal.endpoints()
+  const count = (state: string) => rows.filter((row) => row.state === state).length
+  return {
+    agent: {
+      version: VERSION,
+      build: BUILD,
+      runtime: runtimeName(),
+      pid: process.pid,
+      uptimeSeconds: Math.floor(process.uptime()),
+      stateDir: context.settings.stateDir,
+      rssBytes: residentBytes(),
+    },
+    host: { name: context.host.name, ip: context.host.ip ?? null, uuid: context.host.uuid },
+    networks: context.networks.all().map(networkReport),
+    endpoints: {
+      attached: count("attached"),
+      attaching: count("attaching"),
+      detaching: count("detaching"),
+    },
+    problems: context.health.problems(),
+    repairs: context.health.repairs(),
+  }
+}
+
+function networkReport(
+  network: ReturnType<AgentContext["networks"]["all"]>[number],
+): NetworkReport {
+  const stats = network.allocator.stats()
+  return {
+    name: network.name,
+    driver: network.driver,
+    cniNames: [...network.cniNames],
+    source: network.configured === undefined ? "netconf" : "config",
+    subnets: network.subnets.map(({ cidr, gateway }, index) => ({
+      cidr,
+      gateway,
+      size: stats[index]?.size ?? 0,
+      used: stats[index]?.used ?? 0,
+      resting: stats[index]?.resting ?? 0,
+      free: stats[index]?.free ?? 0,
+    })),
+  }
+}
+
+/** The answer to `endpoints`. */
+export function endpointReports(context: AgentContext): EndpointReport[] {
+  return context.journal.endpoints().map((row) => ({
+    network: row.network,
+    containerId: row.containerId,
+    ifname: row.ifname,
+    kind: row.kind,
+    state: row.state,
+    addresses: prefixesOf(row),
+    mac: row.mac ?? null,
+    mtu: row.mtu ?? null,
+    hostLink: row.hostName ?? null,
+    name: containerName(row),
+    since: new Date(row.createdAt).toISOString(),
+  }))
+}

@@ -1,0 +1,75 @@
+import { Agent } from "../agent/agent.ts"
+import { formatDiagnostic, hasErrors } from "../config/diagnostic.ts"
+import { loadConfiguration } from "../config/load.ts"
+import type { AgentSettings, Configuration } from "../config/network.ts"
+import { LariatError, messageOf } from "../errors.ts"
+import { logLevel, startLogging } from "./logging.ts"
+import { readText } from "./validate.ts"
+
+/** The options of `lariat agent`; each comes before what agent.yml says. */
+export interface AgentOptions {
+  readonly config: readonly string[]
+  readonly stateDir?: string
+  readonly runDir?: string
+  readonly store?: string
+  readonly hostIp?: string
+  readonly metadataListen?: string
+  readonly dnsListen?: string
+}
+
+/**
+ * `lariat agent`: runs the daemon until SIGTERM or SIGINT; SIGHUP reads the files again. A file
+ * with errors keeps a starting agent from starting, and a running one on what it had.
+ */
+export async function runAgent(options: AgentOptions): Promise<number> {
+  const configuration = read(options)
+  await startLogging(configuration.agent.logLevel)
+  for (const diagnostic of configuration.diagnostics) console.error(formatDiagnostic(diagnostic))
+  if (hasErrors(configuration.diagnostics)) {
+    throw new LariatError("Cannot start the agent: its configuration has errors", {
+      code: "config-invalid",
+      hint: "mend what is listed above; lariat validate FILE checks a file without starting",
+    })
+  }
+  const agent = await Agent.start(configuration)
+  process.on("SIGHUP", () => reload(agent, options))
+  await new Promise<void>((resolve) => {
+    process.once("SIGTERM", resolve)
+    process.once("SIGINT", resolve)
+  })
+  await agent.stop()
+  return 0
+}
+
+function reload(agent: Agent, options: AgentOptions): void {
+  try {
+    const configuration = read(options)
+    for (const diagnostic of configuration.diagnostics) console.error(formatDiagnostic(diagnostic))
+    if (hasErrors(configuration.diagnostics))
+      console.error("lariat: the files have errors; going on with the configuration as it was")
+    else agent.reload(configuration)
+  } catch (error) {
+    console.error(`lariat: cannot reload: ${messageOf(error)}`)
+  }
+}
+
+function read(options: AgentOptions): Configuration {
+  const files = options.config.map((path) => ({ path, text: readText(path) }))
+  const configuration = loadConfiguration(files, { env: process.env })
+  return { ...configuration, agent: { ...configuration.agent, ...overrides(options) } }
+}
+
+function overrides(options: AgentOptions): Partial<AgentSettings> {
+  const { stateDir, runDir, store, hostIp, metadataListen, dnsListen } = options
+  const level = process.env.LARIAT_LOG
+  const chosen: Record<string, string | undefined> = {
+    stateDir,
+    runDir,
+    store,
+    hostIp,
+    metadataListen,
+    dnsListen,
+    logLevel: level === undefined ? undefined : logLevel(level),
+  }
+  return Object.fromEntries(Object.entries(chosen).filter(([, value]) => value !== undefined))
+}

@@ -1,0 +1,30 @@
+import type { EndpointReport } from "../agent/report.ts"
+import { askAgent } from "./control_client.ts"
+import { table } from "./table.ts"
+
+/** `lariat endpoints`: what is attached, one line each. */
+export function endpoints(options: { readonly json?: boolean }): number {
+  const list = askAgent("endpoints") as EndpointReport[]
+  if (options.json === true) console.log(JSON.stringify(list))
+  else console.log(renderEndpoints(list))
+  return 0
+}
+
+/** The list for people. */
+export function renderEndpoints(list: readonly EndpointReport[]): string {
+  if (list.length === 0) return "nothing is attached"
+  return table([
+    ["NETWORK", "CONTAINER", "IFACE", "ADDRESSES", "MAC", "MTU", "LINK", "STATE", "NAME"],
+    ...list.map((endpoint) => [
+      endpoint.network,
+      endpoint.containerId.slice(0, 12),
+      endpoint.ifname,
+      endpoint.addresses.join(","),
+      endpoint.mac ?? "-",
+      endpoint.mtu === null ? "-" : String(endpoint.mtu),
+      endpoint.hostLink ?? "-",
+      endpoint.kind === "port" ? endpoint.state : `${endpoint.state} (${endpoint.kind})`,
+      endpoint.name,
+    ]),
+  ])
+}

@@ -1,0 +1,156 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander"
+import { LariatError, messageOf } from "../errors.ts"
+import { VERSION } from "../version.ts"
+
+/** Exit codes of every command: a contract, scripts rely on them. */
+const EXIT_FAILED = 1
+const EXIT_USAGE = 2
+
+/**
+ * Runs the command line. Each command's code is loaded only when it is asked for.
+ *
+ * @param args what follows the program's name
+ * @returns the exit code: 0 done, 1 failed, 2 wrong usage
+ */
+export async function runCommandLine(args: readonly string[]): Promise<number> {
+  let exit = 0
+  const program = commands((code) => {
+    exit = code
+  })
+  try {
+    await program.parseAsync([...args], { from: "user" })
+    return exit
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE
+    return report(error)
+  }
+}
+
+function report(error: unknown): number {
+  console.error(`lariat: ${messageOf(error)}`)
+  if (!(error instanceof LariatError)) return EXIT_FAILED
+  if (error.hint !== undefined) console.error(`  ${error.hint}`)
+  return error.code === "usage" ? EXIT_USAGE : EXIT_FAILED
+}
+
+function commands(setExit: (code: number) => void): Command {
+  const program = new Command("lariat")
+    .description("Container networking for edge hosts: addresses, overlay, metadata and DNS")
+    .version(VERSION)
+    .exitOverride()
+    .showHelpAfterError()
+
+  program
+    .command("agent")
+    .description("run the agent in the foreground")
+    .addOption(
+      new Option("--config <file>", "network YAML or agent.yml; may be repeated")
+        .argParser(collect)
+        .default([], "none"),
+    )
+    .option("--state-dir <dir>", "where the agent keeps its state", process.env.LARIAT_STATE_DIR)
+    .option("--run-dir <dir>", "where the control socket is made", process.env.LARIAT_RUN_DIR)
+    .option("--store <store>", "sqlite, or the URL of an etcd")
+    .option("--host-ip <ip>", "address at which other hosts reach this one", ipOption)
+    .option("--metadata-listen <address:port>", "where the metadata API listens")
+    .option("--dns-listen <address:port>", "where DNS listens")
+    .action(async (options) => {
+      const { runAgent } = await import("./agent.ts")
+      setExit(await runAgent(options))
+    })
+
+  program
+    .command("validate")
+    .description("check YAML files; exit 0 when good, 1 on errors")
+    .argument("<file...>")
+    .action(async (files: string[]) => {
+      const { validate } = await import("./validate.ts")
+      setExit(validate(files))
+    })
+
+  program
+    .command("status")
+    .description("networks, addresses, endpoints, and what is wrong")
+    .option("--json", "for programs")
+    .option("--watch", "again every second until interrupted")
+    .action(async (options) => {
+      const { status } = await import("./status.ts")
+      setExit(await status(options))
+    })
+
+  program
+    .command("endpoints")
+    .description("list what is attached")
+    .option("--json", "for programs")
+    .action(async (options) => {
+      const { endpoints } = await import("./endpoints.ts")
+      setExit(endpoints(options))
+    })
+
+  program
+    .command("mtu")
+    .description("how many bytes a packet has left, line by line")
+    .option("--outer <bytes>", "MTU of the network between the hosts", bytesOption, 1500)
+    .addOption(
+      new Option("--driver <driver>")
+        .choices(["ipsec", "vxlan", "geneve", "wireguard", "routed", "none"])
+        .default("ipsec"),
+    )
+    .addOption(
+      new Option("--cipher <cipher>", "of the ipsec driver").choices([
+        "aes128gcm16",
+        "aes256gcm16",
+        "chacha20poly1305",
+        "aes128-sha1",
+        "aes128-sha256",
+        "aes256-sha512",
+      ]),
+    )
+    .addOption(
+      new Option("--family <family>", "IP version between the hosts")
+        .choices(["4", "6"])
+        .default("4"),
+    )
+    .option("--udp", "ESP in UDP, for hosts behind NAT")
+    .option("--json", "for programs")
+    .action(async (options) => {
+      const { mtu } = await import("./mtu.ts")
+      setExit(mtu(options))
+    })
+
+  program
+    .command("demo")
+    .description("the whole thing in throw-away network namespaces; the host stays untouched")
+    .option("--config <file>", "network YAML to use instead of the built-in one")
+    .action(async (options) => {
+      const { demo } = await import("./demo.ts")
+      setExit(await demo(options))
+    })
+
+  program
+    .command("version")
+    .description("version, build, runtime, wasm hash")
+    .option("--json", "for programs")
+    .action(async (options) => {
+      const { version } = await import("./version.ts")
+      setExit(version(options))
+    })
+  return program
+}
+
+function collect(value: string, previous: readonly string[]): string[] {
+  return [...previous, value]
+}
+
+function bytesOption(text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 68 || value > 65_535) {
+    throw new InvalidArgumentError("expected a whole number of bytes from 68 to 65535")
+  }
+  return value
+}
+
+function ipOption(text: string): string {
+  if (!/^[0-9a-fA-F:.]+$/.test(text)) throw new InvalidArgumentError("expected an IP address")
+  return text
+}

@@ -1,0 +1,37 @@
+import { type Cipher, overheadOf } from "../core/overhead.ts"
+import { LariatError } from "../errors.ts"
+import { table } from "./table.ts"
+
+/** The options of `lariat mtu`. */
+export interface MtuOptions {
+  readonly outer: number
+  readonly driver: "ipsec" | "vxlan" | "geneve" | "wireguard" | "routed" | "none"
+  readonly cipher?: Cipher
+  readonly family: "4" | "6"
+  readonly udp?: boolean
+  readonly json?: boolean
+}
+
+/** `lariat mtu`: the exact bytes that a driver takes from each packet, line by line. */
+export function mtu(options: MtuOptions): number {
+  const { outer, driver, udp = false } = options
+  if (driver !== "ipsec" && (options.cipher !== undefined || udp)) {
+    throw new LariatError(`Cannot apply --cipher or --udp to ${driver}: only ipsec has them`, {
+      code: "usage",
+    })
+  }
+  const family = options.family === "6" ? 6 : 4
+  const cipher = driver === "ipsec" ? (options.cipher ?? "aes256gcm16") : undefined
+  const answer = overheadOf(driver, { cipher, family, udp, outer })
+  if (options.json === true) {
+    console.log(JSON.stringify({ outer, driver, cipher: cipher ?? null, family, udp, ...answer }))
+    return 0
+  }
+  const rows = answer.parts.map((part) => [part.what, `-${part.bytes}`])
+  console.log(
+    table([["outer MTU", String(outer)], ...rows, ["largest inner packet", String(answer.mtu)]], {
+      right: [1],
+    }),
+  )
+  return 0
+}

@@ -1,0 +1,57 @@
+import { expect, test } from "bun:test"
+import type { StatusReport } from "../agent/report.ts"
+import { renderStatus } from "./status.ts"
+
+const report: StatusReport = {
+  agent: {
+    version: "1.2.3",
+    build: "abc",
+    runtime: "bun 1",
+    pid: 7,
+    uptimeSeconds: 7300,
+    stateDir: "/s",
+    rssBytes: 45 * 1_048_576,
+  },
+  host: { name: "edge-1", ip: "203.0.113.2", uuid: "u" },
+  networks: [
+    {
+      name: "ipsec",
+      driver: "ipsec",
+      cniNames: ["ipsec"],
+      source: "config",
+      subnets: [
+        {
+          cidr: "10.42.0.0/16",
+          gateway: "10.42.0.1",
+          size: 65_000,
+          used: 3,
+          resting: 1,
+          free: 64_996,
+        },
+      ],
+    },
+  ],
+  endpoints: { attached: 3, attaching: 0, detaching: 0 },
+  problems: [],
+  repairs: [],
+}
+
+test("a healthy host reads at a glance", () => {
+  const text = renderStatus(report)
+  expect(text).toContain("lariat 1.2.3 (bun 1), pid 7, up 2 h, 45 MB")
+  expect(text).toContain("ipsec    ipsec   10.42.0.0/16  10.42.0.1     3        1  64996")
+  expect(text).toContain("nothing is wrong")
+})
+
+test("problems come with what to do, repairs with what was done", () => {
+  const text = renderStatus({
+    ...report,
+    networks: [],
+    problems: [{ severity: "error", what: "no nf_tables", hint: "load the module" }],
+    repairs: [{ at: "2026-01-01T00:00:00Z", what: "put lrtx back on docker0" }],
+  })
+  expect(text).toContain("no networks: give the agent")
+  expect(text).toContain("error: no nf_tables\n  load the module")
+  expect(text).toContain("mended 2026-01-01T00:00:00Z: put lrtx back on docker0")
+  expect(text).not.toContain("nothing is wrong")
+})

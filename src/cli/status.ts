@@ -1,0 +1,71 @@
+import type { StatusReport } from "../agent/report.ts"
+import { askAgent } from "./control_client.ts"
+import { table } from "./table.ts"
+
+/** How often `--watch` asks again, milliseconds. */
+const WATCH_MS = 1000
+
+/** `lariat status`: networks, addresses used and free, endpoints, what is wrong. */
+export async function status(options: {
+  readonly json?: boolean
+  readonly watch?: boolean
+}): Promise<number> {
+  for (;;) {
+    const report = askAgent("status") as StatusReport
+    const text = options.json === true ? JSON.stringify(report) : renderStatus(report)
+    if (options.watch !== true) {
+      console.log(text)
+      return 0
+    }
+    console.log(options.json === true ? text : `\u001b[H\u001b[2J${text}`)
+    await new Promise((resolve) => setTimeout(resolve, WATCH_MS))
+  }
+}
+
+/** The report for people. */
+export function renderStatus(report: StatusReport): string {
+  const { agent, host } = report
+  const lines = [
+    `lariat ${agent.version} (${agent.runtime}), pid ${agent.pid}, up ${duration(agent.uptimeSeconds)}, ${Math.round(agent.rssBytes / 1_048_576)} MB`,
+    `host ${host.name}${host.ip === null ? "" : ` at ${host.ip}`}`,
+    "",
+  ]
+  if (report.networks.length === 0) lines.push("no networks: give the agent a --config FILE")
+  else {
+    lines.push(
+      table(
+        [
+          ["NETWORK", "DRIVER", "SUBNET", "GATEWAY", "USED", "RESTING", "FREE"],
+          ...report.networks.flatMap((network) =>
+            network.subnets.map((subnet, index) => [
+              index === 0 ? network.name : "",
+              index === 0 ? network.driver : "",
+              subnet.cidr,
+              subnet.gateway,
+              String(subnet.used),
+              String(subnet.resting),
+              String(subnet.free),
+            ]),
+          ),
+        ],
+        { right: [4, 5, 6] },
+      ),
+    )
+  }
+  const { attached, attaching, detaching } = report.endpoints
+  lines.push("", `endpoints: ${attached} attached, ${attaching} attaching, ${detaching} detaching`)
+  for (const problem of report.problems) {
+    lines.push(`${problem.severity}: ${problem.what}`)
+    if (problem.hint !== undefined) lines.push(`  ${problem.hint}`)
+  }
+  if (report.problems.length === 0) lines.push("nothing is wrong")
+  for (const repair of report.repairs.slice(-5)) lines.push(`mended ${repair.at}: ${repair.what}`)
+  return lines.join("\n")
+}
+
+function duration(seconds: number): string {
+  if (seconds < 60) return `${seconds} s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`
+  return `${Math.floor(seconds / 86_400)} d`
+}

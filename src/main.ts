@@ -1,0 +1,16 @@
+/**
+ * Picks the role: a CNI plugin when a runtime calls it as one, else the command line. Nothing of
+ * the other roles is loaded, since a runtime waits for every millisecond of the plugin's start.
+ */
+import { programName } from "./sys/process.ts"
+
+const name = programName()
+const isPlugin = name === "rancher-bridge" || name === "lariat-cni" || name === "rancher-cni-ipam"
+
+if (isPlugin || (process.env.CNI_COMMAND !== undefined && process.argv.length <= 2)) {
+  const { pluginMain } = await import("./cni/plugin.ts")
+  process.exit(await pluginMain(name === "rancher-cni-ipam" ? "ipam" : "bridge"))
+} else {
+  const { runCommandLine } = await import("./cli/main.ts")
+  process.exitCode = await runCommandLine(process.argv.slice(2))
+}
