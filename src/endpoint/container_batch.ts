@@ -2,8 +2,9 @@
 
 import { parseAddress, parsePrefix, prefixContains } from "../core/address.ts"
 import { newAddress } from "../netlink/addr.ts"
+import { RTPROT_STATIC } from "../netlink/constants.ts"
 import type { MessageWriter } from "../netlink/message.ts"
-import { newRoute, type RouteRequest } from "../netlink/route.ts"
+import type { RouteRequest } from "../netlink/route.ts"
 import type { RouteSpec } from "./port.ts"
 
 /** The messages that add addresses, ready at once (no duplicate address detection). */
@@ -12,33 +13,27 @@ export function addressMessages(index: number, addresses: readonly string[]): Me
 }
 
 /**
- * The route as the kernel wants it. A gateway outside every prefix of the interface, as with a
- * /32 address, is taken to be on the link: the kernel would refuse it otherwise.
+ * Routes as the kernel wants them, in an order that works: those on the link come first, gateways
+ * may be behind them. A gateway outside every prefix of the interface, as with a /32 address, is
+ * taken to be on the link: the kernel would refuse it otherwise. All are marked "static", which
+ * tells them from routes of other engines when they are taken away.
  *
  * @throws LariatError code `config-invalid`
  */
-export function routeRequest(
-  index: number,
-  route: RouteSpec,
-  addresses: readonly string[],
-): RouteRequest {
-  const { dst, gw, ...rest } = route
-  const gateway = gw === undefined ? undefined : parseAddress(gw)
-  const onlink =
-    gateway !== undefined &&
-    !addresses.some((address) => prefixContains(parsePrefix(address), gateway))
-  return { ...rest, dst, gateway: gw, index, onlink }
-}
-
-/** The messages that add routes; those on the link come first, gateways may be behind them. */
-export function routeMessages(
+export function routeRequests(
   index: number,
   routes: readonly RouteSpec[],
   addresses: readonly string[],
-): MessageWriter[] {
-  const onLink = routes.filter(({ gw }) => gw === undefined)
-  const behind = routes.filter(({ gw }) => gw !== undefined)
-  return [...onLink, ...behind].map((route) => newRoute(routeRequest(index, route, addresses)))
+): RouteRequest[] {
+  const prefixes = addresses.map(parsePrefix)
+  const requests = routes.map(({ gw, ...route }): RouteRequest => {
+    const gateway = gw === undefined ? undefined : parseAddress(gw)
+    const onlink =
+      gateway !== undefined && !prefixes.some((prefix) => prefixContains(prefix, gateway))
+    return { ...route, gateway: gw, index, onlink, protocol: RTPROT_STATIC }
+  })
+  const behind = requests.filter(({ gateway }) => gateway !== undefined)
+  return [...requests.filter(({ gateway }) => gateway === undefined), ...behind]
 }
 
 /** Whether any of the addresses is IPv6. */

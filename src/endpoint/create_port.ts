@@ -12,11 +12,12 @@ import {
   queryLink,
 } from "../netlink/link.ts"
 import { decodeLink, type LinkInfo } from "../netlink/link_codec.ts"
+import { newRoute } from "../netlink/route.ts"
 import type { Outcome } from "../netlink/socket.ts"
 import { EEXIST, ENODEV } from "../sys/errno.ts"
 import type { Netns } from "../sys/netns.ts"
 import { countPort, fullBridge, refuseFullBridge } from "./bridge_ports.ts"
-import { addressMessages, routeMessages, usesIpv6 } from "./container_batch.ts"
+import { addressMessages, routeRequests, usesIpv6 } from "./container_batch.ts"
 import { LIVE_GROUP, PARKED_GROUP } from "./host_link.ts"
 import { enableIpv6, skipDuplicateDetection } from "./ipv6.ts"
 import { type Kernel, openInside } from "./kernel.ts"
@@ -104,8 +105,8 @@ function configureInside(netns: Netns, spec: PortSpec, index: number): void {
   try {
     const up = changeLink(index, { up: true }, `bring ${ifname} up`)
     const settings = [up, ...addressMessages(index, addresses)]
-    const outcomes = socket.tryAll([...settings, ...routeMessages(index, routes, addresses)])
-    outcomes.forEach(({ error }, at) => {
+    const rest = routeRequests(index, routes, addresses).map((route) => newRoute(route))
+    socket.tryAll([...settings, ...rest]).forEach(({ error }, at) => {
       const isRoute = at >= settings.length
       if (error !== undefined && !(isRoute && error.errno === EEXIST)) throw error
     })

@@ -1,0 +1,43 @@
+/** Telling the neighbours where an address is now. */
+
+import { parseMac } from "../core/mac.ts"
+import { changeLink } from "../netlink/link.ts"
+import type { Netns } from "../sys/netns.ts"
+import { usesIpv6 } from "./container_batch.ts"
+import { announceOnChange } from "./ipv6.ts"
+import { openInside } from "./kernel.ts"
+
+/**
+ * Makes the kernel send a gratuitous ARP (RFC 5227 section 3) and an unsolicited neighbour
+ * advertisement (RFC 4861 section 7.2.6) for every address of the interface, so that neighbours
+ * that knew an address under another MAC learn the new one. Returns without waiting.
+ *
+ * The kernel does it when a MAC is set, be it the same one, where arp_notify and ndisc_notify are
+ * on; they stay on, for later changes. A packet socket could send the same frames, but closing
+ * one costs a grace period, 8 to 16 ms.
+ *
+ * To be called a millisecond after the port was made: a bridge's port starts to forward when the
+ * kernel's link watcher has seen its carrier.
+ *
+ * @param mac the MAC that the interface has
+ * @param addresses those it has; they decide which protocols announce
+ * @throws NetlinkError, SystemError
+ */
+export function announce(
+  netns: Netns,
+  ifname: string,
+  mac: string,
+  addresses: readonly string[],
+): void {
+  const socket = openInside(netns, () => {
+    if (usesIpv6(addresses)) announceOnChange(ifname)
+  })
+  try {
+    socket.requestAll([
+      changeLink(ifname, { ipv4: { arpNotify: 1 } }, `let ${ifname} announce`),
+      changeLink(ifname, { mac: parseMac(mac) }, `announce the addresses of ${ifname}`),
+    ])
+  } finally {
+    socket.close()
+  }
+}

@@ -1,0 +1,38 @@
+/** The network between hosts, as this host sees it. */
+
+import { parsePrefix } from "../core/address.ts"
+import { RT_TABLE_MAIN, RTN_UNICAST } from "../netlink/constants.ts"
+import type { RouteInfo } from "../netlink/route.ts"
+import type { Kernel } from "./kernel.ts"
+
+/** What Ethernet carries (IEEE 802.3), when nothing better is known. */
+const DEFAULT_MTU = 1500
+
+export interface UnderlayOptions {
+  /** Address of a peer. Default: wherever the default route leads. */
+  readonly toward?: string
+}
+
+/**
+ * The largest packet, in bytes, that leaves this host whole: the MTU of the link that the route
+ * uses, or of the route itself where it has a smaller one. 1500 when there is no route.
+ *
+ * @throws NetlinkError; LariatError config-invalid when `toward` is no address
+ */
+export function underlayMtu(kernel: Kernel, options: UnderlayOptions = {}): number {
+  const { toward } = options
+  const route = toward === undefined ? defaultRoute(kernel) : kernel.routeTo(toward)
+  if (route?.index === undefined) return DEFAULT_MTU
+  const link = kernel.link(route.index)
+  if (link === undefined || link.mtu === 0) return DEFAULT_MTU
+  return Math.min(link.mtu, route.mtu ?? link.mtu)
+}
+
+/** The main table's default route that the kernel would take: IPv4 first, then by priority. */
+function defaultRoute(kernel: Kernel): RouteInfo | undefined {
+  return kernel
+    .routes({ table: RT_TABLE_MAIN })
+    .filter((route) => route.type === RTN_UNICAST && parsePrefix(route.dst).length === 0)
+    .toSorted((a, b) => a.family - b.family || a.priority - b.priority)
+    .at(0)
+}
