@@ -135,7 +135,8 @@ export class YamlFile {
   #value(node: unknown, path: readonly Step[], state: Evaluation): unknown {
     const target = this.#follow(node)
     if (isAlias(node) && target === undefined) {
-      const message = `the alias *${node.source} names an anchor that is not there`
+      const alias = unmask(node.source, this.#masked.expressions)
+      const message = `the alias *${alias} names an anchor that is not there`
       this.#say("error", startOf(node), path, message)
       return null
     }
@@ -259,16 +260,12 @@ export class YamlFile {
     const { value } = scalar
     if (typeof value !== "string") return value
     if (/\$/.test(value)) {
-      const message = `a lone $ in ${this.#shown(value)}`
+      const message = `a lone $ in ${showValue(unmask(value, this.#masked.expressions))}`
       this.#say("warning", startOf(scalar), path, message, SYNTAX_HINT)
     }
     return expand(value, this.#masked.expressions, this.#env, (severity, offset, message, hint) => {
       this.#say(severity, offset, path, message, hint)
     })
-  }
-
-  #shown(text: string): string {
-    return showValue(unmask(text, this.#masked.expressions))
   }
 }
 

@@ -88,6 +88,7 @@ describe("what is wrong is said, with its place", () => {
       "f:3:1: error: the key a is there twice, first in line 1, remove one of them",
     ],
     ["a:\n\tb: 1\n", "f:2:1: error: YAML: Tabs are not allowed as indentation"],
+    ["a: *$X\n", "f:1:4: error: the alias *$X names an anchor that is not there"],
     ["a: *x\n", "f:1:4: error: the alias *x names an anchor that is not there"],
     ["a: &a [1, *a]\n", "f:1:11: error: an alias that contains itself"],
     [
