@@ -46,9 +46,9 @@ describe("unknown keys", () => {
     const { value, problems } = validate(schema, raw)
     expect(value).toEqual({ name: "n", items: [{ key: "k" }], map: { a: { key: "k" } } })
     expect(problems.map(({ path, hint }) => [path.join("."), hint])).toEqual([
+      ["nam", "did you mean name, which is there too and is used"],
       ["items.0.kye", "did you mean key, which is there too and is used"],
       ["map.a.x", undefined],
-      ["nam", "did you mean name, which is there too and is used"],
     ])
     // The value that was given is as it was.
     expect(raw.items[0]).toEqual({ key: "k", kye: 2 })

@@ -49,21 +49,32 @@ export function validate<T>(
 ): Validated<T> {
   const problems: NetconfProblem[] = []
   let pruned = value
+  const take = (removal: Removal): void => {
+    problems.push(...removal.problems.slice(0, MAX_PROBLEMS - problems.length))
+    pruned = prune(pruned, removal, 0)
+  }
+  // Without this the seed's netconf, which has such a key, would cost every attach a failing parse.
+  const atRoot = unknownAtRoot(schema, value)
+  if (atRoot.length > 0) take(removalOf([], atRoot, schema, value, options))
   for (let round = 1; ; round++) {
     const result = schema.safeParse(pruned)
     if (result.success) return { value: result.data, problems }
     const removals = round < MAX_ROUNDS ? removalsOf(result.error, schema, pruned, options) : []
     if (removals.length === 0) {
-      return {
-        value: undefined,
-        problems: [...problems, ...errorsOf(result.error, pruned, options)],
-      }
+      const errors = errorsOf(result.error, pruned, options)
+      return { value: undefined, problems: [...problems, ...errors] }
     }
-    for (const removal of removals) {
-      problems.push(...removal.problems.slice(0, MAX_PROBLEMS - problems.length))
-      pruned = prune(pruned, removal, 0)
-    }
+    for (const removal of removals) take(removal)
   }
+}
+
+/** The unknown keys of the value itself, where the schema allows none. */
+function unknownAtRoot(schema: unknown, value: unknown): string[] {
+  if (!(schema instanceof z.core.$ZodObject)) return []
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return []
+  const { shape, catchall } = schema._zod.def
+  if (catchall?._zod.def.type !== "never") return []
+  return Object.keys(value).filter((key) => !Object.hasOwn(shape, key))
 }
 
 function removalsOf(
@@ -72,23 +83,31 @@ function removalsOf(
   value: unknown,
   options: ValidateOptions,
 ): Removal[] {
-  const removals: Removal[] = []
-  for (const issue of error.issues) {
-    if (issue.code !== "unrecognized_keys") continue
-    const path = stepsOf(issue.path)
-    const known = keysAt(schema, path)
-    const map = valueAt(value, path)
-    const keys = new Map<string, string | undefined>()
-    const problems: NetconfProblem[] = []
-    for (const key of issue.keys) {
-      const meant = options.foldCase === true ? sameButCase(key, known, map) : undefined
-      keys.set(key, meant)
-      if (problems.length < MAX_PROBLEMS)
-        problems.push(unknownKey(path, key, known, map, meant, options))
+  return error.issues.flatMap((issue) => {
+    if (issue.code !== "unrecognized_keys") return []
+    return [removalOf(stepsOf(issue.path), issue.keys, schema, value, options)]
+  })
+}
+
+function removalOf(
+  path: Path,
+  unknown: readonly string[],
+  schema: z.ZodMiniType,
+  value: unknown,
+  options: ValidateOptions,
+): Removal {
+  const known = keysAt(schema, path)
+  const map = valueAt(value, path)
+  const keys = new Map<string, string | undefined>()
+  const problems: NetconfProblem[] = []
+  for (const key of unknown) {
+    const meant = options.foldCase === true ? sameButCase(key, known, map) : undefined
+    keys.set(key, meant)
+    if (problems.length < MAX_PROBLEMS) {
+      problems.push(unknownKey(path, key, known, map, meant, options))
     }
-    removals.push({ path, keys, problems })
   }
-  return removals
+  return { path, keys, problems }
 }
 
 function stepsOf(path: readonly PropertyKey[]): Step[] {
