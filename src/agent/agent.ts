@@ -1,10 +1,10 @@
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { getLogger } from "@logtape/logtape"
-import { formatDiagnostic } from "../config/diagnostic.ts"
-import type { Configuration } from "../config/network.ts"
+import { BRIDGE_TYPES, type Netconf } from "../config/netconf.ts"
+import { parseNetconf } from "../config/netconf_parse.ts"
+import type { Configuration, Network } from "../config/network.ts"
 import { Kernel } from "../endpoint/kernel.ts"
-import { underlayMtu } from "../endpoint/underlay.ts"
 import { messageOf } from "../errors.ts"
 import { bootId, monotonicMs } from "../sys/clock.ts"
 import { sdNotify } from "../sys/notify.ts"
@@ -19,9 +19,11 @@ import { FirewallKeeper } from "./firewall_keeper.ts"
 import { Health } from "./health.ts"
 import { hostIdentity } from "./identity.ts"
 import { Journal } from "./journal.ts"
+import { linkMtu } from "./link_mtu.ts"
 import { MetadataServer } from "./metadata_server.ts"
 import { Networks } from "./networks.ts"
 import { collectGarbage, recover } from "./recover.ts"
+import { Underlay } from "./underlay.ts"
 import { Watch } from "./watch.ts"
 
 /** How often the firewall is compared and what is gone is released, milliseconds. */
@@ -91,7 +93,7 @@ export class Agent {
       hostNetns: kernel.netns,
       log,
       random: (length) => crypto.getRandomValues(new Uint8Array(length)),
-      underlayMtu: () => underlayMtu(kernel),
+      underlay: new Underlay(kernel),
     }
     configure(context, configuration)
     const watch = await Watch.start(context)
@@ -130,6 +132,7 @@ export class Agent {
 
   #tidy(): void {
     const { firewall, networks, journal, log } = this.#context
+    this.#context.underlay.forget()
     try {
       firewall.sync(networks.all())
       this.#metadata.ensureAddress()
@@ -147,13 +150,40 @@ function configure(context: AgentContext, configuration: Configuration): void {
   const { health, networks, firewall } = context
   health.clearAll("config/")
   configuration.diagnostics.forEach((diagnostic, at) => {
-    health.raise(`config/${at}`, {
-      severity: diagnostic.severity,
-      what: formatDiagnostic(diagnostic),
-    })
+    const { severity, position, message, hint } = diagnostic
+    const place = `${position.file}:${position.line}:${position.column}`
+    health.raise(`config/${at}`, { severity, what: `${place}: ${message}`, hint })
   })
   networks.configure(configuration.networks).forEach((what, at) => {
     health.raise(`config/network-${at}`, { severity: "error", what })
   })
   firewall.configure(configuration.networks)
+  adviseOnMtu(context, configuration.networks)
+}
+
+/** Says where an explicit MTU or overhead wastes bytes or cannot fit. */
+function adviseOnMtu({ health, underlay }: AgentContext, networks: readonly Network[]): void {
+  for (const network of networks) {
+    for (const { file, conf } of network.cni) {
+      const parsed = parseNetconf({ cniVersion: "1.0.0", ...conf }).conf
+      if (parsed === undefined || !BRIDGE_TYPES.includes(parsed.type)) continue
+      const what = mtuAdvice(parsed, network, underlay.mtu)
+      if (what !== undefined) health.raise(`config/mtu/${file}`, { severity: "warning", what })
+    }
+  }
+}
+
+function mtuAdvice(conf: Netconf, network: Network, underlay: number): string | undefined {
+  try {
+    const { advice } = linkMtu({
+      mtu: conf.mtu,
+      overhead: conf.linkMTUOverhead,
+      driver: network.driver,
+      underlay,
+      ipv6: network.subnets.some(({ cidr }) => cidr.includes(":")),
+    })
+    return advice === undefined ? undefined : `network ${network.name}: ${advice}`
+  } catch (error) {
+    return `network ${network.name}: ${messageOf(error)}`
+  }
 }

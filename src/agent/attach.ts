@@ -163,7 +163,7 @@ function attachIn(
   }
   context.firewall.addHostNat(request.hostNat)
 
-  const result = resultOf(request, bridge, link, given, routes)
+  const result = resultOf(request, bridgeNow(context, bridge), link, given, routes)
   const { foreignAddresses, ...rest } = link
   context.journal.finish(written.id, { ...rest, result: { ...result, foreignAddresses } })
   const row = context.journal.endpoint(written.id)
@@ -278,6 +278,11 @@ function giveBack(
   for (const { address, fromPool } of taken) {
     if (fromPool) request.pool?.allocator.release(address, { used: false })
   }
+}
+
+/** The kernel lowers the MTU of a bridge to that of its smallest port, unless somebody set it. */
+function bridgeNow(context: AgentContext, bridge: Bridge): Bridge {
+  return { ...bridge, mtu: context.kernel.link(bridge.index)?.mtu ?? bridge.mtu }
 }
 
 function resultOf(

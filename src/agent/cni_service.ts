@@ -87,7 +87,7 @@ export class CniService {
       args: call.args,
       pool,
       delegated,
-      underlay: this.#context.underlayMtu(),
+      underlay: this.#context.underlay.mtu,
     }
     const own = {
       ...(await attach(this.#context, attachRequest(input))),

@@ -9,6 +9,7 @@ import type { Health } from "./health.ts"
 import type { HostIdentity } from "./identity.ts"
 import type { Journal } from "./journal.ts"
 import type { Networks } from "./networks.ts"
+import type { Underlay } from "./underlay.ts"
 
 /** What the agent's operations work with; made once by the agent, replaced in tests. */
 export interface AgentContext {
@@ -25,6 +26,5 @@ export interface AgentContext {
   readonly hostNetns: Netns
   readonly log: Logger
   readonly random: (length: number) => Uint8Array
-  /** MTU of the route that carries networks to other hosts, bytes. */
-  underlayMtu(): number
+  readonly underlay: Underlay
 }

@@ -56,7 +56,7 @@ export class Watch {
       else if (message.type === RTM_NEWLINK && row !== undefined) repairPort(this.#context, row)
       else if (message.type !== RTM_NEWLINK && this.#context.bridges.isKnown(index)) {
         this.#bridgeChanged(index)
-      }
+      } else if (message.type === RTM_NEWLINK) this.#context.underlay.forget()
     }
   }
 

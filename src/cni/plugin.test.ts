@@ -157,6 +157,13 @@ test.each([
   ["a name that is missing", attachment, { cniVersion: "0.4.0" }, 7, "1.1.0"],
   ["a name that is no text", attachment, { ...config, name: 5 }, 7, "1.1.0"],
   ["an agentSocket that is no text", attachment, { ...config, agentSocket: 5 }, 7, "0.4.0"],
+  [
+    "a delegate that delegates",
+    { ...attachment, LARIAT_DELEGATED: "my-net" },
+    { ...config, ipam: { type: "my-net" } },
+    7,
+    "0.4.0",
+  ],
   ["GC before 1.1.0", { CNI_COMMAND: "GC" }, config, 1, "1.1.0"],
   ["CHECK without prevResult", { ...attachment, CNI_COMMAND: "CHECK" }, config, 7, "1.1.0"],
 ])("%s: one error on standard output, one line on standard error", async (...row) => {

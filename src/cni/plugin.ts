@@ -31,6 +31,9 @@ export interface PluginIo {
   readonly call: Call
 }
 
+/** Set for a delegated plugin, to the type it was called as. */
+const DELEGATED = "LARIAT_DELEGATED"
+
 /** How long the agent, or a delegated plugin, may take, milliseconds. */
 const DEFAULT_TIMEOUT_MS = 30_000
 
@@ -112,10 +115,28 @@ async function answer(
     )
   const type = role === "bridge" ? delegateType(config) : undefined
   if (type === undefined) return ask()
+  // Under a name of its own, this program would call itself as its IPAM, and that one itself again,
+  // until the host has no memory left.
+  if (io.env[DELEGATED] !== undefined) {
+    throw new CniError(
+      `Cannot use ipam.type ${shown(type)}: it calls Lariat as Lariat's own IPAM`,
+      {
+        code: "config-invalid",
+        hint: `set ipam.type to one of ${IPAM_TYPES.join(", ")}, or to another IPAM plugin`,
+      },
+    )
+  }
   // Loads child processes, which most calls never need.
   const { runDelegated } = await import("./delegate.ts")
   return runDelegated(
-    { type, env, variables: io.env, stdin, timeoutMs, writeErr: io.writeErr },
+    {
+      type,
+      env,
+      variables: { ...io.env, [DELEGATED]: type },
+      stdin,
+      timeoutMs,
+      writeErr: io.writeErr,
+    },
     ask,
   )
 }
