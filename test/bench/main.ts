@@ -1,0 +1,132 @@
+/**
+ * The benchmarks beside Debian's containernetworking-plugins, in one run:
+ * `npm run bench -- [--n N] [--only PATTERN] [--json FILE]`. It ends with 0 unless something failed
+ * to work: a missed bar is a figure, not a failure.
+ */
+import { spawnSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { availableParallelism, release } from "node:os"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { runtimeName } from "../../src/sys/runtime.ts"
+import { AgentProcess } from "./agent_process.ts"
+import type { Bench } from "./bench.ts"
+import { burst } from "./burst.ts"
+import { coldAdds, coldStarts } from "./cold.ts"
+import { type Figure, isMet, ratioOf } from "./figure.ts"
+import { ipam } from "./ipam.ts"
+import { scale } from "./scale.ts"
+import { socketCalls } from "./socket_call.ts"
+import { agentStart } from "./start.ts"
+import { tableOf } from "./table.ts"
+import { wholeCalls } from "./whole_call.ts"
+
+/** A group of measurements, with or without an agent that runs beside it. */
+interface Measurement {
+  readonly name: string
+  readonly agent: boolean
+  run(bench: Bench): Figure[] | Promise<Figure[]>
+}
+
+const MEASUREMENTS: readonly Measurement[] = [
+  { name: "calls", agent: true, run: wholeCalls },
+  { name: "socket", agent: true, run: socketCalls },
+  { name: "burst", agent: true, run: burst },
+  { name: "scale", agent: true, run: scale },
+  { name: "cold", agent: true, run: coldAdds },
+  { name: "cold-start", agent: false, run: coldStarts },
+  { name: "start", agent: false, run: agentStart },
+  { name: "ipam", agent: false, run: ipam },
+]
+
+/** The least that medians are taken of. */
+const LEAST_N = 50
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      n: { type: "string", default: "60" },
+      only: { type: "string", default: "" },
+      json: { type: "string" },
+    },
+  })
+  const n = Number(values.n)
+  if (!Number.isInteger(n) || n < LEAST_N) throw new Error(`--n must be ${LEAST_N} or more`)
+  const command = lariatCommand()
+  const machine = describeMachine(command)
+  console.log(`${Object.values(machine).join(", ")}, n = ${n}\n`)
+  const figures: Figure[] = []
+  for (const measurement of MEASUREMENTS) {
+    if (!new RegExp(values.only).test(measurement.name)) continue
+    const started = performance.now()
+    figures.push(...(await inDirectory((directory) => measure(measurement, directory, command, n))))
+    const seconds = (performance.now() - started) / 1000
+    console.log(`measured ${measurement.name} in ${seconds.toFixed(1)} s`)
+  }
+  console.log(`\n${tableOf(figures)}`)
+  const lines = figures.map((figure) => ({
+    ...figure,
+    ratio: ratioOf(figure),
+    met: isMet(figure),
+  }))
+  if (values.json !== undefined) {
+    writeFileSync(values.json, `${JSON.stringify({ machine, n, figures: lines }, null, 2)}\n`)
+  }
+}
+
+async function measure(
+  measurement: Measurement,
+  directory: string,
+  command: readonly string[],
+  n: number,
+): Promise<Figure[]> {
+  const [binary = ""] = command
+  const program = join(directory, "bin/rancher-bridge")
+  mkdirSync(join(directory, "bin"))
+  symlinkSync(binary, program)
+  const agent = new AgentProcess(command, join(directory, "agent"))
+  if (measurement.agent) agent.start()
+  try {
+    return await measurement.run({ n, directory, program, command, agent })
+  } finally {
+    await agent.stop()
+  }
+}
+
+/** On the disk, where state and leases of a real host are, not on the namespace's own tmpfs. */
+async function inDirectory<T>(use: (directory: string) => Promise<T>): Promise<T> {
+  const directory = mkdtempSync("/var/tmp/lariat-bench-")
+  try {
+    return await use(directory)
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+function lariatCommand(): string[] {
+  const command = process.env.LARIAT_CMD
+  if (command === undefined || process.env.LARIAT_TEST_NETNS !== "1") {
+    throw new Error("this runs in namespaces of its own: use npm run bench")
+  }
+  return JSON.parse(command)
+}
+
+function describeMachine(command: readonly string[]): Readonly<Record<string, string>> {
+  const said = (program: string, ...args: string[]) =>
+    spawnSync(program, args, { encoding: "utf8" }).stdout.trim()
+  const [binary = "", ...args] = command
+  return {
+    lariat: said(binary, ...args, "version").split("\n")[0] ?? "",
+    peer: `containernetworking-plugins ${said("dpkg-query", "-W", "-f", `\${Version}`, "containernetworking-plugins")}`,
+    runner: runtimeName(),
+    kernel: `Linux ${release()}`,
+    processors: `${availableParallelism()} processors`,
+  }
+}
+
+try {
+  await main()
+} catch (error) {
+  console.error(`bench: ${error instanceof Error ? (error.stack ?? error.message) : error}`)
+  process.exitCode = 1
+}
