@@ -94,6 +94,18 @@ describe("the build", () => {
     BUILD_TIMEOUT_MS,
   )
 
+  const qemu = Bun.which("qemu-aarch64")
+  const armLibraries = "/usr/aarch64-linux-gnu"
+  test.skipIf(qemu === null || !existsSync(armLibraries))(
+    "makes an arm64 program that runs",
+    () => {
+      const arm = join(scratch, "one/dist/lariat-linux-arm64")
+      const emulate = [qemu ?? "", "-L", armLibraries, "-0", "rancher-bridge", arm]
+      const said = run(emulate, scratch, { CNI_COMMAND: "VERSION" })
+      expect(JSON.parse(said.stdout)).toHaveProperty("supportedVersions")
+    },
+  )
+
   test(
     "refuses a WASM module that is not what its sources compile to",
     () => {

@@ -99,7 +99,8 @@ async function runSuite(root, suite, needs, reports, options) {
 async function provision(root, suites, options) {
   const asRoot = process.getuid?.() === 0
   const able = suites.filter((suite) => asRoot || !suite.namespace)
-  const reason = await ensureDebian([...new Set(able.flatMap((suite) => suite.debian))])
+  const packages = able.flatMap((suite) => [...suite.debian, ...suite.wanted])
+  const reason = await ensureDebian([...new Set(packages)])
   const cnitool = able.some((suite) => suite.cnitool) ? await ensureCnitool(root) : {}
   return (suite) => {
     if (suite.namespace && !asRoot) return { obstacle: "needs root, to make network namespaces" }

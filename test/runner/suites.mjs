@@ -9,6 +9,7 @@ import { join } from "node:path"
  * @property {boolean} namespace runs in namespaces of its own, as root
  * @property {boolean} binary needs dist/lariat
  * @property {string[]} debian packages that its tests use
+ * @property {string[]} wanted packages that some of its tests use, which are skipped without them
  * @property {boolean} cnitool needs cnitool
  * @property {number} timeoutMs the whole suite is killed after that
  * @property {number} testTimeoutMs one test fails after that
@@ -38,6 +39,9 @@ const LIVE_FOLDERS = [
   { folder: "test/fuzz", debian: NETWORK_TOOLS, timeoutMs: FIVE_MINUTES },
 ]
 
+/** Run the arm64 build on x64. */
+const ARM_EMULATION = ["qemu-user", "libc6-arm64-cross"]
+
 /** The suites that need no namespace. */
 export function plainSuites(root) {
   const suites = [{ name: "unit", paths: ["./src", "./asm"] }]
@@ -50,6 +54,7 @@ export function plainSuites(root) {
     namespace: false,
     binary: suite.name === "build",
     debian: [],
+    wanted: suite.name === "build" && process.arch === "x64" ? ARM_EMULATION : [],
     cnitool: false,
     timeoutMs: FIVE_MINUTES,
     testTimeoutMs: suite.name === "unit" ? 20_000 : 120_000,
@@ -69,6 +74,7 @@ export function liveSuites(root) {
         namespace: true,
         binary: true,
         debian,
+        wanted: [],
         cnitool: file === "cnitool.test.ts",
         timeoutMs,
         testTimeoutMs: 120_000,
