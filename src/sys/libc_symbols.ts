@@ -60,6 +60,7 @@ export interface Libc {
   pipe2(fds: Memory, flags: number): number
   poll(fds: Memory, count: number, timeoutMs: number): number
   posix_fadvise(fd: number, offset: number, length: number, advice: number): number
+  pread(fd: number, into: Memory, length: number, offset: number): number
   prctl(option: number, a: number, b: number, c: number, d: number): number
   prlimit(pid: number, resource: number, wanted: Memory, old: Memory): number
   read(fd: number, into: Memory, length: number): number
@@ -93,6 +94,7 @@ export interface Libc {
   socketpair(domain: number, type: number, protocol: number, fds: Memory): number
   /** Instead of fstat(2), whose structure differs between processors and whose symbol is young. */
   statx(directory: number, path: Memory, flags: number, mask: number, statx: Memory): number
+  sysconf(name: number): number
   umask(mask: number): number
   umount2(target: Memory, flags: number): number
   unlink(path: Memory): number
@@ -147,6 +149,7 @@ export const SIGNATURES: Readonly<Record<keyof Libc, string>> = {
   poll: "ibli",
   posix_fadvise: "iilli",
   prctl: "iillll",
+  pread: "libll",
   prlimit: "iiibb",
   read: "libl",
   recv: "libli",
@@ -162,6 +165,7 @@ export const SIGNATURES: Readonly<Record<keyof Libc, string>> = {
   socket: "iiii",
   socketpair: "iiiib",
   statx: "iibiub",
+  sysconf: "li",
   umask: "uu",
   umount2: "ibi",
   unlink: "ib",

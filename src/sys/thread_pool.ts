@@ -3,11 +3,15 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { stat } from "node:fs/promises"
 import { LariatError } from "../errors.ts"
+import { AsyncWrite } from "./aio.ts"
 import { bunGlobal } from "./bun_global.ts"
 import { EBADF, SystemError } from "./errno.ts"
 import { writeElsewhere } from "./libc.ts"
 import { UNKNOWN_ERRNO } from "./libc_symbols.ts"
 import { currentNetns, withNetns } from "./netns.ts"
+
+/** How often a write under way is asked whether it is done. */
+const POLL_MS = 1
 
 /** Threads of the pool that are made by warming: as many file operations at once. */
 const PARALLEL_STATS = 32
@@ -19,9 +23,31 @@ const WARM_STAYS = 2_000
  * Deleting links by netlink blocks in write(2) for a whole RCU grace period, about 20 ms.
  *
  * @returns the count of bytes written
- * @throws SystemError; LariatError io under Deno, which cannot say why
+ * @throws SystemError; LariatError io under Deno with a libc that lacks POSIX asynchronous I/O,
+ * where the reason cannot be had
  */
 export async function writeBlocking(fd: number, bytes: Uint8Array): Promise<number> {
+  const write = startWrite(fd, bytes)
+  if (write === undefined) return writeInRuntimePool(fd, bytes)
+  for (;;) {
+    const written = write.poll()
+    if (written !== undefined) return written
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+  }
+}
+
+/** Undefined where libc has no such functions: glibc before 2.34 keeps them in librt. */
+function startWrite(fd: number, bytes: Uint8Array): AsyncWrite | undefined {
+  try {
+    return new AsyncWrite(fd, bytes)
+  } catch (error) {
+    if (error instanceof LariatError && error.code === "kernel-unsupported") return undefined
+    throw error
+  }
+}
+
+/** The runtime's own pool is small and shared with all file operations: only a second choice. */
+async function writeInRuntimePool(fd: number, bytes: Uint8Array): Promise<number> {
   const written = fd < 0 ? -EBADF : await writeElsewhere(fd, bytes)
   if (written >= 0) return written
   const what = `write ${bytes.length} bytes to descriptor ${fd}`

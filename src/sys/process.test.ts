@@ -1,0 +1,18 @@
+import { expect, test } from "bun:test"
+import { isCompiled, programName, selfCommand } from "./process.ts"
+
+test("the program's name is the last part of what it was called by", () => {
+  expect(isCompiled).toBe(false)
+  const code = `import {programName} from ${JSON.stringify(`${import.meta.dir}/process.ts`)}; console.log(programName())`
+  for (const name of ["rancher-bridge", "/opt/cni/bin/lariat-cni"]) {
+    const child = Bun.spawnSync([process.execPath, "-e", code], { argv0: name })
+    expect(child.stdout.toString().trim()).toBe(name.slice(name.lastIndexOf("/") + 1))
+  }
+  expect(programName()).not.toContain("/")
+})
+
+test("the program's own command line starts main.ts", () => {
+  const [runtime, main] = selfCommand()
+  expect(runtime).toBe(process.execPath)
+  expect(main).toEndWith("/src/main.ts")
+})

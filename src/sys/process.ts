@@ -1,0 +1,47 @@
+/** This program as a process: its name, how to start it again, and children in other namespaces. */
+
+import type { ChildProcess, SpawnOptions } from "node:child_process"
+import { type Netns, withNetns } from "./netns.ts"
+import { isDeno } from "./runtime.ts"
+
+/** Where `bun build --compile` mounts what is embedded in the binary. */
+const EMBEDDED = "file:///$bunfs/"
+
+/** True in the compiled binary, false when a runtime runs the sources. */
+export const isCompiled: boolean = import.meta.url.startsWith(EMBEDDED)
+
+/**
+ * The name this program was called by: its own, that of a link to it, or of `exec -a`.
+ * process.argv[0] would be "bun" for all of them in the compiled binary.
+ */
+export function programName(): string {
+  return process.argv0.slice(process.argv0.lastIndexOf("/") + 1)
+}
+
+/** The command line that starts this program again, to be followed by its arguments. */
+export function selfCommand(): string[] {
+  if (isCompiled) return [process.execPath]
+  const main = decodeURIComponent(new URL("../main.ts", import.meta.url).pathname)
+  return isDeno ? [process.execPath, "run", "-A", main] : [process.execPath, main]
+}
+
+/**
+ * Starts a child whose network namespace is `netns` from its first instruction on.
+ *
+ * Both runtimes fork on the calling thread, and a child inherits the namespace of the thread that
+ * forks; test/netns/sys_parity.ts watches that they go on doing so.
+ *
+ * @param options as of node:child_process; its events come at home, in the usual way
+ * @throws LariatError usage without a command; SystemError when `netns` cannot be entered. A
+ * command that is not there is an "error" event of the child
+ */
+export function spawnIn(
+  netns: Netns,
+  command: readonly string[],
+  options: SpawnOptions = {},
+): ChildProcess {
+  const [program = "", ...args] = command
+  // Not an import: a CNI plugin call asks only for its name, and would wait for node streams.
+  const { spawn } = process.getBuiltinModule("node:child_process")
+  return withNetns(netns, () => spawn(program, args, options))
+}
