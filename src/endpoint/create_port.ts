@@ -4,14 +4,15 @@ import { parseMac } from "../core/mac.ts"
 import { LariatError } from "../errors.ts"
 import type { NetlinkError } from "../netlink/error.ts"
 import {
-  changeBridgePort,
   changeLink,
   deleteLink,
   getLink,
+  type LinkRef,
   newVeth,
   queryLink,
 } from "../netlink/link.ts"
 import { decodeLink, type LinkInfo } from "../netlink/link_codec.ts"
+import type { MessageWriter } from "../netlink/message.ts"
 import { newRoute } from "../netlink/route.ts"
 import type { Outcome } from "../netlink/socket.ts"
 import { EEXIST, ENODEV } from "../sys/errno.ts"
@@ -32,84 +33,100 @@ const MAX_ALIAS_BYTES = 255
 /**
  * Makes a veth pair whose one end is a port of the bridge and whose other end is born in the
  * container with its name, MAC, MTU, addresses and routes, up. A route that is there already
- * stays as it is: another interface of the container was first.
+ * stays as it is: another interface of the container was first. Without an IPv6 address the
+ * container's end has no link-local one either.
  *
  * @throws LariatError ifname-exists, bridge-full, config-invalid; NetlinkError. Nothing is left
  * behind then; a TeardownError says what could not be undone
  */
 export function createPort(kernel: Kernel, netns: Netns, spec: PortSpec): Port {
   refuseFullBridge(kernel, spec.bridgeIndex)
-  const host = makePair(kernel, netns, spec)
+  makePair(kernel, netns, spec)
   try {
-    configureInside(netns, spec, host.link ?? 0)
+    const { index } = configureInside(netns, spec)
+    // Asked for last: it makes the port forward now, not when the kernel's work queue comes to it.
+    const host = kernel.link(spec.hostName)
+    if (host === undefined) throw vanished(spec.hostName)
+    countPort(kernel, spec.bridgeIndex, 1)
+    return {
+      hostName: host.name,
+      hostIndex: host.index,
+      hostMac: host.mac,
+      containerIndex: index,
+      mac: spec.mac,
+      mtu: spec.mtu,
+    }
   } catch (error) {
-    failAfterUndo(`making the port ${host.name}`, error, [() => removeNow(kernel, host.index)])
-  }
-  countPort(kernel, spec.bridgeIndex, 1)
-  return {
-    hostName: host.name,
-    hostIndex: host.index,
-    hostMac: host.mac,
-    containerIndex: host.link ?? 0,
-    mac: spec.mac,
-    mtu: spec.mtu,
+    failAfterUndo(`making the port ${spec.hostName}`, error, [
+      () => removeNow(kernel, spec.hostName),
+    ])
   }
 }
 
-/** @returns the host's end */
-function makePair(kernel: Kernel, netns: Netns, spec: PortSpec, again = true): LinkInfo {
-  const [made, told, , hairpin] = tryPair(kernel, netns, spec)
+function makePair(kernel: Kernel, netns: Netns, spec: PortSpec, again = true): void {
+  const [made, described] = tryPair(kernel, netns, spec)
   if (made?.error !== undefined) {
     if (!again || made.error.errno !== EEXIST) throw explain(made.error, spec)
     clearStale(kernel, netns, spec, made.error)
-    return makePair(kernel, netns, spec, false)
+    makePair(kernel, netns, spec, false)
+    return
   }
-  const answer = told?.answers[0]
-  if (answer === undefined) throw told?.error ?? vanished(spec)
-  const host = decodeLink(answer)
-  if (hairpin?.error !== undefined) {
-    const steps = [() => removeNow(kernel, host.index)]
-    failAfterUndo(`making the port ${host.name}`, hairpin.error, steps)
-  }
-  return host
+  if (described?.error === undefined) return
+  failAfterUndo(`making the port ${spec.hostName}`, described.error, [
+    () => removeNow(kernel, spec.hostName),
+  ])
 }
 
 function tryPair(kernel: Kernel, netns: Netns, spec: PortSpec): readonly Outcome[] {
   const both = { mtu: spec.mtu, queues: 1 }
-  const batch = [
+  return kernel.tryAll([
     newVeth({
       ...both,
       name: spec.hostName,
       master: spec.bridgeIndex,
       group: LIVE_GROUP,
-      alias: cutAlias(spec.alias),
       up: true,
       peer: { ...both, name: spec.ifname, mac: parseMac(spec.mac), netnsFd: netns.fd },
     }),
-    queryLink(spec.hostName),
-    // A bridge's port needs no address of its own. Kernels without IPv6 refuse; that is as good.
-    changeLink(spec.hostName, { noLinkLocal: true }),
-  ]
-  if (spec.hairpin) batch.push(changeBridgePort(spec.hostName, { hairpin: true }))
-  return kernel.tryAll(batch)
+    // The kernel takes neither of these from the message that makes a link.
+    changeLink(spec.hostName, {
+      alias: cutAlias(spec.alias),
+      port: spec.hairpin ? { hairpin: true } : undefined,
+    }),
+    withoutLinkLocal(spec.hostName),
+  ])
+}
+
+/**
+ * A bridge's port needs no address of its own, and a container without IPv6 addresses none either:
+ * what each one sends to make itself one goes to every port of the bridge. Kernels without IPv6
+ * refuse this, which is as good.
+ */
+function withoutLinkLocal(link: string): MessageWriter {
+  return changeLink(link, { noLinkLocal: true })
 }
 
 /** Brings the container's end up, with addresses and routes. */
-function configureInside(netns: Netns, spec: PortSpec, index: number): void {
+function configureInside(netns: Netns, spec: PortSpec): LinkInfo {
   const { addresses, routes, ifname } = spec
+  const ipv6 = usesIpv6(addresses)
   const socket = openInside(netns, () => {
-    if (!usesIpv6(addresses)) return
+    if (!ipv6) return
     enableIpv6(ifname)
     skipDuplicateDetection(ifname)
   })
   try {
-    const up = changeLink(index, { up: true }, `bring ${ifname} up`)
-    const settings = [up, ...addressMessages(index, addresses)]
-    const rest = routeRequests(index, routes, addresses).map((route) => newRoute(route))
-    socket.tryAll([...settings, ...rest]).forEach(({ error }, at) => {
-      const isRoute = at >= settings.length
-      if (error !== undefined && !(isRoute && error.errno === EEXIST)) throw error
-    })
+    if (!ipv6) socket.tryAll([withoutLinkLocal(ifname)])
+    const up = changeLink(ifname, { up: true }, `bring ${ifname} up`)
+    const [, answers] = socket.requestAll([up, queryLink(ifname)])
+    if (answers?.[0] === undefined) throw vanished(ifname)
+    const link = decodeLink(answers[0])
+    socket.requestAll(addressMessages(link.index, addresses))
+    const batch = routeRequests(link.index, routes, addresses).map((route) => newRoute(route))
+    for (const { error } of socket.tryAll(batch)) {
+      if (error !== undefined && error.errno !== EEXIST) throw error
+    }
+    return link
   } finally {
     socket.close()
   }
@@ -135,9 +152,8 @@ function clearStale(kernel: Kernel, netns: Netns, spec: PortSpec, error: Netlink
 }
 
 /** Deletes a link and waits for it, about 20 ms: for the ways that end in an error anyhow. */
-function removeNow(kernel: Kernel, index: number): void {
-  const [outcome] = kernel.tryAll([deleteLink(index)])
-  const error = outcome?.error
+function removeNow(kernel: Kernel, link: LinkRef): void {
+  const error = kernel.tryAll([deleteLink(link)])[0]?.error
   if (error !== undefined && error.errno !== ENODEV) throw error
 }
 
@@ -157,8 +173,8 @@ function explain(error: NetlinkError, spec: PortSpec): LariatError {
   return error.errno === EXFULL ? fullBridge(spec.bridgeIndex, error) : error
 }
 
-function vanished({ hostName }: PortSpec): LariatError {
-  return new LariatError(`Cannot find ${hostName}: somebody deleted it as soon as it was made`, {
+function vanished(link: string): LariatError {
+  return new LariatError(`Cannot find ${link}: somebody deleted it as soon as it was made`, {
     code: "kernel",
     hint: "Look for another program that removes interfaces.",
   })

@@ -49,6 +49,8 @@ export interface LinkChange extends LinkFields {
   readonly ipv4?: Ipv4Fields | undefined
   /** True: the link makes itself no IPv6 address. EAFNOSUPPORT where there is no IPv6. */
   readonly noLinkLocal?: boolean | undefined
+  /** Settings as a bridge's port; EOPNOTSUPP when it is none. */
+  readonly port?: BridgePortFields | undefined
 }
 
 /** Which links to list; all when nothing is given. */
@@ -125,16 +127,14 @@ export function changeLink(link: LinkRef, change: LinkChange, operation?: string
   }
   putLinkRef(writer, link, { flags, change: mask })
   putLinkFields(writer, typeof link === "string" ? { ...change, name: undefined } : change)
+  if (change.port !== undefined) putBridgePort(writer, change.port)
   putFamilySettings(writer, change)
   return writer
 }
 
 /** The message that changes a bridge's port. */
-export function changeBridgePort(link: LinkRef, fields: BridgePortFields): MessageWriter {
-  const writer = new MessageWriter(c.RTM_NEWLINK, 0, { operation: `change bridge port ${link}` })
-  putLinkRef(writer, link)
-  putBridgePort(writer, fields)
-  return writer
+export function changeBridgePort(link: LinkRef, port: BridgePortFields): MessageWriter {
+  return changeLink(link, { port }, `change bridge port ${link}`)
 }
 
 /** The message that deletes a link. Of a veth, both ends go. */
@@ -151,7 +151,11 @@ export function deleteLinkGroup(group: number): MessageWriter {
   return writer.attrU32(l.IFLA_GROUP, group)
 }
 
-/** The message that asks for one link. */
+/**
+ * The message that asks for one link. Kernels from 6.8 on first act on a change of its carrier
+ * that they know of (`linkwatch_sync_dev`): after the answer a link that has its carrier sends,
+ * and a bridge's port forwards.
+ */
 export function queryLink(link: LinkRef): MessageWriter {
   const writer = new MessageWriter(c.RTM_GETLINK, 0, { operation: `read link ${link}` })
   putLinkRef(writer, link)
