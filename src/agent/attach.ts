@@ -22,6 +22,7 @@ import type { AttachRequest, EndpointKey } from "./attach_request.ts"
 import type { AgentContext } from "./context.ts"
 import { detach, rest } from "./detach.ts"
 import { type EndpointSpec, specJson } from "./endpoint_spec.ts"
+import type { NewEndpoint } from "./journal_rows.ts"
 import { isAlive } from "./liveness.ts"
 import { Undo } from "./undo.ts"
 
@@ -49,6 +50,8 @@ export async function attach(context: AgentContext, request: AttachRequest): Pro
   } catch (error) {
     const failure = await undo.failed(error)
     netns.close()
+    // The bridge was somebody else's to delete, and is made or found again.
+    if (context.bridges.isStale(request.bridge.name)) return attach(context, request)
     throw failure
   }
 }
@@ -64,7 +67,7 @@ export async function clearTheWay(context: AgentContext, key: EndpointKey): Prom
       await pending.catch(() => {})
       continue
     }
-    const row = context.journal.find(key.network, key.containerId, key.ifname)
+    const row = context.index.get(key)
     if (row === undefined) return
     if (row.state === "attached" && isAlive(context, row)) {
       throw new LariatError(
@@ -138,23 +141,22 @@ function attachIn(
     routes,
     kept: request.kept,
   }
-  written.id = context.journal.begin(
-    {
-      network: request.network,
-      pool: request.pool?.name ?? request.network,
-      containerId: request.containerId,
-      ifname: request.ifname,
-      kind: "port",
-      netns: { path: request.netnsPath, dev: netns.dev, ino: netns.ino },
-      hostName,
-      names: request.names,
-      request: specJson(spec),
-    },
-    given,
-    { cursors: request.pool?.allocator.cursor() },
-  )
+  const endpoint: NewEndpoint = {
+    network: request.network,
+    pool: request.pool?.name ?? request.network,
+    containerId: request.containerId,
+    ifname: request.ifname,
+    kind: "port",
+    netns: { path: request.netnsPath, dev: netns.dev, ino: netns.ino },
+    hostName,
+    names: request.names,
+    request: specJson(spec),
+  }
+  const cursors = request.pool?.allocator.cursor()
+  const id = context.journal.begin(endpoint, given, { cursors })
+  written.id = id
 
-  const parts = { id: written.id, bridge, hostName, addresses, routes }
+  const parts = { id, bridge, hostName, addresses, routes }
   const link = makeLink(context, request, netns, parts, undo)
   for (const family of familiesOf(given)) enableForwarding(family)
   if (request.masquerade) {
@@ -164,10 +166,20 @@ function attachIn(
   context.firewall.addHostNat(request.hostNat)
 
   const result = resultOf(request, bridgeNow(context, bridge), link, given, routes)
-  const { foreignAddresses, ...rest } = link
-  context.journal.finish(written.id, { ...rest, result: { ...result, foreignAddresses } })
-  const row = context.journal.endpoint(written.id)
-  if (row !== undefined) context.index.put(row)
+  const { kind, foreignAddresses, ...made } = link
+  const attached = { ...made, result: { ...result, foreignAddresses } }
+  context.journal.finish(id, attached)
+  context.index.put({
+    ...endpoint,
+    ...attached,
+    id,
+    kind,
+    pool: endpoint.pool ?? endpoint.network,
+    state: "attached",
+    createdAt: Date.now(),
+    bootId: context.bootId,
+    addresses: given,
+  })
   return result
 }
 
@@ -183,6 +195,7 @@ interface PortParts {
 
 /** What the container is reached by. */
 interface PortLink {
+  readonly kind: "port" | "adopted"
   readonly hostName: string
   readonly hostIndex: number
   readonly hostMac: string | undefined
@@ -228,7 +241,7 @@ function makePort(
     alias: `lariat ${request.network} ${request.containerId}/${request.ifname}`,
   })
   undo.push(() => removePort(context.kernel, port.hostIndex))
-  return { ...port, foreignAddresses: [] }
+  return { ...port, kind: "port", foreignAddresses: [] }
 }
 
 /**
@@ -260,7 +273,8 @@ function joinPort(
     })
   }
   undo.push(() => releaseAdopted(context.kernel, netns, { ifname, addresses, routes }))
-  return { ...port, hostMac: undefined, foreignAddresses: port.ownAddresses.map(withoutPrefix) }
+  const foreignAddresses = port.ownAddresses.map(withoutPrefix)
+  return { ...port, kind: "adopted", hostMac: undefined, foreignAddresses }
 }
 
 /** Frees what an attach took that failed: addresses that were written down rest. */

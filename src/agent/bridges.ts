@@ -47,11 +47,7 @@ export class Bridges {
    */
   ensure(request: BridgeRequest, addresses: readonly string[]): Bridge {
     const known = this.#known.get(request.name)
-    if (
-      known !== undefined &&
-      addresses.every((address) => known.addresses.has(address)) &&
-      this.#kernel.link(request.name)?.index === known.bridge.index
-    ) {
+    if (known !== undefined && addresses.every((address) => known.addresses.has(address))) {
       return known.bridge
     }
     if (this.#kernel.link(request.name) === undefined) this.#mayCreate(request.name)
@@ -67,6 +63,16 @@ export class Bridges {
       addresses: new Set([...(known?.addresses ?? []), ...addresses]),
     })
     return bridge
+  }
+
+  /**
+   * Whether a remembered bridge is there no more; it is forgotten then. For those whose operation
+   * failed before the kernel's notification came.
+   */
+  isStale(name: string): boolean {
+    const known = this.#known.get(name)
+    if (known === undefined || this.#kernel.link(name)?.index === known.bridge.index) return false
+    return this.#known.delete(name)
   }
 
   /** Drops what is remembered of one bridge, or of all. */

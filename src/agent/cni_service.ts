@@ -8,7 +8,7 @@ import { parseResult } from "../cni/result_parse.ts"
 import type { CniCommand } from "../cni/version.ts"
 import { parseCniArgs } from "../config/cni_args.ts"
 import { IPAM_TYPES, type Netconf, type NetconfProblem } from "../config/netconf.ts"
-import { parseNetconf } from "../config/netconf_parse.ts"
+import { type ParsedNetconf, parseNetconf } from "../config/netconf_parse.ts"
 import { LariatError, TeardownError } from "../errors.ts"
 import { attach } from "./attach.ts"
 import type { EndpointKey } from "./attach_request.ts"
@@ -158,13 +158,33 @@ export class CniService {
   }
 }
 
+/**
+ * Configurations read lately, by their text: a runtime sends the same one for each of its
+ * containers, and reading one costs as much as a row of the journal.
+ */
+const parsed = new Map<string, ParsedNetconf>()
+const MAX_PARSED = 64
+
+function readNetconf(config: CheckedRequest["config"]): ParsedNetconf {
+  const text = JSON.stringify(config)
+  const known = parsed.get(text)
+  if (known !== undefined) return known
+  const fresh = parseNetconf(config)
+  for (const oldest of parsed.keys()) {
+    if (parsed.size < MAX_PARSED) break
+    parsed.delete(oldest)
+  }
+  parsed.set(text, fresh)
+  return fresh
+}
+
 function readCall(request: CheckedRequest): Call {
-  const { conf, problems } = parseNetconf(request.config)
+  const { conf, problems } = readNetconf(request.config)
   const errors = problems.filter((problem) => problem.severity === "error")
   if (conf === undefined || errors.length > 0)
     throw netconfError(String(request.config.name), errors)
-  const parsed = parseCniArgs(request.env.args)
-  const wrong = parsed.problems.filter((problem) => problem.severity === "error")
+  const cniArgs = parseCniArgs(request.env.args)
+  const wrong = cniArgs.problems.filter((problem) => problem.severity === "error")
   // DEL must get through whatever the arguments say: they are not needed to find the endpoint.
   if (wrong.length > 0 && request.env.command === "ADD") {
     throw new LariatError(`Cannot use CNI_ARGS: ${wrong.map(problemText).join("; ")}`, {
@@ -176,7 +196,7 @@ function readCall(request: CheckedRequest): Call {
   return {
     request,
     conf,
-    args: parsed.args,
+    args: cniArgs.args,
     key: { network: conf.name, containerId, ifname },
   }
 }

@@ -18,13 +18,13 @@ import { openOwnNetns } from "./liveness.ts"
 export function detach(context: AgentContext, key: EndpointKey): Promise<void> {
   const pending = context.index.pending(key)
   if (pending !== undefined) return pending
-  const row = context.journal.find(key.network, key.containerId, key.ifname)
+  const row = context.index.get(key)
   if (row === undefined) return Promise.resolve()
   return context.index.track(key, takeDown(context, row))
 }
 
 async function takeDown(context: AgentContext, row: EndpointRow): Promise<void> {
-  context.index.remove(row)
+  context.index.put({ ...row, state: "detaching" })
   context.journal.detach(row.id)
   const errors: unknown[] = []
   for (const step of [removeMasquerade, removeInterface]) {
@@ -38,6 +38,7 @@ async function takeDown(context: AgentContext, row: EndpointRow): Promise<void> 
     throw new TeardownError(`the detach of ${row.containerId}/${row.ifname}`, errors)
   }
   context.journal.remove(row.id, rest(context, row))
+  context.index.remove(row)
 }
 
 function removeMasquerade(context: AgentContext, row: EndpointRow): void {
@@ -46,8 +47,9 @@ function removeMasquerade(context: AgentContext, row: EndpointRow): void {
 
 async function removeInterface(context: AgentContext, row: EndpointRow): Promise<void> {
   if (row.kind === "port") {
-    const link = row.hostName === undefined ? undefined : context.kernel.link(row.hostName)
-    if (link !== undefined) await removePort(context.kernel, link.index)
+    // Before an attach was done only the name of its link is known.
+    const index = row.hostIndex ?? context.kernel.link(row.hostName ?? "")?.index
+    if (index !== undefined) await removePort(context.kernel, index)
     return
   }
   if (row.kind !== "adopted") return

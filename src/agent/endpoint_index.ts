@@ -2,8 +2,8 @@ import type { EndpointKey } from "./attach_request.ts"
 import type { EndpointRow } from "./journal_rows.ts"
 
 /**
- * The attached endpoints by what one looks them up by: source address, host link, key. An index
- * over the journal's rows, which are the truth.
+ * The journal's rows in memory, by what one looks them up by: key, source address, host link. The
+ * journal is the truth; this spares an attach its queries.
  */
 export class EndpointIndex {
   readonly #byKey = new Map<string, EndpointRow>()
@@ -11,15 +11,12 @@ export class EndpointIndex {
   readonly #byHostIndex = new Map<number, EndpointRow>()
   readonly #pending = new Map<string, Promise<void>>()
 
-  /** How many endpoints are attached. */
-  get size(): number {
-    return this.#byKey.size
+  /** Every endpoint that is attached. */
+  attached(): EndpointRow[] {
+    return [...this.#byKey.values()].filter(({ state }) => state === "attached")
   }
 
-  all(): IterableIterator<EndpointRow> {
-    return this.#byKey.values()
-  }
-
+  /** The endpoint of this key in whatever state. */
   get(key: EndpointKey): EndpointRow | undefined {
     return this.#byKey.get(keyText(key))
   }
@@ -34,9 +31,11 @@ export class EndpointIndex {
     return this.#byHostIndex.get(index)
   }
 
+  /** Takes a row in, in place of an earlier one; only an attached one is found by address or link. */
   put(row: EndpointRow): void {
     this.remove(row)
     this.#byKey.set(keyText(row), row)
+    if (row.state !== "attached") return
     for (const address of addressesOf(row)) this.#byAddress.set(address, row)
     if (row.hostIndex !== undefined && row.kind === "port")
       this.#byHostIndex.set(row.hostIndex, row)

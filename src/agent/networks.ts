@@ -180,7 +180,11 @@ export class Networks {
   ): Allocator {
     if (before !== undefined && sameSubnets(before.subnets, subnets)) return before.allocator
     const { journal, clock, restMs } = this.#options
-    const allocator = new Allocator({ network: name, subnets, restMs, clock })
+    const ownerOf = (address: string) => {
+      const owner = journal.findByAddress(address, name)
+      return owner === undefined ? undefined : `container ${owner.containerId} (${owner.ifname})`
+    }
+    const allocator = new Allocator({ network: name, subnets, restMs, clock, ownerOf })
     allocator.restore(journal.leases(name), journal.resting(name), journal.cursors(name))
     return allocator
   }

@@ -26,9 +26,9 @@ export async function recover(context: AgentContext): Promise<Recovery> {
   const going: Promise<void>[] = []
   let kept = 0
   for (const row of context.journal.endpoints()) {
+    context.index.put(row)
     if (row.hostName !== undefined && row.kind === "port") known.add(row.hostName)
     if (row.state === "attached" && isAlive(context, row)) {
-      context.index.put(row)
       context.firewall.restore(row)
       kept += 1
       repairPort(context, row)
@@ -55,7 +55,7 @@ export async function recover(context: AgentContext): Promise<Recovery> {
  * kernel's notification; addresses on other engines' interfaces only here.
  */
 export async function collectGarbage(context: AgentContext): Promise<void> {
-  for (const row of [...context.index.all()]) {
+  for (const row of context.index.attached()) {
     if (context.index.pending(row) !== undefined || isAlive(context, row)) continue
     try {
       await detach(context, row)

@@ -2,9 +2,13 @@ import { messageOf } from "../errors.ts"
 import {
   RTM_DELADDR,
   RTM_DELLINK,
+  RTM_DELROUTE,
   RTM_NEWLINK,
+  RTM_NEWROUTE,
   RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV4_ROUTE,
   RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_IPV6_ROUTE,
   RTNLGRP_LINK,
 } from "../netlink/constants.ts"
 import type { Message } from "../netlink/message.ts"
@@ -15,8 +19,19 @@ import type { EndpointRow } from "./journal_rows.ts"
 import { collectGarbage } from "./recover.ts"
 import { repairPort } from "./repair.ts"
 
+const GROUPS: readonly number[] = [
+  RTNLGRP_LINK,
+  RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_IPV4_ROUTE,
+  RTNLGRP_IPV6_ROUTE,
+]
+
 /** Byte offset of the interface index in ifinfomsg and in ifaddrmsg (linux/rtnetlink.h). */
 const INDEX_OFFSET = 4
+
+/** How long notifications of one port are gathered before it is looked at, milliseconds. */
+const SETTLE_MS = 25
 
 /**
  * Watches the kernel's links and addresses: a port that vanishes with its container is released,
@@ -26,6 +41,8 @@ const INDEX_OFFSET = 4
 export class Watch {
   readonly #context: AgentContext
   readonly #monitor: Monitor
+  readonly #suspects = new Set<EndpointRow>()
+  #timer: ReturnType<typeof setTimeout> | undefined
 
   private constructor(context: AgentContext) {
     this.#context = context
@@ -36,7 +53,7 @@ export class Watch {
   static async start(context: AgentContext): Promise<Watch> {
     const watch = new Watch(context)
     await watch.#monitor.start(
-      { groups: [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR] },
+      { groups: GROUPS, onFailure: (error) => context.log.error("{why}", { why: error.message }) },
       (messages) => watch.#take(messages),
       () => watch.#overrun(),
     )
@@ -44,20 +61,37 @@ export class Watch {
   }
 
   stop(): Promise<void> {
+    clearTimeout(this.#timer)
     return this.#monitor.stop()
   }
 
   #take(messages: readonly Message[]): void {
     for (const message of messages) {
+      const { bridges, index: endpoints, underlay } = this.#context
+      if (message.type === RTM_NEWROUTE || message.type === RTM_DELROUTE) underlay.forget()
       const index = indexOf(message)
       if (index === undefined) continue
-      const row = this.#context.index.byHostIndex(index)
-      if (message.type === RTM_DELLINK && row !== undefined) this.#portGone(row)
-      else if (message.type === RTM_NEWLINK && row !== undefined) repairPort(this.#context, row)
-      else if (message.type !== RTM_NEWLINK && this.#context.bridges.isKnown(index)) {
+      const row = endpoints.byHostIndex(index)
+      if (row === undefined && message.type !== RTM_NEWLINK && bridges.isKnown(index)) {
         this.#bridgeChanged(index)
-      } else if (message.type === RTM_NEWLINK) this.#context.underlay.forget()
+      } else if (row === undefined) underlay.linkChanged(index)
+      else if (message.type === RTM_DELLINK) this.#portGone(row)
+      else this.#look(row)
     }
+  }
+
+  /** An attach alone makes ten notifications: a port is compared once, when they have come. */
+  #look(row: EndpointRow): void {
+    if (this.#suspects.size === 0) {
+      this.#timer = setTimeout(() => {
+        const suspects = [...this.#suspects]
+        this.#suspects.clear()
+        for (const one of suspects) {
+          if (this.#context.index.get(one) === one) repairPort(this.#context, one)
+        }
+      }, SETTLE_MS)
+    }
+    this.#suspects.add(row)
   }
 
   /** The bridge port's own notification comes before the link's: only a missing link is gone. */
@@ -74,14 +108,14 @@ export class Watch {
   #bridgeChanged(index: number): void {
     const { bridges } = this.#context
     bridges.forget(index)
-    for (const row of this.#context.index.all()) repairPort(this.#context, row)
+    for (const row of this.#context.index.attached()) repairPort(this.#context, row)
   }
 
   /** Notifications were lost: look at everything. */
   #overrun(): void {
     this.#context.log.warn("the kernel dropped notifications; comparing everything")
     this.#context.bridges.forget()
-    for (const row of this.#context.index.all()) repairPort(this.#context, row)
+    for (const row of this.#context.index.attached()) repairPort(this.#context, row)
     void collectGarbage(this.#context)
   }
 }

@@ -20,12 +20,21 @@ export interface UnderlayOptions {
  * @throws NetlinkError; LariatError config-invalid when `toward` is no address
  */
 export function underlayMtu(kernel: Kernel, options: UnderlayOptions = {}): number {
+  return underlay(kernel, options).mtu
+}
+
+/** {@link underlayMtu} with the index of the link that the route uses, 0 without a route. */
+export function underlay(
+  kernel: Kernel,
+  options: UnderlayOptions = {},
+): { readonly mtu: number; readonly index: number } {
   const { toward } = options
   const route = toward === undefined ? defaultRoute(kernel) : kernel.routeTo(toward)
-  if (route?.index === undefined) return DEFAULT_MTU
-  const link = kernel.link(route.index)
-  if (link === undefined || link.mtu === 0) return DEFAULT_MTU
-  return Math.min(link.mtu, route.mtu ?? link.mtu)
+  if (route?.index === undefined) return { mtu: DEFAULT_MTU, index: 0 }
+  const { index } = route
+  const link = kernel.link(index)
+  if (link === undefined || link.mtu === 0) return { mtu: DEFAULT_MTU, index }
+  return { mtu: Math.min(link.mtu, route.mtu ?? link.mtu), index }
 }
 
 /** The main table's default route that the kernel would take: IPv4 first, then by priority. */
