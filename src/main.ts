@@ -5,11 +5,12 @@
 import { programName } from "./sys/process.ts"
 
 const name = programName()
-const isPlugin = name === "rancher-bridge" || name === "lariat-cni" || name === "rancher-cni-ipam"
+const isIpam = /^rancher-(cni|host-local|flat)-ipam$/.test(name)
+const isPlugin = isIpam || name === "rancher-bridge" || name === "lariat-cni"
 
 if (isPlugin || (process.env.CNI_COMMAND !== undefined && process.argv.length <= 2)) {
   const { pluginMain } = await import("./cni/plugin.ts")
-  process.exit(await pluginMain(name === "rancher-cni-ipam" ? "ipam" : "bridge"))
+  process.exit(await pluginMain(isIpam ? "ipam" : "bridge"))
 } else {
   const { runCommandLine } = await import("./cli/main.ts")
   process.exitCode = await runCommandLine(process.argv.slice(2))

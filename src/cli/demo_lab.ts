@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process"
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -9,7 +8,7 @@ import { changeLink, getLink, listLinks, newVeth } from "../netlink/link.ts"
 import { newRoute } from "../netlink/route.ts"
 import { NetlinkSocket } from "../netlink/socket.ts"
 import { createNetns, type Netns, withNetns } from "../sys/netns.ts"
-import { selfCommand, spawnIn } from "../sys/process.ts"
+import { selfCommand, spawnHere, spawnIn } from "../sys/process.ts"
 
 /** Addresses of the made-up network between the host and the outside (RFC 5737). */
 export const OUTSIDE_IP = "203.0.113.1"
@@ -215,7 +214,7 @@ function run(
 /** Starts this program again as root of a user namespace of its own, where that is allowed. */
 export function asRootOfOwnNamespace(args: readonly string[]): Promise<number> {
   const command = ["--user", "--map-root-user", "--net", "--mount", ...selfCommand(), ...args]
-  const child = spawn("unshare", command, { stdio: "inherit" })
+  const child = spawnHere(["unshare", ...command], { stdio: "inherit" })
   return new Promise((resolve) => {
     child.on("error", () => resolve(-1))
     child.on("exit", (code) => resolve(code ?? -1))

@@ -24,7 +24,8 @@ export const DRIVER_KINDS = ["ipsec", "vxlan", "routed", "wireguard", "none"] as
 /** Pools of one network; each is compared with every other. */
 const MAX_SUBNETS = 64
 
-const subnet = section({
+/** One entry of `subnets`. */
+export const subnet = section({
   network_address: optional(
     optionalText,
     "Network address with prefix length, IPv4 or IPv6; default 10.44.0.0/16",

@@ -3,11 +3,9 @@
 /** Names of the plugin (`type`) that attach a container. */
 export const BRIDGE_TYPES: readonly string[] = ["rancher-bridge", "lariat-cni"]
 /** Names of `ipam.type` that the agent serves itself. */
-export const IPAM_TYPES: readonly string[] = ["rancher-cni-ipam", "lariat-cni"]
-
-/** Names of `ipam.type` whose keys are known and read, served by the agent or not. */
-export const RANCHER_IPAM_TYPES: readonly string[] = [
-  ...IPAM_TYPES,
+export const IPAM_TYPES: readonly string[] = [
+  "rancher-cni-ipam",
+  "lariat-cni",
   "rancher-host-local-ipam",
   "rancher-flat-ipam",
 ]

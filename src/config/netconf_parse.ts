@@ -17,11 +17,11 @@ import {
 import { showValue } from "./diagnostic.ts"
 import {
   BRIDGE_TYPES,
+  IPAM_TYPES,
   type Netconf,
   type NetconfDns,
   type NetconfIpam,
   type NetconfProblem,
-  RANCHER_IPAM_TYPES,
 } from "./netconf.ts"
 import { ipamOf, problemsOfRanges } from "./netconf_ipam.ts"
 import { runtimeConfigOf } from "./netconf_runtime.ts"
@@ -178,7 +178,7 @@ function parseIpam(raw: unknown, problems: NetconfProblem[]): NetconfIpam | unde
   const type = Object.hasOwn(raw, "type") ? (raw as { type: unknown }).type : undefined
   // The reference plugins take an empty `ipam` for "no addresses".
   if (typeof type !== "string" || type === "") return undefined
-  if (!RANCHER_IPAM_TYPES.includes(type)) return ipamOf({ type })
+  if (!IPAM_TYPES.includes(type)) return ipamOf({ type })
   const checked = validate(ipamSchema, raw, { foldCase: true, under: ["ipam"] })
   problems.push(...checked.problems)
   if (checked.value === undefined) return undefined

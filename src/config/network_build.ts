@@ -3,7 +3,12 @@
 import { type CniConfigFile, type HostLabels, readCniConfig } from "./cni_config.ts"
 import type { Report, Step } from "./diagnostic.ts"
 import { driverKindOf } from "./driver_kind.ts"
-import { type DefaultNetworkInput, type DriverInput, driverSchema } from "./driver_schema.ts"
+import {
+  type DefaultNetworkInput,
+  type DriverInput,
+  driverSchema,
+  subnet,
+} from "./driver_schema.ts"
 import type { Netconf, NetconfProblem } from "./netconf.ts"
 import type { Network, Position, Subnet } from "./network.ts"
 import { checkConf, checkMacPrefix, checkPolicy } from "./network_check.ts"
@@ -55,7 +60,10 @@ export function buildNetwork(
   // Also when another key is wrong: errors never stop at the first.
   const files = readCniConfig(cniConfigOf(source.located.value), host, tellConf)
   const driver = checked.value
-  if (driver === undefined) return undefined
+  if (driver === undefined) {
+    subnetProblems(source.located.value).forEach(tell)
+    return undefined
+  }
   const network = driver.default_network && assemble(source, driver, driver.default_network, files)
   if (!network) {
     const message = "network_driver has no default_network, so no network is made"
@@ -80,13 +88,28 @@ export function buildNetwork(
   return failed ? undefined : { network: network.value, confs, tell, positionOf }
 }
 
+/** What is wrong with subnets that are well formed, where other keys of the driver are not. */
+function subnetProblems(driver: unknown): NetconfProblem[] {
+  const network = isMap(driver) ? driver.default_network : undefined
+  const entries = isMap(network) && Array.isArray(network.subnets) ? network.subnets : []
+  return entries.flatMap((entry, index) => {
+    const { value } = validate(subnet, entry)
+    if (value === undefined) return []
+    const path = ["default_network", "subnets", index]
+    return resolveSubnet(value).problems.map((problem) => ({
+      ...problem,
+      path: [...path, ...problem.path],
+    }))
+  })
+}
+
+function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+}
+
 function cniConfigOf(driver: unknown): Readonly<Record<string, unknown>> {
-  if (typeof driver !== "object" || driver === null || !Object.hasOwn(driver, "cni_config")) {
-    return {}
-  }
-  const config = (driver as { cni_config: unknown }).cni_config
-  if (typeof config !== "object" || config === null || Array.isArray(config)) return {}
-  return config as Record<string, unknown>
+  if (!isMap(driver) || !Object.hasOwn(driver, "cni_config")) return {}
+  return isMap(driver.cni_config) ? driver.cni_config : {}
 }
 
 function assemble(

@@ -1,115 +1,139 @@
-/** Hearing of the kernel's changes: multicast groups of rtnetlink, on a thread that waits. */
+/** Hearing of changes to links, addresses and routes as they happen. */
 
-import { LariatError, messageOf } from "../errors.ts"
+import { LariatError } from "../errors.ts"
 import { check, SystemError } from "../sys/errno.ts"
 import { libc } from "../sys/libc.ts"
 import { type RunningWorker, startWorker } from "../sys/worker.ts"
 import { NETLINK_ROUTE } from "./constants.ts"
 import { type Message, parseMessages } from "./message.ts"
+import type { MonitorOrder, MonitorReport } from "./monitor_protocol.ts"
 import { NetlinkSocket } from "./socket.ts"
 
 /** EFD_CLOEXEC of sys/eventfd.h. */
 const EFD_CLOEXEC = 0o2000000
 
-/** What the thread is told: descriptors, which threads of a process share. */
-export interface MonitorOrder {
-  readonly netlinkFd: number
-  /** An eventfd; anything written to it stops the thread. */
-  readonly stopFd: number
-}
-
-/** What the thread tells. */
-export type MonitorReport =
-  | { readonly kind: "ready" }
-  | { readonly kind: "stopped" }
-  | { readonly kind: "overrun" }
-  | { readonly kind: "failed"; readonly errno: number }
-  | { readonly kind: "datagrams"; readonly datagrams: readonly Uint8Array[] }
-
 /** What to listen to. */
 export interface MonitorOptions {
-  /** RTNLGRP_* of linux/rtnetlink.h. */
+  /** Multicast groups, RTNLGRP_* of linux/rtnetlink.h. */
   readonly groups: readonly number[]
+  /** NETLINK_* of linux/netlink.h. Default: NETLINK_ROUTE. */
+  readonly protocol?: number
   /** Hears that the thread ended by itself; nothing is heard any more then. Default: nothing. */
   readonly onFailure?: (error: LariatError) => void
 }
 
+interface Listeners {
+  readonly onMessages: (messages: readonly Message[]) => void
+  readonly onOverrun: () => void
+}
+
+/** One run of the thread, from start to stop. */
+interface Run {
+  readonly socket: NetlinkSocket
+  readonly stopFd: number
+  readonly worker: RunningWorker<MonitorOrder>
+  readonly stopped: PromiseWithResolvers<void>
+}
+
 /**
- * Listens to multicast groups. Notifications arrive about half a millisecond after the change; when
- * the kernel had to drop some, `onOverrun` says so, and the listener has to look for itself.
+ * Listens to multicast groups on a thread of its own: the event loop cannot wait for a netlink
+ * socket, and reading one by a timer costs a wake-up each time. Notifications arrive about half a
+ * millisecond after the change; when some were lost `onOverrun` says so, and the listener has to
+ * look for itself.
  */
 export class Monitor {
-  #worker: RunningWorker<MonitorOrder> | undefined
-  #socket: NetlinkSocket | undefined
-  #stopFd = -1
-  #stopped: (() => void) | undefined
+  #run: Run | undefined
+  /** Reports are ignored from the call of `stop` on, also those that are under way. */
+  #stopping = false
 
   /**
-   * Starts listening in the current network namespace.
+   * Starts listening in the current network namespace. What changes from now on is reported,
+   * though the thread may not run yet.
    *
-   * @returns resolves when no change can be missed any more
-   * @throws SystemError; LariatError internal when the thread does not start
+   * @param onMessages gets notifications in their order, a burst at a time
+   * @returns resolves when the thread runs
+   * @throws SystemError; LariatError internal when it runs already, or the thread does not start
    */
   start(
     options: MonitorOptions,
-    onMessages: (messages: readonly Message[]) => void,
-    onOverrun: () => void,
+    onMessages: Listeners["onMessages"],
+    onOverrun: Listeners["onOverrun"],
   ): Promise<void> {
-    const socket = NetlinkSocket.open(NETLINK_ROUTE, { groups: options.groups, nonblocking: true })
-    this.#socket = socket
-    this.#stopFd = check(libc.eventfd(0, EFD_CLOEXEC), "eventfd", "make an eventfd")
-    return new Promise((resolve, reject) => {
-      const failed = (error: LariatError) => {
-        this.#stopped?.()
-        options.onFailure?.(error)
-        reject(error)
-      }
-      const onMessage = (report: MonitorReport) => {
-        if (report.kind === "ready") resolve()
-        else if (report.kind === "stopped") this.#stopped?.()
-        else if (report.kind === "overrun") onOverrun()
-        else if (report.kind === "datagrams") deliver(report.datagrams, onMessages, onOverrun)
-        else failed(new SystemError(report.errno, "poll", "wait for notifications of the kernel"))
-      }
-      const url = new URL("./monitor_worker.ts", import.meta.url)
-      this.#worker = startWorker<MonitorOrder, MonitorReport>(url, { onMessage, onError: failed })
-      this.#worker.post({ netlinkFd: socket.fd, stopFd: this.#stopFd })
-    })
+    if (this.#run !== undefined) {
+      throw new LariatError("Cannot start the monitor: it runs", { code: "internal" })
+    }
+    this.#stopping = false
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const failed = (error: LariatError) => {
+      reject(error)
+      if (!this.#stopping) options.onFailure?.(error)
+      this.#release()
+    }
+    const onMessage = (report: MonitorReport) => {
+      if (report.kind === "ready") resolve()
+      else if (report.kind === "stopped") this.#run?.stopped.resolve()
+      else if (report.kind === "failed") {
+        failed(new SystemError(report.errno, "poll", "wait for notifications of the kernel"))
+      } else if (this.#stopping) return
+      else if (report.kind === "overrun") onOverrun()
+      else deliver(report.datagrams, { onMessages, onOverrun })
+    }
+    this.#run = launch(options, { onMessage, onError: failed })
+    return promise
   }
 
   /** Stops listening; may be called twice. Resolves when the thread has let go of its descriptors. */
   async stop(): Promise<void> {
-    const worker = this.#worker
-    if (worker === undefined) return
-    this.#worker = undefined
-    const stopped = new Promise<void>((resolve) => {
-      this.#stopped = resolve
-    })
-    const one = new Uint8Array(new BigUint64Array([1n]).buffer)
-    check(libc.write(this.#stopFd, one, one.length), "write", "stop the monitor's thread")
-    await stopped
-    worker.terminate()
-    this.#socket?.close()
-    libc.close(this.#stopFd)
+    const run = this.#run
+    if (run === undefined) return
+    if (!this.#stopping) {
+      this.#stopping = true
+      const one = new Uint8Array(new BigUint64Array([1n]).buffer)
+      check(libc.write(run.stopFd, one, one.length), "write", "stop the monitor's thread")
+    }
+    // Descriptors may be closed only after the thread has left poll(2): their numbers are given
+    // anew, and it would read what is another's.
+    await run.stopped.promise
+    if (this.#run === run) this.#release()
+  }
+
+  #release(): void {
+    const run = this.#run
+    this.#run = undefined
+    if (run === undefined) return
+    run.stopped.resolve()
+    run.worker.terminate()
+    run.socket.close()
+    libc.close(run.stopFd)
+  }
+}
+
+function launch(
+  { groups, protocol = NETLINK_ROUTE }: MonitorOptions,
+  events: Parameters<typeof startWorker<MonitorOrder, MonitorReport>>[1],
+): Run {
+  const socket = NetlinkSocket.open(protocol, { groups })
+  let stopFd = -1
+  try {
+    stopFd = check(libc.eventfd(0, EFD_CLOEXEC), "eventfd", "make an eventfd")
+    const url = new URL("./monitor_worker.ts", import.meta.url)
+    const worker = startWorker<MonitorOrder, MonitorReport>(url, events)
+    worker.post({ netlinkFd: socket.fd, stopFd })
+    return { socket, stopFd, worker, stopped: Promise.withResolvers<void>() }
+  } catch (error) {
+    socket.close()
+    if (stopFd >= 0) libc.close(stopFd)
+    throw error
   }
 }
 
 /** A datagram that cannot be read is as good as lost. */
-function deliver(
-  datagrams: readonly Uint8Array[],
-  onMessages: (messages: readonly Message[]) => void,
-  onOverrun: () => void,
-): void {
+function deliver(datagrams: readonly Uint8Array[], { onMessages, onOverrun }: Listeners): void {
   const messages: Message[] = []
   try {
     for (const datagram of datagrams) messages.push(...parseMessages(datagram))
   } catch (error) {
-    if (!(error instanceof LariatError)) {
-      throw new LariatError(`Cannot read a notification: ${messageOf(error)}`, {
-        code: "internal",
-        cause: error,
-      })
-    }
+    if (!(error instanceof LariatError)) throw error
     onOverrun()
     return
   }

@@ -8,7 +8,7 @@ import { errno, libc } from "../sys/libc.ts"
 import { POLLIN } from "../sys/poll.ts"
 import { serveWorker } from "../sys/worker.ts"
 import { MSG_DONTWAIT, MSG_TRUNC } from "./constants.ts"
-import type { MonitorOrder, MonitorReport } from "./monitor.ts"
+import type { MonitorOrder, MonitorReport } from "./monitor_protocol.ts"
 
 /** struct pollfd: int fd, short events, short revents; two of them. */
 const POLLFD_BYTES = 8

@@ -25,6 +25,13 @@ export function selfCommand(): string[] {
   return isDeno ? [process.execPath, "run", "-A", main] : [process.execPath, main]
 }
 
+/** Starts a child where this process is; see {@link spawnIn}. */
+export function spawnHere(command: readonly string[], options: SpawnOptions = {}): ChildProcess {
+  const [program = "", ...args] = command
+  // Not an import: a CNI plugin call asks only for its name, and would wait for node streams.
+  return process.getBuiltinModule("node:child_process").spawn(program, args, options)
+}
+
 /**
  * Starts a child whose network namespace is `netns` from its first instruction on.
  *
@@ -40,8 +47,5 @@ export function spawnIn(
   command: readonly string[],
   options: SpawnOptions = {},
 ): ChildProcess {
-  const [program = "", ...args] = command
-  // Not an import: a CNI plugin call asks only for its name, and would wait for node streams.
-  const { spawn } = process.getBuiltinModule("node:child_process")
-  return withNetns(netns, () => spawn(program, args, options))
+  return withNetns(netns, () => spawnHere(command, options))
 }
