@@ -4,7 +4,7 @@ import { parsePrefix } from "../core/address.ts"
 import { type AddressInfo, decodeAddress, putAddress } from "./addr_codec.ts"
 import * as c from "./constants.ts"
 import { MessageWriter } from "./message.ts"
-import type { NetlinkSocket } from "./socket.ts"
+import { dumpOfLink, type NetlinkSocket } from "./socket.ts"
 
 export type { AddressInfo } from "./addr_codec.ts"
 
@@ -52,14 +52,14 @@ export function deleteAddress(index: number, address: string): MessageWriter {
 /**
  * The addresses of one link, or of all, in the kernel's order: the first is the primary one.
  *
- * @param index 0 or left out: of all links
+ * @param index 0 or left out: of all links. A link that is gone has none
  * @throws NetlinkError
  */
 export function listAddresses(socket: NetlinkSocket, index = 0): AddressInfo[] {
   const writer = new MessageWriter(c.RTM_GETADDR, 0, { operation: "list addresses" })
   writer.zeros(4).i32(index)
   const found: AddressInfo[] = []
-  for (const message of socket.dump(writer)) {
+  for (const message of dumpOfLink(socket, writer)) {
     const info = message.type === c.RTM_NEWADDR ? decodeAddress(message) : undefined
     // Kernels before 4.20 ignore the index.
     if (info !== undefined && (index === 0 || info.index === index)) found.push(info)

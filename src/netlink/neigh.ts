@@ -7,7 +7,7 @@ import { familyNumber, familyOf } from "./addr_codec.ts"
 import { align, parseAttributes } from "./attribute.ts"
 import * as c from "./constants.ts"
 import { type Message, MessageWriter } from "./message.ts"
-import type { NetlinkSocket } from "./socket.ts"
+import { dumpOfLink, type NetlinkSocket } from "./socket.ts"
 
 /** Bytes of struct ndmsg: family (1), pad (3), index (4), state (2), flags (1), type (1). */
 const NDMSG_BYTES = 12
@@ -68,15 +68,14 @@ export function newForwarding(index: number, mac: string, address: string): Mess
 /**
  * The neighbours of one link, or of all.
  *
- * @param index 0 or left out: of all links
+ * @param index 0 or left out: of all links. A link that is gone has none
  * @throws NetlinkError
  */
 export function listNeighs(socket: NetlinkSocket, index = 0): NeighInfo[] {
   const writer = new MessageWriter(c.RTM_GETNEIGH, 0, { operation: "list neighbours" })
   writer.zeros(NDMSG_BYTES)
   if (index !== 0) writer.attrU32(NDA_IFINDEX, index)
-  return socket
-    .dump(writer)
+  return dumpOfLink(socket, writer)
     .map(decodeNeigh)
     .filter((info) => index === 0 || info.index === index)
 }

@@ -5,7 +5,7 @@
  * socket. So nothing here ever waits: an answer that is not there will not come.
  */
 
-import { EAGAIN, EINTR, ENOBUFS, SystemError } from "../sys/errno.ts"
+import { EAGAIN, EINTR, ENOBUFS, ENODEV, SystemError } from "../sys/errno.ts"
 import { errno, libc } from "../sys/libc.ts"
 import * as c from "./constants.ts"
 import { EPROTO, NetlinkError, parseAck } from "./error.ts"
@@ -328,6 +328,20 @@ export class NetlinkSocket {
     this.#large = true
     setOption(this.fd, c.SOL_SOCKET, c.SO_RCVBUFFORCE, LARGE_BUFFER_BYTES)
     setOption(this.fd, c.SOL_SOCKET, c.SO_SNDBUFFORCE, LARGE_BUFFER_BYTES)
+  }
+}
+
+/**
+ * A dump that names a link, which may be gone by then: the kernel refuses, the list is empty.
+ *
+ * @throws NetlinkError of any other refusal
+ */
+export function dumpOfLink(socket: NetlinkSocket, message: MessageWriter): Message[] {
+  try {
+    return socket.dump(message)
+  } catch (error) {
+    if (error instanceof NetlinkError && error.errno === ENODEV) return []
+    throw error
   }
 }
 

@@ -1,8 +1,15 @@
 /** The monitor hears of real changes, stops at once, and survives a flood that overruns it. */
 import { expect, test } from "bun:test"
-import { RTM_DELLINK, RTM_NEWLINK, RTNLGRP_LINK } from "../../src/netlink/constants.ts"
+import {
+  NETLINK_ROUTE,
+  RTM_DELLINK,
+  RTM_NEWLINK,
+  RTNLGRP_LINK,
+} from "../../src/netlink/constants.ts"
+import { changeLink, newBridge } from "../../src/netlink/link.ts"
 import { decodeLink } from "../../src/netlink/link_codec.ts"
 import { Monitor } from "../../src/netlink/monitor.ts"
+import { NetlinkSocket } from "../../src/netlink/socket.ts"
 import { run, waitFor } from "../clients/program.ts"
 import { requireTestNetns } from "./guard.ts"
 
@@ -47,4 +54,34 @@ test("after a stop nothing is heard, a second stop and a new start are fine", as
   await waitFor("the deletion", () => (again.heard.length > 0 ? true : undefined))
   expect(heard).toEqual([])
   await again.monitor.stop()
+})
+
+test("a flood is heard whole or reported as lost, and what comes later is heard", async () => {
+  const { monitor, heard, overruns } = await listen()
+  const socket = NetlinkSocket.open(NETLINK_ROUTE)
+  socket.request(newBridge({ name: "d2" }))
+  const count = 5000
+  const batch = Array.from({ length: count }, (_, i) => changeLink("d2", { mtu: 1000 + (i % 2) }))
+  socket.requestAll(batch)
+  await waitFor("the flood", () =>
+    heard.filter(({ name }) => name === "d2").length >= count || overruns() > 0 ? true : undefined,
+  )
+  await run(["ip", "link", "del", "d2"])
+  await waitFor("the deletion", () =>
+    heard.some(({ type, name }) => type === RTM_DELLINK && name === "d2") ? true : undefined,
+  )
+  socket.close()
+  await monitor.stop()
+})
+
+test("a monitor that runs, or is about to stop, cannot be started", async () => {
+  const { monitor } = await listen()
+  const ignore = () => undefined
+  const start = () => monitor.start({ groups: [RTNLGRP_LINK] }, ignore, ignore)
+  expect(start).toThrow(/it runs/)
+  const stopped = monitor.stop()
+  expect(start).toThrow(/it runs/)
+  await stopped
+  await start()
+  await monitor.stop()
 })
