@@ -7,7 +7,13 @@ import { makeImage } from "./image.ts"
 import { get, lookInside, ping } from "./inside.ts"
 import { type Agent, linkPlugins, startAgent } from "./lariat.ts"
 import { run, waitFor } from "./program.ts"
-import { type NetworkList, type Runtime, type Surroundings, writeNetwork } from "./runtime.ts"
+import {
+  type NetworkList,
+  type Runtime,
+  type Surroundings,
+  withContainer,
+  writeNetwork,
+} from "./runtime.ts"
 
 /** `ctr` reads these two folders and no others; every runtime is given them. */
 export const PLUGIN_DIRECTORY = "/opt/cni/bin"
@@ -41,36 +47,43 @@ export function describeRuntime(
     const context = prepare(setUp, networkOf(RANCHER_BRIDGE), { agent: true })
 
     test("gives a container address, gateway and MTU", async () => {
-      const container = await context.runtime().start("one")
-      const view = await lookInside(container)
-      expect(view.address).toMatch(/^10\.42\.\d+\.\d+$/)
-      expect(view).toMatchObject({ prefix: 16, gateway: "10.42.0.1", mtu: 1402 })
-      await ping(container, "10.42.0.1")
-      await container.remove()
+      await withContainer(context.runtime(), "one", async (container) => {
+        const view = await lookInside(container)
+        expect(view.address).toMatch(/^10\.42\.\d+\.\d+$/)
+        expect(view).toMatchObject({ prefix: 16, gateway: "10.42.0.1", mtu: 1402 })
+        await ping(container, "10.42.0.1")
+      })
       await expectNothingLeft(context.agent())
     })
 
     test("lets two containers speak", async () => {
-      const [left, right] = await Promise.all(
-        ["left", "right"].map((name) => context.runtime().start(name)),
-      )
-      if (left === undefined || right === undefined) throw new Error("no containers")
-      const views = await Promise.all([lookInside(left), lookInside(right)])
-      expect(views[0].address).not.toBe(views[1].address)
-      await ping(left, views[1].address)
-      await ping(right, views[0].address)
-      await Promise.all([left.remove(), right.remove()])
+      await withContainer(context.runtime(), "left", async (left) => {
+        await withContainer(context.runtime(), "right", async (right) => {
+          const views = [await lookInside(left), await lookInside(right)]
+          expect(views[0]?.address).not.toBe(views[1]?.address)
+          await ping(left, views[1]?.address ?? "")
+          await ping(right, views[0]?.address ?? "")
+        })
+      })
+      await expectNothingLeft(context.agent())
+    })
+
+    test("starts and ends containers side by side", async () => {
+      const names = ["a", "b", "c", "d"]
+      const started = names.map((name) => withContainer(context.runtime(), name, lookInside))
+      const views = await Promise.all(started)
+      expect(new Set(views.map((view) => view.address)).size).toBe(names.length)
       await expectNothingLeft(context.agent())
     })
 
     test("tells a container who it is", async () => {
-      const container = await context.runtime().start("who")
-      const self = "http://169.254.169.250/latest/self"
-      const known = context.runtime().knownAs("who")
-      expect(await get(container, `${self}/container/name`)).toBe(known)
-      const view = await lookInside(container)
-      expect(await get(container, `${self}/container/primary_ip`)).toBe(view.address)
-      await container.remove()
+      await withContainer(context.runtime(), "who", async (container) => {
+        const self = "http://169.254.169.250/latest/self"
+        const known = context.runtime().knownAs("who")
+        expect(await get(container, `${self}/container/name`)).toBe(known)
+        const view = await lookInside(container)
+        expect(await get(container, `${self}/container/primary_ip`)).toBe(view.address)
+      })
       await expectNothingLeft(context.agent())
     })
 
@@ -94,12 +107,12 @@ function describeControl(name: string, setUp: (surroundings: Surroundings) => Pr
     const context = prepare(setUp, networkOf(bridge), { agent: false })
 
     test("gives a container address, gateway and MTU", async () => {
-      const container = await context.runtime().start("control")
-      const view = await lookInside(container)
-      expect(view.address).toMatch(/^10\.99\./)
-      expect(view).toMatchObject({ prefix: 16, gateway: "10.99.0.1", mtu: 1402 })
-      await ping(container, "10.99.0.1")
-      await container.remove()
+      await withContainer(context.runtime(), "control", async (container) => {
+        const view = await lookInside(container)
+        expect(view.address).toMatch(/^10\.99\./)
+        expect(view).toMatchObject({ prefix: 16, gateway: "10.99.0.1", mtu: 1402 })
+        await ping(container, "10.99.0.1")
+      })
       await context.runtime().startBroken("broken")
       await waitFor("every port to go", async () =>
         (await portsOf("control0")).length === 0 ? true : undefined,
@@ -142,7 +155,6 @@ export function prepare(
   afterAll(async () => {
     await runtime?.stop()
     await agent?.stop()
-    rmSync(directory, { recursive: true, force: true })
   }, 60_000)
 
   const made = <T>(thing: T | undefined): T => {
@@ -165,7 +177,6 @@ export function prepareAgent(): () => Agent {
 
   afterAll(async () => {
     await agent?.stop()
-    rmSync(directory, { recursive: true, force: true })
   }, 60_000)
 
   return () => {

@@ -27,7 +27,7 @@ export async function ping(container: RunningContainer, address: string): Promis
   await container.exec(["ping", "-c", "1", "-W", "5", address])
 }
 
-/** GETs a URL and gives the body. */
+/** GETs a URL and gives the body. (The bound is not wget's own -T, with which Debian's crashes.) */
 export function get(container: RunningContainer, url: string): Promise<string> {
-  return container.exec(["wget", "-q", "-T", "5", "-O", "-", url])
+  return container.exec(["timeout", "5", "wget", "-q", "-O", "-", url])
 }

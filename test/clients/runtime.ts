@@ -20,6 +20,20 @@ export interface Runtime {
   stop(): Promise<void>
 }
 
+/** Runs `body` with a container and removes the container afterwards, also when `body` fails. */
+export async function withContainer<T>(
+  runtime: Runtime,
+  name: string,
+  body: (container: RunningContainer) => Promise<T>,
+): Promise<T> {
+  const container = await runtime.start(name)
+  try {
+    return await body(container)
+  } finally {
+    await container.remove()
+  }
+}
+
 /** A CNI network configuration list. */
 export interface NetworkList {
   readonly cniVersion: string
