@@ -89,8 +89,9 @@ async function withBoundedBody(request: Request, limit: number): Promise<Request
     if (total > limit) return undefined
     chunks.push(chunk)
   }
-  const { url, method, headers, signal } = request
-  return new Request(url, { method, headers, signal, body: concat(chunks, total).slice() })
+  // Without its signal, which under Deno also fires when all went well.
+  const { url, method, headers } = request
+  return new Request(url, { method, headers, body: concat(chunks, total).slice() })
 }
 
 function serveDeno(options: Required<HttpOptions>, handler: HttpHandler): HttpServer {

@@ -1,7 +1,7 @@
 /** One question and one answer over a unix socket, without an event loop: the CNI plugin's way. */
 
 import { LariatError } from "../errors.ts"
-import { EACCES, EAGAIN, EPERM, SystemError } from "./errno.ts"
+import { EACCES, EAGAIN, EINTR, EPERM, SystemError } from "./errno.ts"
 import { errno, libc } from "./libc.ts"
 import { deadlineIn } from "./poll.ts"
 import { openSocket, receiveBy, SOCK_STREAM, SOL_SOCKET, SocketTimeout, sendBy } from "./socket.ts"
@@ -48,8 +48,9 @@ function connectWithin(fd: number, path: string, timeoutMs: number): void {
   // Two zeros would mean no limit at all.
   timeval[1] = BigInt(Math.max(1, Math.floor((timeoutMs % 1000) * 1000)))
   libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, new Uint8Array(timeval.buffer), 16)
-  if (libc.connect(fd, address.bytes, address.bytes.length) < 0) {
-    throw new SystemError(errno(), "connect", `connect to ${path}`)
+  // A wait that SO_SNDTIMEO bounds is not resumed after a signal, and the engine uses signals.
+  while (libc.connect(fd, address.bytes, address.bytes.length) < 0) {
+    if (errno() !== EINTR) throw new SystemError(errno(), "connect", `connect to ${path}`)
   }
 }
 

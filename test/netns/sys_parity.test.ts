@@ -1,0 +1,112 @@
+/** Bun and Deno see the same through src/sys, and it is what Linux promises. */
+import { expect, test } from "bun:test"
+import { requireTestNetns } from "./guard.ts"
+
+requireTestNetns()
+
+const SCRIPT = `${import.meta.dir}/sys_parity.ts`
+const DENO = `${import.meta.dir}/../../node_modules/.bin/deno`
+const RUNTIMES: readonly (readonly [name: string, command: readonly string[]])[] = [
+  ["bun", [process.execPath, SCRIPT]],
+  ["deno", [DENO, "run", "-A", SCRIPT]],
+]
+
+function run(command: readonly string[], ...args: readonly string[]) {
+  const child = Bun.spawnSync([...command, ...args], { timeout: 60_000 })
+  return {
+    exit: child.exitCode,
+    stdout: child.stdout.toString(),
+    stderr: child.stderr.toString(),
+  }
+}
+
+const notNetns = (path: string, why: string) =>
+  `netns-invalid Cannot use ${path} as a network namespace: ${why}`
+const ORDINARY = "it is an ordinary file or directory, and no namespace is mounted on it"
+
+const EXPECTED = {
+  netns: {
+    unpinned: notNetns("/run/netns/sysparity", ORDINARY),
+    created: true,
+    inode: true,
+    opened: true,
+    inside: [true, true, true],
+    thrown: "Error: inside",
+    asynchronous: "internal Cannot run an asynchronous func",
+    missing: notNetns("/run/netns/none", "No such file or directory"),
+    directory: notNetns("/run/netns", ORDINARY),
+    otherKind: notNetns("/proc/self/ns/mnt", "it is a namespace of another kind"),
+    noProcess: notNetns("/proc/4194304/ns/net", "No such file or directory"),
+    // lo alone.
+    interfaces: 1,
+    atHome: true,
+  },
+  ping: {
+    four: true,
+    six: true,
+    from: true,
+    odd: true,
+    fragmented: true,
+    fits4: true,
+    tooLarge4: "io EMSGSIZE",
+    fits6: true,
+    tooLarge6: "io EMSGSIZE",
+    silence: "none",
+    silence6: "none",
+    noRoute: "io ENETUNREACH",
+    foreignSource: "io EADDRNOTAVAIL",
+  },
+  frame: `02000000990202000000990188b5010203${"00".repeat(43)}`,
+  servers: {
+    childNetns: true,
+    four: "200 GET 10.99.0.1 0",
+    six: "200 GET fd00:99::1 0",
+    thrown: "500 Internal Server Error\n",
+    body: [200, 413],
+    refused: "io ECONNREFUSED",
+    inside: "200 GET 127.0.0.1 0",
+    unix: "you said hello",
+    away: "agent-away",
+  },
+  files: {
+    content: "content",
+    mode: "640",
+    limit: "io Cannot read descr",
+    forward: "1",
+    refused: "io EINVAL",
+    held: true,
+    resident: [{ offset: 0, length: 7 }],
+    written: [
+      8,
+      "blocking",
+      "Cannot write 1 bytes to descriptor -1: Bad file descriptor (write: EBADF)",
+    ],
+    notified: [true, "READY=1"],
+    clock: true,
+    bootId: 36,
+  },
+  worker: [{ ownThread: true, atHome: true }, 42, true],
+  threads: [],
+}
+
+for (const [name, command] of RUNTIMES) {
+  test(`${name}: everything in sys does what it says`, () => {
+    const { stdout, stderr, exit } = run(command)
+    // Deno reports the worker's error there too.
+    if (exit !== 0) throw new Error(stderr)
+    expect(JSON.parse(stdout)).toEqual(EXPECTED)
+  })
+
+  test(`${name}: a process that cannot return to its namespace ends`, () => {
+    const { stdout, stderr, exit } = run(command, "lost")
+    expect(stdout).toBe("")
+    expect(stderr).toContain("Cannot return to the host's network namespace: Bad file descriptor")
+    expect(exit).toBe(70)
+  })
+}
+
+test("bun: a cold HTTP client's thread is born inside a stay, and that is seen; a warm one's not", () => {
+  const command = [process.execPath, SCRIPT, "stray"]
+  expect(run(command, "cold").stdout).toBe("HTTP Client true")
+  expect(run(command, "warm")).toEqual({ exit: 0, stdout: "", stderr: "" })
+})

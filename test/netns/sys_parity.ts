@@ -1,0 +1,316 @@
+/**
+ * Exercises the whole of src/sys on a veth pair and prints what it saw as one JSON object. Run by
+ * sys_parity.test.ts under Bun and under Deno; both must see the same.
+ */
+import { execFileSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { LariatError } from "../../src/errors.ts"
+import { bootId, monotonicMs } from "../../src/sys/clock.ts"
+import { SystemError } from "../../src/sys/errno.ts"
+import { readFile, writeFd, writeFileAtomic, writeProc } from "../../src/sys/file.ts"
+import { serveHttp } from "../../src/sys/http.ts"
+import { ping4, ping6 } from "../../src/sys/icmp.ts"
+import { libc } from "../../src/sys/libc.ts"
+import {
+  createNetns,
+  currentNetns,
+  openNetns,
+  pinNetns,
+  sameNetns,
+  unpinNetns,
+  withNetns,
+} from "../../src/sys/netns.ts"
+import { sdNotify } from "../../src/sys/notify.ts"
+import { sendFrame } from "../../src/sys/packet.ts"
+import { holdPages, residentRanges } from "../../src/sys/page_cache.ts"
+import { deadlineIn, POLLIN, waitFor } from "../../src/sys/poll.ts"
+import { selfCommand, spawnIn } from "../../src/sys/process.ts"
+import { unixSocketAddress } from "../../src/sys/socket_address.ts"
+import { httpGet } from "../../src/sys/tcp.ts"
+import { strayThreads, warmRuntime, writeBlocking } from "../../src/sys/thread_pool.ts"
+import { callUnix } from "../../src/sys/unix_client.ts"
+import { startWorker } from "../../src/sys/worker.ts"
+import { requireTestNetns } from "./guard.ts"
+
+const encode = (text: string) => new TextEncoder().encode(text)
+const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
+const ip = (...args: string[]) => execFileSync("ip", args, { encoding: "utf8", timeout: 10_000 })
+const NAME = "/run/netns/sysparity"
+const [mode, argument = ""] = process.argv.slice(2)
+/** This script under this runtime. */
+const self = (...args: string[]) => [...selfCommand().slice(0, -1), import.meta.filename, ...args]
+
+/** What a call throws: its code, and the errno where there is one. */
+function failure(call: () => unknown): string {
+  try {
+    call()
+    return "nothing"
+  } catch (error) {
+    if (error instanceof SystemError) return `${error.code} ${error.errnoName}`
+    return error instanceof LariatError ? `${error.code} ${error.message}` : String(error)
+  }
+}
+
+/** The child's part: an HTTP server and a unix server; says "ready" and the port. */
+function serve(socketPath: string): void {
+  const handler = async (request: Request, remote: { readonly address: string }) => {
+    if (new URL(request.url).pathname === "/throw") throw new Error("secret")
+    return new Response(`${request.method} ${remote.address} ${(await request.text()).length}`)
+  }
+  const server = serveHttp({ hostname: "::", port: 0, maxBodyBytes: 10 }, handler)
+  createServer((socket) => {
+    socket.on("data", (data) => socket.end(`you said ${data}`))
+  }).listen(socketPath, () => writeFd(1, encode(`${server.port}\n`)))
+}
+
+/** A child that cannot go home again, since all its descriptors are gone. */
+function beLost(): void {
+  withNetns(createNetns(), () => {
+    for (let fd = 3; fd < 4096; fd++) libc.close(fd)
+  })
+  writeFd(1, encode("went on"))
+}
+
+function probeNetns(): Record<string, unknown> {
+  const home = currentNetns()
+  const made = createNetns()
+  const other = createNetns()
+  mkdirSync("/run/netns", { recursive: true })
+  writeFileSync(NAME, "")
+  const unpinned = failure(() => openNetns(NAME))
+  pinNetns(made, NAME)
+  const opened = openNetns(NAME)
+  const inside: boolean[] = []
+  withNetns(made, () => {
+    inside.push(sameNetns(currentNetns(), made))
+    withNetns(other, () => inside.push(sameNetns(currentNetns(), other)))
+    inside.push(sameNetns(currentNetns(), made))
+  })
+  const results = {
+    unpinned,
+    created: !sameNetns(home, made) && !sameNetns(made, other),
+    inode: BigInt(readlinkSync("/proc/self/ns/net").slice(5, -1)) === home.ino,
+    opened: sameNetns(made, opened),
+    inside,
+    thrown: failure(() =>
+      withNetns(made, () => {
+        throw new Error("inside")
+      }),
+    ),
+    asynchronous: failure(() => withNetns(made, async () => 1)).slice(0, 40),
+    missing: failure(() => openNetns("/run/netns/none")),
+    directory: failure(() => openNetns("/run/netns")),
+    otherKind: failure(() => openNetns("/proc/self/ns/mnt")),
+    noProcess: failure(() => openNetns("/proc/4194304/ns/net")),
+    interfaces: withNetns(made, () => decode(readFile("/proc/thread-self/net/dev", 65_536)))
+      .split("\n")
+      .filter((line) => line.includes(":")).length,
+    atHome: sameNetns(home, currentNetns()),
+  }
+  for (const netns of [home, made, other, opened]) netns.close()
+  return results
+}
+
+function probePing(): Record<string, unknown> {
+  const answered = (rtt: number | undefined) => rtt !== undefined && rtt >= 0 && rtt < 1000
+  const fragmentless = (payloadBytes: number) => ({ payloadBytes, dontFragment: true })
+  return {
+    four: answered(ping4("10.99.0.2")),
+    // A link that has just come up loses the first solicitation, and the next comes in a second.
+    six: ping6("fd00:99::2", { timeoutMs: 5000 }) !== undefined,
+    from: answered(ping4("10.99.0.2", { source: "10.99.0.1", hops: 1, payloadBytes: 0 })),
+    odd: answered(ping4("10.99.0.2", { payloadBytes: 777 })),
+    fragmented: answered(ping4("10.99.0.2", { payloadBytes: 4000 })),
+    fits4: answered(ping4("10.99.0.2", fragmentless(1472))),
+    tooLarge4: failure(() => ping4("10.99.0.2", fragmentless(1473))),
+    fits6: answered(ping6("fd00:99::2", fragmentless(1452))),
+    tooLarge6: failure(() => ping6("fd00:99::2", fragmentless(1453))),
+    silence: ping4("10.99.0.77", { timeoutMs: 50 }) ?? "none",
+    silence6: ping6("fd00:99::77", { timeoutMs: 50 }) ?? "none",
+    noRoute: failure(() => ping4("192.0.2.1")),
+    foreignSource: failure(() => ping4("10.99.0.2", { source: "192.0.2.9" })),
+  }
+}
+
+function probeFrame(peerPath: string): string {
+  const peer = openNetns(peerPath)
+  // AF_PACKET, SOCK_RAW, the ethertype of local experiments (IEEE 802) in network order
+  const tap = withNetns(peer, () => libc.socket(17, 3, 0xb588))
+  const frame = new Uint8Array(60)
+  frame.set([0x02, 0, 0, 0, 0x99, 0x02, 0x02, 0, 0, 0, 0x99, 0x01, 0x88, 0xb5, 1, 2, 3])
+  sendFrame(libc.if_nametoindex(encode("sysp0\0")), frame, 0x88b5)
+  waitFor(tap, POLLIN, deadlineIn(1000))
+  const received = new Uint8Array(100)
+  const count = libc.recv(tap, received, received.length, 0x40)
+  libc.close(tap)
+  peer.close()
+  return received.subarray(0, Math.max(0, count)).toHex()
+}
+
+async function probeServers(directory: string): Promise<Record<string, unknown>> {
+  const peer = openNetns(NAME)
+  const socketPath = `${directory}/server.sock`
+  const child = spawnIn(peer, self("serve", socketPath), { stdio: ["ignore", "pipe", "inherit"] })
+  const exited = new Promise((resolve) => child.once("exit", resolve))
+  const output = child.stdout
+  if (output === null) throw new Error("no pipe")
+  const port = Number(await new Promise((resolve) => output.once("data", resolve)))
+  const get = (address: string, path: string, from?: string) => {
+    const { status, body } = httpGet(address, port, path, from === undefined ? {} : { from })
+    return `${status} ${decode(body)}`
+  }
+  const post = async (length: number) => {
+    const body = "x".repeat(length)
+    return (await fetch(`http://10.99.0.2:${port}/`, { method: "POST", body })).status
+  }
+  const results = {
+    childNetns: readlinkSync(`/proc/${child.pid}/ns/net`) === `net:[${peer.ino}]`,
+    four: get("10.99.0.2", "/"),
+    six: get("fd00:99::2", "/", "fd00:99::1"),
+    thrown: get("10.99.0.2", "/throw"),
+    body: [await post(10), await post(11)],
+    refused: failure(() => httpGet("10.99.0.2", 1, "/")),
+    inside: withNetns(peer, () => get("127.0.0.1", "/")),
+    unix: decode(callUnix(socketPath, encode("hello"), { timeoutMs: 5000 })),
+    away: failure(() => callUnix(`${directory}/none`, encode("x"), { timeoutMs: 50 })).slice(0, 10),
+  }
+  child.kill("SIGKILL")
+  await exited
+  peer.close()
+  return results
+}
+
+async function probeFiles(directory: string): Promise<Record<string, unknown>> {
+  const path = `${directory}/file`
+  writeFileAtomic(path, encode("content"), 0o640)
+  writeProc("/proc/sys/net/ipv4/ip_forward", "1")
+  const held = holdPages(path, [{ offset: 0, length: 7 }])
+  const pair = new Int32Array(2)
+  libc.socketpair(1, 1, 0, new Uint8Array(pair.buffer))
+  const [near = -1, far = -1] = pair
+  const written = await writeBlocking(near, encode("blocking"))
+  const received = new Uint8Array(20)
+  const count = libc.recv(far, received, received.length, 0x40)
+  const failed = await writeBlocking(-1, encode("x")).catch((error) => error.message)
+  const notify = libc.socket(1, 2, 0)
+  const address = unixSocketAddress(`@sysparity-${process.pid}`).bytes
+  libc.bind(notify, address, address.length)
+  process.env.NOTIFY_SOCKET = `@sysparity-${process.pid}`
+  const notified = sdNotify("READY=1")
+  const state = new Uint8Array(20)
+  const stateLength = libc.recv(notify, state, state.length, 0x40)
+  const results = {
+    content: decode(readFile(path, 7)),
+    mode: (statSync(path).mode & 0o777).toString(8),
+    limit: failure(() => readFile(path, 6)).slice(0, 20),
+    forward: decode(readFile("/proc/sys/net/ipv4/ip_forward", 8)).trim(),
+    refused: failure(() => writeProc("/proc/sys/net/ipv4/ip_forward", "no")),
+    held: held.bytes > 0,
+    resident: residentRanges(path),
+    written: [written, decode(received.subarray(0, count)), failed],
+    notified: [notified, decode(state.subarray(0, Math.max(0, stateLength)))],
+    clock:
+      Math.abs(monotonicMs() - Number(decode(readFile("/proc/uptime", 99)).split(" ")[0]) * 1000) <
+      1000,
+    bootId: bootId().length,
+  }
+  held.close()
+  for (const fd of [near, far, notify]) libc.close(fd)
+  return results
+}
+
+function probeWorker(): Promise<unknown> {
+  return new Promise((resolve) => {
+    const heard: unknown[] = []
+    const worker = startWorker<number, unknown>(
+      new URL("./sys_parity_worker.ts", import.meta.url),
+      {
+        onMessage(message) {
+          heard.push(message)
+          worker.post(heard.length === 1 ? 21 : 0)
+        },
+        onError(error) {
+          heard.push(error.message.includes("no zero"))
+          worker.terminate()
+          resolve(heard)
+        },
+      },
+    )
+  })
+}
+
+/** Thousands of stays, with garbage; the threads that were born inside and do not end by themselves. */
+function probeThreads(): string[] {
+  const peer = openNetns(NAME)
+  for (let stay = 0; stay < 1000; stay++) {
+    withNetns(peer, () => {
+      libc.close(libc.socket(16, 3, 0))
+      return Array.from({ length: 100 }, (_, index) => ({ index }))
+    })
+  }
+  peer.close()
+  // Compiler and collector threads come and go; see warmRuntime.
+  return strayThreads()
+    .map((thread) => thread.name)
+    .filter((name) => name !== "JITWorker" && !name.endsWith("ollector Thread"))
+}
+
+async function probeAll(): Promise<void> {
+  requireTestNetns()
+  await warmRuntime()
+  const directory = mkdtempSync(`${tmpdir()}/sys-parity-`)
+  try {
+    const netns = probeNetns()
+    ip("link", "add", "sysp0", "type", "veth", "peer", "name", "sysp1", "netns", "sysparity")
+    ip("addr", "add", "10.99.0.1/24", "dev", "sysp0")
+    ip("addr", "add", "fd00:99::1/64", "dev", "sysp0", "nodad")
+    ip("link", "set", "sysp0", "up")
+    for (const args of [
+      ["addr", "add", "10.99.0.2/24", "dev", "sysp1"],
+      ["addr", "add", "fd00:99::2/64", "dev", "sysp1", "nodad"],
+      ["link", "set", "lo", "up"],
+      ["link", "set", "sysp1", "address", "02:00:00:00:99:02", "up"],
+    ]) {
+      ip("-n", "sysparity", ...args)
+    }
+    const results = {
+      netns,
+      ping: probePing(),
+      frame: probeFrame(NAME),
+      servers: await probeServers(directory),
+      files: await probeFiles(directory),
+      worker: await probeWorker(),
+      threads: probeThreads(),
+    }
+    writeFd(1, encode(`${JSON.stringify(results)}\n`))
+  } finally {
+    rmSync(directory, { recursive: true })
+    unpinNetns(NAME)
+    rmSync(NAME)
+  }
+}
+
+/** Names the thread of the HTTP client if a stay gives birth to it, as it does when it is cold. */
+async function beStray(warm: boolean): Promise<void> {
+  if (warm) await warmRuntime()
+  const netns = createNetns()
+  const request = withNetns(netns, () => ({
+    done: fetch("http://localhost/", { unix: "/no/socket" } as RequestInit).catch(() => undefined),
+  }))
+  await request.done
+  const strays = strayThreads().map(
+    (thread) => `${thread.name} ${thread.netns === `net:[${netns.ino}]`}`,
+  )
+  writeFd(1, encode(strays.filter((line) => line.startsWith("HTTP")).join()))
+  process.exit(0)
+}
+
+if (mode === "serve") serve(argument)
+else if (mode === "stray") await beStray(argument === "warm")
+else if (mode === "lost") beLost()
+else {
+  await probeAll()
+  process.exit(0)
+}
