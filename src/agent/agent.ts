@@ -7,6 +7,7 @@ import type { Configuration, Network } from "../config/network.ts"
 import { Kernel } from "../endpoint/kernel.ts"
 import { messageOf } from "../errors.ts"
 import { bootId, monotonicMs } from "../sys/clock.ts"
+import { releaseStartupMemory } from "../sys/memory.ts"
 import { sdNotify } from "../sys/notify.ts"
 import { warmRuntime } from "../sys/thread_pool.ts"
 import { Bridges } from "./bridges.ts"
@@ -32,6 +33,9 @@ const SWEEP_MS = 10_000
 /** An address that no host has (RFC 5737): the route to it is the default route. */
 const SOMEWHERE = "192.0.2.1"
 
+/** When what only the start needed is given back, milliseconds after it. */
+const RELEASE_AFTER_MS = 500
+
 const DATABASE = "lariat.db"
 const SOCKET = "agent.sock"
 
@@ -45,6 +49,7 @@ export class Agent {
   readonly #metadata: MetadataServer
   readonly #watch: Watch
   readonly #sweep: ReturnType<typeof setInterval>
+  readonly #release: ReturnType<typeof setTimeout>
 
   private constructor(
     context: AgentContext,
@@ -55,6 +60,7 @@ export class Agent {
     this.#metadata = parts.metadata
     this.#watch = parts.watch
     this.#sweep = setInterval(() => this.#tidy(), SWEEP_MS)
+    this.#release = setTimeout(releaseStartupMemory, RELEASE_AFTER_MS)
     sdNotify("READY=1")
   }
 
@@ -122,6 +128,7 @@ export class Agent {
   async stop(): Promise<void> {
     sdNotify("STOPPING=1")
     clearInterval(this.#sweep)
+    clearTimeout(this.#release)
     await this.#control.close()
     await this.#watch.stop()
     this.#metadata.stop()
