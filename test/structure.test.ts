@@ -197,6 +197,10 @@ describe("the rules", () => {
     expect(check([code], live)).toEqual([])
     expect(check([code], live, false)).toEqual(["src/core/a.ts"])
     expect(check([code, other], live)).toEqual(["src/core/a.ts"])
+    const folder = { "src/core/": "test/netns/a.test.ts" }
+    expect(check([code], folder)).toEqual([])
+    expect(check([code], folder, false)).toEqual(["src/core/a.ts"])
+    expect(check([code, other], folder)).toEqual(["src/core/"])
   })
 
   test("the top level is closed", () => {

@@ -1,5 +1,4 @@
 /** `npm run check`: each checker counts as one test. */
-import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { runProgram } from "./process.mjs"
 
@@ -18,9 +17,6 @@ export async function check(root) {
     ["types", [tool("tsc"), "-p", "."]],
     ["structure", [tool("bun"), "test", "./test/structure.test.ts"]],
   ]
-  if (existsSync(join(root, "src/main.ts"))) {
-    checks.push(["types as Deno sees them", [tool("deno"), "check", "src/main.ts"]])
-  }
   const outcomes = []
   for (const [name, argv] of checks) {
     console.log(`check: ${name}`)
