@@ -64,20 +64,24 @@ function bind(name: string, signature: string): RawFunction {
   }
 }
 
+/**
+ * An empty object that asks its prototype for what it lacks, and has it from then on: a bound
+ * function is an ordinary property, and seventy getters need not be made at each start.
+ */
 function lazyLibc(): Libc {
-  const table: Record<string, RawFunction> = {}
-  for (const [name, signature] of Object.entries(SIGNATURES)) {
-    Object.defineProperty(table, name, {
-      configurable: true,
-      enumerable: true,
-      get(): RawFunction {
-        const value = bind(name, signature)
-        Object.defineProperty(table, name, { value, enumerable: true })
+  const signatures: Readonly<Record<string, string>> = SIGNATURES
+  const missing = new Proxy(
+    {},
+    {
+      get(_, name, receiver: object): RawFunction | undefined {
+        if (typeof name !== "string" || !Object.hasOwn(signatures, name)) return undefined
+        const value = bind(name, signatures[name] ?? "")
+        Object.defineProperty(receiver, name, { value, enumerable: true })
         return value
       },
-    })
-  }
-  return table as unknown as Libc
+    },
+  )
+  return Object.create(missing) as Libc
 }
 
 /** The functions, each bound at its first use. @throws LariatError kernel-unsupported on that use */

@@ -38,7 +38,7 @@ export function openBunFfi(): Ffi {
   }
 
   function bind(name: string, signature: string): RawFunction {
-    const [returns, ...args] = Array.from(signature, (letter) => TYPES[letter])
+    const [returns, ...args] = signature.split("").map((letter) => TYPES[letter])
     return open(name, { args, returns })
   }
 

@@ -32,7 +32,7 @@ export function openDenoFfi(): Ffi {
   }
 
   function bind(name: string, signature: string): RawFunction {
-    const [result, ...parameters] = Array.from(signature, (letter) => TYPES[letter])
+    const [result, ...parameters] = signature.split("").map((letter) => TYPES[letter])
     const raw = open(name, { parameters, result }) as (...args: unknown[]) => number | bigint
     // Deno gives 64-bit results as BigInt.
     return result === "i64" ? (...args) => Number(raw(...args)) : (raw as RawFunction)
