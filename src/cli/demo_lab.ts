@@ -80,7 +80,9 @@ export class DemoLab {
         resolve(-1)
       })
     })
-    this.#agent = { kill: () => child.kill("SIGTERM"), ended }
+    // Under Deno, child.kill() would give the signal as the child's end, whatever its exit code.
+    const kill = () => child.pid !== undefined && !exited && process.kill(child.pid, "SIGTERM")
+    this.#agent = { kill, ended }
     while (!existsSync(this.socket)) {
       if (exited || performance.now() - started > WAIT_MS) {
         throw new LariatError(
