@@ -163,7 +163,7 @@ function attachIn(
     undo.push(() => context.firewall.removeMasquerade(addresses))
     context.firewall.addMasquerade(addresses)
   }
-  context.firewall.addHostNat(request.hostNat)
+  context.firewall.addNetwork(request.pool?.subnets ?? [], request.hostNat)
 
   const result = resultOf(request, bridgeNow(context, bridge), link, given, routes)
   const { kind, foreignAddresses, ...made } = link
@@ -257,6 +257,13 @@ function joinPort(
   undo: Undo,
 ): PortLink {
   const { ifname, mac, mtu } = request
+  const first = context.index.adopter(netns, ifname)
+  if (first !== undefined && isAlive(context, first)) {
+    throw new LariatError(
+      `Cannot adopt ${ifname}: ${first.containerId} of network ${first.network} has it already`,
+      { code: "ifname-exists", hint: "detach that one first (CNI DEL)" },
+    )
+  }
   const bridgeIndex = bridge.index
   const port = adoptPort(context.kernel, netns, {
     ifname,

@@ -93,3 +93,14 @@ test("an endpoint that is being detached is known by its key alone", () => {
   expect(index.byAddress("10.42.0.2")).toBeUndefined()
   expect(index.byHostIndex(7)).toBeUndefined()
 })
+
+test("who adopted an interface is known by namespace and name", () => {
+  const index = new EndpointIndex()
+  const netns = { path: "/run/netns/c1", dev: 4n, ino: 77n }
+  const one = row("c1", { kind: "adopted", netns })
+  index.put(one)
+  index.put(row("c2", { netns: { ...netns, ino: 78n }, hostIndex: 8 }))
+  expect(index.adopter(netns, "eth0")).toBe(one)
+  expect(index.adopter(netns, "eth1")).toBeUndefined()
+  expect(index.adopter({ dev: 4n, ino: 78n }, "eth0")).toBeUndefined()
+})

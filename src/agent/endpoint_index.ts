@@ -31,6 +31,17 @@ export class EndpointIndex {
     return this.#byHostIndex.get(index)
   }
 
+  /** The endpoint whose addresses stand on this interface that another engine made. */
+  adopter(netns: { readonly dev: bigint; readonly ino: bigint }, ifname: string) {
+    return this.attached().find(
+      (row) =>
+        row.kind === "adopted" &&
+        row.ifname === ifname &&
+        row.netns?.dev === netns.dev &&
+        row.netns.ino === netns.ino,
+    )
+  }
+
   /** Takes a row in, in place of an earlier one; only an attached one is found by address or link. */
   put(row: EndpointRow): void {
     this.remove(row)

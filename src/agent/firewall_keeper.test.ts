@@ -37,7 +37,7 @@ test("hostNat of the YAML and of netconfs stand in one state", () => {
   keeper.configure(seed())
   keeper.sync([])
   expect(states.at(-1)?.hostNat).toEqual([{ subnet: "10.42.0.0/16", bridge: "docker0" }])
-  keeper.addHostNat([{ subnet: "10.9.0.0/24", bridge: "cni0" }])
+  keeper.addNetwork([], [{ subnet: "10.9.0.0/24", bridge: "cni0" }])
   expect(states.at(-1)?.hostNat).toHaveLength(2)
 })
 
@@ -45,8 +45,32 @@ test("hostNat that is known does not touch the kernel", () => {
   const keeper = new FirewallKeeper(new Health(), { open: () => table })
   keeper.configure(seed())
   keeper.sync([])
-  keeper.addHostNat([{ subnet: "10.42.0.0/16", bridge: "docker0" }])
+  keeper.addNetwork([], [{ subnet: "10.42.0.0/16", bridge: "docker0" }])
   expect(states).toHaveLength(1)
+})
+
+test("a network that comes with an attach is not masqueraded towards from then on", () => {
+  const keeper = new FirewallKeeper(new Health(), { open: () => table })
+  keeper.sync([])
+  keeper.addNetwork([{ cidr: "10.9.0.0/24" }], [])
+  expect(states.at(-1)?.overlay).toEqual(["10.9.0.0/24"])
+  keeper.addNetwork([{ cidr: "10.9.0.0/24" }], [])
+  expect(states).toHaveLength(2)
+})
+
+test("what somebody changed in the table is told as mended, what was set up first is not", () => {
+  const health = new Health()
+  let drift = ["nothing was set up yet"]
+  const keeper = new FirewallKeeper(health, {
+    open: () => ({ ...table, differences: () => drift }),
+  })
+  keeper.sync([])
+  expect(health.repairs()).toEqual([])
+  drift = ["there is no table inet lariat"]
+  keeper.sync([])
+  expect(health.repairs()).toMatchObject([
+    { what: "the firewall's nft table was put back: there is no table inet lariat" },
+  ])
 })
 
 test("a masqueraded address is one element and is missed by a check when it is gone", () => {

@@ -1,6 +1,6 @@
 import { BRIDGE_TYPES } from "../config/netconf.ts"
 import { parseNetconf } from "../config/netconf_parse.ts"
-import type { Network } from "../config/network.ts"
+import type { Network, Subnet } from "../config/network.ts"
 import { LariatError, messageOf } from "../errors.ts"
 import { Firewall } from "../firewall/firewall.ts"
 import type { FirewallState, HostNat } from "../firewall/state.ts"
@@ -30,6 +30,8 @@ export class FirewallKeeper {
   /** hostNat of networks that only a netconf names, by subnet and bridge. */
   readonly #learned = new Map<string, HostNat>()
   readonly #masquerade = new Set<string>()
+  /** Whether the table was set up once: from then on a difference is somebody else's doing. */
+  #isSet = false
 
   /** @param options.open opens the kernel's side; default the real one */
   constructor(health: Health, options: { open?: () => FirewallTable } = {}) {
@@ -55,15 +57,24 @@ export class FirewallKeeper {
    */
   sync(networks: readonly ManagedNetwork[]): void {
     this.#overlay = networks.flatMap(({ subnets }) => subnets.map(({ cidr }) => cidr))
-    this.#try((table) => table.ensure(this.#state()))
+    this.#try((table) => {
+      const drift = this.#isSet ? table.differences() : []
+      table.ensure(this.#state())
+      this.#isSet = true
+      if (drift.length > 0) {
+        this.#health.repaired(`the firewall's nft table was put back: ${drift.join("; ")}`)
+      }
+    })
   }
 
-  /** hostNat for a network that a netconf brings along. */
-  addHostNat(entries: readonly HostNat[]): void {
+  /** Takes a network in that a netconf brings along: its subnets, and what it needs of hostNat. */
+  addNetwork(subnets: readonly Pick<Subnet, "cidr">[], entries: readonly HostNat[]): void {
     const known = new Set([...this.#configured, ...this.#learned.values()].map(key))
     const fresh = entries.filter((entry) => !known.has(key(entry)))
-    if (fresh.length === 0) return
+    const beyond = subnets.map(({ cidr }) => cidr).filter((cidr) => !this.#overlay.includes(cidr))
+    if (fresh.length + beyond.length === 0) return
     for (const entry of fresh) this.#learned.set(key(entry), entry)
+    this.#overlay = [...this.#overlay, ...beyond]
     this.#try((table) => table.ensure(this.#state()))
   }
 

@@ -32,7 +32,7 @@ export interface AdoptSpec {
   readonly routes: readonly RouteSpec[]
   /** Default: keep its own. */
   readonly mac?: string | undefined
-  /** Bytes. Default: keep its own. */
+  /** Of both ends, bytes. Default: keep its own. */
   readonly mtu?: number | undefined
 }
 
@@ -58,7 +58,14 @@ export function adoptPort(kernel: Kernel, netns: Netns, spec: AdoptSpec): Adopte
     }
     const own = listAddresses(socket, link.index).map(({ address }) => address)
     if (usesIpv6(spec.addresses)) withNetns(netns, () => enableIpv6(spec.ifname))
-    run(socket, spec.ifname, stepsOf(link, spec, own))
+    const lower = kernel.tryAll(hostMtuChange(host, spec.mtu))[0]
+    if (lower?.error !== undefined) throw lower.error
+    try {
+      run(socket, spec.ifname, stepsOf(link, spec, own))
+    } catch (error) {
+      const back = [() => void kernel.apply([changeLink(host.index, { mtu: host.mtu })])]
+      failAfterUndo(`adopting ${spec.ifname}`, error, lower === undefined ? [] : back)
+    }
     return {
       containerIndex: link.index,
       hostName: host.name,
@@ -93,6 +100,12 @@ export function releaseAdopted(_kernel: Kernel, netns: Netns, spec: ReleaseSpec)
   } finally {
     socket.close()
   }
+}
+
+/** A bridge knows the sizes of its ports' host ends alone: what it lets through must fit inside. */
+function hostMtuChange(host: LinkInfo, mtu: number | undefined): MessageWriter[] {
+  if (mtu === undefined || host.mtu === mtu) return []
+  return [changeLink(host.index, { mtu }, `set the MTU of ${host.name}`)]
 }
 
 /** The other end of a veth, when that is in the namespace of `kernel`. */
