@@ -106,10 +106,3 @@ export function without(a: readonly SetElement[], b: readonly SetElement[]): Set
   for (const element of b) left.delete(elementKey(element))
   return [...left.values()]
 }
-
-/** Whether both have the same elements in every set. */
-export function isSame(a: Contents, b: Contents): boolean {
-  const covers = (outer: Contents, inner: Contents): boolean =>
-    [...inner].every(([set, elements]) => without(elements, outer.get(set) ?? []).length === 0)
-  return covers(a, b) && covers(b, a)
-}

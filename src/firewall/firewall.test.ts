@@ -17,7 +17,7 @@ import {
   type Rule,
   type Table,
 } from "../netlink/nftables_table.ts"
-import { EOPNOTSUPP, EPERM } from "../sys/errno.ts"
+import { EEXIST, EOPNOTSUPP, EPERM } from "../sys/errno.ts"
 import { elementKey } from "./contents.ts"
 import { Firewall } from "./firewall.ts"
 import type { FirewallState } from "./state.ts"
@@ -30,6 +30,8 @@ class MemoryRuleset implements Ruleset {
   current = 1
   /** Transactions that changed something. */
   commits = 0
+  /** Transactions that made the whole table. */
+  rebuilds = 0
   /** Called before each transaction, in the place of other people. */
   before: () => void = () => {}
   /** What the next transaction fails with. */
@@ -78,11 +80,16 @@ class MemoryRuleset implements Ruleset {
     const { type, attributes } = parseNft(message)
     if (type === n.NFT_MSG_NEWTABLE) this.found = parseTable(message)
     else if (this.found === undefined) throw new Error("no table")
-    else if (type === n.NFT_MSG_DELTABLE) this.#clear()
-    else if (type === n.NFT_MSG_NEWCHAIN) {
+    else if (type === n.NFT_MSG_DELTABLE) {
+      this.#clear()
+      this.rebuilds++
+    } else if (type === n.NFT_MSG_NEWCHAIN) {
       this.chainsByName.set(parseChain(message).name, parseChain(message))
     } else if (type === n.NFT_MSG_NEWRULE) this.allRules.push(parseRule(message))
-    else if (type === n.NFT_MSG_NEWSET) {
+    else if (type === n.NFT_MSG_DELRULE) {
+      const { chain } = parseRule(message)
+      this.allRules = this.allRules.filter((rule) => rule.chain !== chain)
+    } else if (type === n.NFT_MSG_NEWSET) {
       this.setsByName.set(parseSet(message).name, parseSet(message))
       this.members.set(parseSet(message).name, new Map())
     } else {
@@ -139,10 +146,23 @@ describe("ensure", () => {
     expect(kernel.commits).toBe(1)
   })
 
-  test("replaces a table of another state", () => {
+  test("changes only the elements that another state changes", () => {
     const { kernel, firewall } = ready()
     expect(firewall.ensure({ ...STATE, overlay: ["10.42.0.0/15"] })).toBe(true)
-    expect(kernel.commits).toBe(2)
+    expect(new Firewall(kernel).ensure(STATE)).toBe(true)
+    expect(kernel.commits).toBe(3)
+    expect(kernel.rebuilds).toBe(1)
+    expect(firewall.ensure(STATE)).toBe(false)
+  })
+
+  test("makes the table anew where the kernel refuses to change it", () => {
+    const { kernel, firewall } = ready()
+    let refusals = 2
+    kernel.before = () => {
+      kernel.failure = refusals-- > 0 ? new NetlinkError("add elements", EEXIST) : undefined
+    }
+    expect(firewall.ensure({ ...STATE, overlay: [] })).toBe(true)
+    expect(kernel.rebuilds).toBe(2)
     expect(firewall.matches()).toBe(true)
   })
 
@@ -283,7 +303,7 @@ describe("differences", () => {
     ["set masquerade4 lacks 1 of 1 elements", (k) => k.members.get("masquerade4")?.clear()],
     [
       "set hostnat4 has 1 elements too many",
-      (k) => k.members.get("hostnat4")?.set("x", { key: Uint8Array.of(1, 2, 3, 4) }),
+      (k) => k.members.get("hostnat4")?.set("01020304-", { key: Uint8Array.of(1, 2, 3, 4) }),
     ],
     [
       "chain postrouting has another hook, priority or policy",

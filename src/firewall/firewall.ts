@@ -4,24 +4,21 @@ import type { Family, Prefix } from "../core/address.ts"
 import { LariatError } from "../errors.ts"
 import { NetlinkError } from "../netlink/error.ts"
 import type { MessageWriter } from "../netlink/message.ts"
-import { deleteElements, newElements, type SetElement } from "../netlink/nftables_element.ts"
-import { newSet } from "../netlink/nftables_set.ts"
+import type { SetElement } from "../netlink/nftables_element.ts"
 import { isStale, NfTables, type Ruleset, unsupported } from "../netlink/nftables_socket.ts"
-import { deleteTable, newChain, newRule, newTable } from "../netlink/nftables_table.ts"
 import { ENOENT, EOPNOTSUPP } from "../sys/errno.ts"
+import { moves, removal, replacement } from "./changes.ts"
 import {
   addressElements,
   type Contents,
   contentsOf,
   insideElements,
-  isSame,
   type Networks,
   readNetworks,
-  without,
 } from "./contents.ts"
-import { differences } from "./differences.ts"
+import { inspect } from "./inspection.ts"
 import { type MasqueradeChange, Masquerades, parseMasquerade } from "./masquerades.ts"
-import { ALL_SETS, CHAINS, RULES, SETS, TABLE } from "./ruleset.ts"
+import { SETS, TABLE } from "./ruleset.ts"
 import type { FirewallState } from "./state.ts"
 
 /** What the table should be. */
@@ -69,8 +66,8 @@ export class Firewall {
   }
 
   /**
-   * Makes the table what the state says, in one transaction: packets meet the old rules or the
-   * new ones, never none. Does nothing where it is so already.
+   * Makes the table what the state says, in one transaction. Only what differs is changed, so
+   * that packets never meet a rule without its elements; where nothing differs nothing is done.
    *
    * @returns whether the kernel's table had to be changed
    * @throws LariatError config-invalid, kernel-unsupported; NetlinkError. The table is then as it
@@ -82,9 +79,9 @@ export class Firewall {
       masquerades: new Masquerades(state.masquerade.map(parseMasquerade)),
     }
     const old = this.#wanted
-    // The generation that we remember vouches for what was wanted before.
-    const same = old !== undefined && isSame(contentsFor(old), contentsFor(wanted))
-    const changed = same && this.matches() ? false : this.#assert(wanted)
+    const quick = old === undefined ? [] : moves(contentsFor(old), contentsFor(wanted))
+    const done = old !== undefined && this.#commitQuickly(quick)
+    const changed = done ? quick.length > 0 : this.#assert(wanted)
     this.#wanted = wanted
     return changed
   }
@@ -118,11 +115,11 @@ export class Firewall {
     if (wanted === undefined) return ["nothing was set up yet"]
     const generation = this.#nftables.generation()
     if (generation === this.#generation) return []
-    const found = differences(this.#nftables, contentsFor(wanted))
-    if (found.length === 0 && this.#nftables.generation() === generation) {
+    const { differences } = inspect(this.#nftables, contentsFor(wanted))
+    if (differences.length === 0 && this.#nftables.generation() === generation) {
       this.#generation = generation
     }
-    return found
+    return [...differences]
   }
 
   /** Deletes the table; there need be none. */
@@ -130,8 +127,7 @@ export class Firewall {
     this.#generation = undefined
     this.#wanted = undefined
     const operation = `delete table inet ${TABLE.table}`
-    // Made first, because deleting what is not there is an error.
-    this.#nftables.commit([newTable(TABLE), deleteTable(TABLE)], { operation })
+    this.#nftables.commit(removal(), { operation })
   }
 
   /** Closes the socket; the table stays. */
@@ -143,14 +139,16 @@ export class Firewall {
     this.close()
   }
 
-  /** Compares the kernel's table with the wanted one and replaces it where they differ. */
+  /** Compares the kernel's table with the wanted one and mends it. True: it had to. */
   #assert(wanted: Wanted): boolean {
     this.#generation = undefined
     const contents = contentsFor(wanted)
     try {
       for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
         const generation = this.#nftables.generation()
-        if (differences(this.#nftables, contents).length > 0) {
+        const { differences, repair } = inspect(this.#nftables, contents)
+        if (differences.length > 0) {
+          if (repair !== undefined && this.#commitQuickly(repair, generation)) return true
           if (this.#commit(replacement(contents), generation)) return true
         } else if (this.#nftables.generation() === generation) {
           this.#generation = generation
@@ -198,15 +196,15 @@ export class Firewall {
     }
   }
 
-  /** Changes elements alone; false where that is not enough or not known to be. */
-  #commitQuickly(messages: readonly MessageWriter[]): boolean {
-    const generation = this.#generation
+  /** Changes a part of the table; false where that is not enough or not known to be. */
+  #commitQuickly(messages: readonly MessageWriter[], generation = this.#generation): boolean {
     if (messages.length === 0) return this.matches()
     if (generation === undefined) return false
     try {
       return this.#commit(messages, generation)
     } catch (error) {
-      // The whole table is read and compared then, and that tells what is wrong.
+      // A table that is not as it seemed, or an old kernel that takes intervals changed in one
+      // transaction for overlapping ones. The whole table goes next, and tells what is wrong.
       if (error instanceof NetlinkError) return false
       throw error
     }
@@ -226,31 +224,6 @@ function affected(masquerades: Masquerades, entries: readonly Prefix[]): Content
       [SETS[family].masquerade.name, addressElements(there, family)],
     ]),
   )
-}
-
-/** Messages that make the one of the other. Deleted first: what is new may overlap it. */
-function moves(before: Contents, after: Contents): MessageWriter[] {
-  return [...before.keys()].flatMap((set) => {
-    const old = before.get(set) ?? []
-    const now = after.get(set) ?? []
-    return [
-      ...deleteElements(TABLE, set, without(old, now)),
-      ...newElements(TABLE, set, without(now, old)),
-    ]
-  })
-}
-
-/** Deletes the table, if there is one, and makes it anew. */
-function replacement(contents: Contents): MessageWriter[] {
-  return [
-    newTable(TABLE),
-    deleteTable(TABLE),
-    newTable(TABLE),
-    ...CHAINS.map((chain) => newChain(TABLE, chain)),
-    ...ALL_SETS.map((set, index) => newSet(TABLE, { ...set, id: index + 1 })),
-    ...RULES.map((rule) => newRule(TABLE, rule)),
-    ...ALL_SETS.flatMap((set) => newElements(TABLE, set.name, contents.get(set.name) ?? [])),
-  ]
 }
 
 /** Nothing that the messages refer to can be missing, unless the kernel lacks a part. */

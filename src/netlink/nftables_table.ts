@@ -161,6 +161,13 @@ export function newRule(ref: TableRef, rule: Rule): MessageWriter {
   return writer
 }
 
+/** Deletes all rules of a chain. */
+export function deleteRules(ref: TableRef, chain: string): MessageWriter {
+  const operation = `delete the rules of chain ${chain} of ${describeTable(ref)}`
+  const writer = nftMessage(n.NFT_MSG_DELRULE, ref.family, { operation })
+  return writer.attrString(n.NFTA_RULE_TABLE, ref.table).attrString(n.NFTA_RULE_CHAIN, chain)
+}
+
 /** Asks, as a dump, for all rules of a table, chain by chain in their order. */
 export function getRules(ref: TableRef): MessageWriter {
   const operation = `read the rules of ${describeTable(ref)}`

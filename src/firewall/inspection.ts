@@ -1,0 +1,118 @@
+/** How the table in the kernel differs from the wanted one, and what would mend it in place. */
+
+import type { MessageWriter } from "../netlink/message.ts"
+import type { SetElement } from "../netlink/nftables_element.ts"
+import type { Expression } from "../netlink/nftables_expression.ts"
+import {
+  keyLength,
+  keyType,
+  type SetInfo,
+  type SetSpec,
+  setFlags,
+} from "../netlink/nftables_set.ts"
+import type { Ruleset } from "../netlink/nftables_socket.ts"
+import { type Chain, type Hook, newRule, type Rule } from "../netlink/nftables_table.ts"
+import { moves, refill } from "./changes.ts"
+import { type Contents, without } from "./contents.ts"
+import { ALL_SETS, CHAINS, RULES, TABLE } from "./ruleset.ts"
+
+export interface Inspection {
+  /** One sentence for each difference; none means the table is as wanted. */
+  readonly differences: readonly string[]
+  /** What mends it; undefined where the table must be made anew. */
+  readonly repair: readonly MessageWriter[] | undefined
+}
+
+/**
+ * Reads the table and compares what happens to packets. Comments and counters do not matter,
+ * foreign sets neither: no rule uses them.
+ *
+ * @throws NetlinkError, LariatError code `decode`
+ */
+export function inspect(ruleset: Ruleset, contents: Contents): Inspection {
+  const table = ruleset.table(TABLE)
+  if (table === undefined) return beyondRepair([`table inet ${TABLE.table} is missing`])
+  const rules = ruleset.rules(TABLE)
+  const sets = new Map(ruleset.sets(TABLE).map((set) => [set.name, set]))
+  const frame = [
+    ...(table.flags === TABLE.flags ? [] : [`table inet ${TABLE.table} is switched off`]),
+    ...CHAINS.flatMap((chain) => compareChain(chain, ruleset.chain(TABLE, chain.name))),
+    ...foreignChains(rules),
+    ...ALL_SETS.flatMap((set) => compareSet(set, sets.get(set.name))),
+  ]
+  if (frame.length > 0) return beyondRepair(frame)
+  const changed = CHAINS.filter(({ name }) => !sameRules(name, rules))
+  const there: Contents = new Map(
+    ALL_SETS.map(({ name }): [string, SetElement[]] => [name, ruleset.elements(TABLE, name)]),
+  )
+  return {
+    differences: [
+      ...changed.map(({ name }) => `chain ${name} has other rules`),
+      ...ALL_SETS.flatMap(({ name }) => compareElements(name, contents, there)),
+    ],
+    repair: [...changed.flatMap(refill), ...moves(there, contents)],
+  }
+}
+
+function beyondRepair(differences: string[]): Inspection {
+  return { differences, repair: undefined }
+}
+
+function compareChain(wanted: Chain, there: Chain | undefined): string[] {
+  if (there === undefined) return [`chain ${wanted.name} is missing`]
+  const same = hookText(wanted.base) === hookText(there.base)
+  return same ? [] : [`chain ${wanted.name} has another hook, priority or policy`]
+}
+
+function hookText(base: Hook | undefined): string {
+  if (base === undefined) return "none"
+  return [base.type, base.hook, base.priority, base.policy].join()
+}
+
+function foreignChains(rules: readonly Rule[]): string[] {
+  const names = new Set(rules.map(({ chain }) => chain))
+  for (const { name } of CHAINS) names.delete(name)
+  return [...names].map((name) => `chain ${name} is not ours`)
+}
+
+function sameRules(name: string, there: readonly Rule[]): boolean {
+  const text = (rules: readonly Rule[]): string =>
+    rules
+      .filter(({ chain }) => chain === name)
+      .map(ruleText)
+      .join()
+  return text(RULES) === text(there)
+}
+
+/** The message that makes the rule, without what the kernel adds: counts, passing numbers. */
+function ruleText({ chain, expressions }: Rule): string {
+  return newRule(TABLE, { chain, expressions: expressions.map(plain) })
+    .finish(0)
+    .toHex()
+}
+
+function plain(expression: Expression): Expression {
+  if (expression.kind === "counter") return { kind: "counter", packets: 0n, bytes: 0n }
+  if (expression.kind === "lookup") return { ...expression, setId: undefined }
+  return expression
+}
+
+function compareSet(wanted: SetSpec, there: SetInfo | undefined): string[] {
+  if (there === undefined) return [`set ${wanted.name} is missing`]
+  const same =
+    there.flags === setFlags(wanted) &&
+    there.keyLength === keyLength(wanted) &&
+    there.keyType === keyType(wanted)
+  return same ? [] : [`set ${wanted.name} has another type`]
+}
+
+function compareElements(set: string, wanted: Contents, there: Contents): string[] {
+  const ours = wanted.get(set) ?? []
+  const now = there.get(set) ?? []
+  const lacks = without(ours, now).length
+  const extra = without(now, ours).length
+  const found: string[] = []
+  if (lacks > 0) found.push(`set ${set} lacks ${lacks} of ${ours.length} elements`)
+  if (extra > 0) found.push(`set ${set} has ${extra} elements too many`)
+  return found
+}
