@@ -63,12 +63,12 @@ export class Kernel {
 
   /** Does all of it, in order. @throws NetlinkError of the first that the kernel refused */
   apply(batch: readonly MessageWriter[]): (readonly Message[])[] {
-    return this.socket.requestAll(batch)
+    return this.socket.requestAll(batch, { inOrder: true })
   }
 
   /** Does all of it, in order; refusals stand beside their message. @throws NetlinkError */
   tryAll(batch: readonly MessageWriter[]): readonly Outcome[] {
-    return this.socket.tryAll(batch)
+    return this.socket.tryAll(batch, { inOrder: true })
   }
 
   /** Registers what is to be closed with this. */

@@ -43,6 +43,16 @@ export interface Outcome {
   readonly error: NetlinkError | undefined
 }
 
+/** How a batch is acknowledged. */
+export interface BatchOptions {
+  /**
+   * The kernel answers each message before it looks at the next, as rtnetlink does: the last one's
+   * acknowledgement tells that all before it were done, save those that were refused. Spares the
+   * reading of the others'. Default false.
+   */
+  readonly inOrder?: boolean
+}
+
 interface Exchange extends Outcome {
   readonly writer: MessageWriter
   readonly answers: Message[]
@@ -112,8 +122,8 @@ export class NetlinkSocket {
    * @returns the answers to each
    * @throws NetlinkError of the first that was refused
    */
-  requestAll(batch: readonly MessageWriter[]): (readonly Message[])[] {
-    return this.tryAll(batch).map(({ answers, error }) => {
+  requestAll(batch: readonly MessageWriter[], options: BatchOptions = {}): (readonly Message[])[] {
+    return this.tryAll(batch, options).map(({ answers, error }) => {
       if (error !== undefined) throw error
       return answers
     })
@@ -124,17 +134,25 @@ export class NetlinkSocket {
    *
    * @throws NetlinkError the batch was not sent, or answers were lost
    */
-  tryAll(batch: readonly MessageWriter[]): readonly Outcome[] {
+  tryAll(batch: readonly MessageWriter[], options: BatchOptions = {}): readonly Outcome[] {
+    const { inOrder = false } = options
     if (batch.length === 0) return []
     this.#drain()
     const first = this.#seq + 1
-    const bytes = this.#encode(batch)
+    const asks = (writer: MessageWriter, at: number) =>
+      writer.ack && (!inOrder || at === batch.length - 1)
+    const bytes = this.#encode(batch, asks)
     const exchanges = batch.map(
-      (writer): Exchange => ({ writer, answers: [], done: !writer.ack, error: undefined }),
+      (writer, at): Exchange => ({
+        writer,
+        answers: [],
+        done: !asks(writer, at),
+        error: undefined,
+      }),
     )
     this.#dirty = true
     this.#send(bytes, batch[0]?.operation ?? "")
-    this.#collect(exchanges, first)
+    this.#collect(exchanges, first, !inOrder)
     this.#dirty = false
     return exchanges
   }
@@ -182,9 +200,12 @@ export class NetlinkSocket {
     this.close()
   }
 
-  #encode(batch: readonly MessageWriter[]): Uint8Array {
-    const parts = batch.map((writer) =>
-      writer.finish(this.#nextSeq(), c.NLM_F_REQUEST | (writer.ack ? c.NLM_F_ACK : 0)),
+  #encode(
+    batch: readonly MessageWriter[],
+    asks: (writer: MessageWriter, at: number) => boolean,
+  ): Uint8Array {
+    const parts = batch.map((writer, at) =>
+      writer.finish(this.#nextSeq(), c.NLM_F_REQUEST | (asks(writer, at) ? c.NLM_F_ACK : 0)),
     )
     const [only] = parts
     if (only !== undefined && parts.length === 1) return only
@@ -198,10 +219,10 @@ export class NetlinkSocket {
     return bytes
   }
 
-  #collect(exchanges: readonly Exchange[], first: number): void {
+  /** @param late whether a message that asks for no acknowledgement is refused after the others */
+  #collect(exchanges: readonly Exchange[], first: number, late: boolean): void {
     let waiting = exchanges.filter(({ done }) => !done).length
-    // A message that asked for no acknowledgement may still be refused, after the others.
-    const drain = waiting < exchanges.length
+    const drain = late && waiting < exchanges.length
     while (waiting > 0 || drain) {
       const messages = this.#messages(exchanges[0]?.writer.operation ?? "")
       if (messages === undefined) break
