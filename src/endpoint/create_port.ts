@@ -12,15 +12,18 @@ import {
   queryLink,
 } from "../netlink/link.ts"
 import { decodeLink, type LinkInfo } from "../netlink/link_codec.ts"
-import type { MessageWriter } from "../netlink/message.ts"
-import { newRoute } from "../netlink/route.ts"
 import type { Outcome } from "../netlink/socket.ts"
 import { EEXIST, ENODEV } from "../sys/errno.ts"
 import type { Netns } from "../sys/netns.ts"
 import { countPort, fullBridge, refuseFullBridge } from "./bridge_ports.ts"
-import { addressMessages, routeRequests, usesIpv6 } from "./container_batch.ts"
+import {
+  configureEnd,
+  openContainer,
+  settleIpv6,
+  vanished,
+  withoutLinkLocal,
+} from "./container_end.ts"
 import { LIVE_GROUP, PARKED_GROUP } from "./host_link.ts"
-import { enableIpv6, skipDuplicateDetection } from "./ipv6.ts"
 import { type Kernel, openInside } from "./kernel.ts"
 import type { Port, PortSpec } from "./port.ts"
 import { failAfterUndo } from "./undo.ts"
@@ -43,11 +46,22 @@ export function createPort(kernel: Kernel, netns: Netns, spec: PortSpec): Port {
   refuseFullBridge(kernel, spec.bridgeIndex)
   makePair(kernel, netns, spec)
   try {
-    const { index } = configureInside(netns, spec)
-    // Asked for last: it makes the port forward now, not when the kernel's work queue comes to it.
-    const host = kernel.link(spec.hostName)
-    if (host === undefined) throw vanished(spec.hostName)
+    const port = connect(kernel, netns, spec)
     countPort(kernel, spec.bridgeIndex, 1)
+    return port
+  } catch (error) {
+    failAfterUndo(`making the port ${spec.hostName}`, error, [
+      () => removeNow(kernel, spec.hostName),
+    ])
+  }
+}
+
+function connect(kernel: Kernel, netns: Netns, spec: PortSpec): Port {
+  const socket = openContainer(netns, spec)
+  try {
+    const { index } = configureEnd(socket, spec)
+    const host = openGate(kernel, spec)
+    settleIpv6(socket, spec.addresses)
     return {
       hostName: host.name,
       hostIndex: host.index,
@@ -56,11 +70,24 @@ export function createPort(kernel: Kernel, netns: Netns, spec: PortSpec): Port {
       mac: spec.mac,
       mtu: spec.mtu,
     }
-  } catch (error) {
-    failAfterUndo(`making the port ${spec.hostName}`, error, [
-      () => removeNow(kernel, spec.hostName),
-    ])
+  } finally {
+    socket.close()
   }
+}
+
+/**
+ * Asks for the port and its bridge, and thereby makes both pass packets at once, not when the
+ * kernel's work queue comes to it: first the port forwards, then a bridge whose first port it is
+ * has a carrier. An ARP request or its answer that comes before is lost, and the next request
+ * follows a second later.
+ *
+ * @returns the host's end
+ */
+function openGate(kernel: Kernel, { hostName, bridgeIndex }: PortSpec): LinkInfo {
+  const [told] = kernel.tryAll([queryLink(hostName), queryLink(bridgeIndex)])
+  const answer = told?.answers[0]
+  if (answer === undefined) throw told?.error ?? vanished(hostName)
+  return decodeLink(answer)
 }
 
 function makePair(kernel: Kernel, netns: Netns, spec: PortSpec, again = true): void {
@@ -95,41 +122,6 @@ function tryPair(kernel: Kernel, netns: Netns, spec: PortSpec): readonly Outcome
     }),
     withoutLinkLocal(spec.hostName),
   ])
-}
-
-/**
- * A bridge's port needs no address of its own, and a container without IPv6 addresses none either:
- * what each one sends to make itself one goes to every port of the bridge. Kernels without IPv6
- * refuse this, which is as good.
- */
-function withoutLinkLocal(link: string): MessageWriter {
-  return changeLink(link, { noLinkLocal: true })
-}
-
-/** Brings the container's end up, with addresses and routes. */
-function configureInside(netns: Netns, spec: PortSpec): LinkInfo {
-  const { addresses, routes, ifname } = spec
-  const ipv6 = usesIpv6(addresses)
-  const socket = openInside(netns, () => {
-    if (!ipv6) return
-    enableIpv6(ifname)
-    skipDuplicateDetection(ifname)
-  })
-  try {
-    if (!ipv6) socket.tryAll([withoutLinkLocal(ifname)])
-    const up = changeLink(ifname, { up: true }, `bring ${ifname} up`)
-    const [, answers] = socket.requestAll([up, queryLink(ifname)])
-    if (answers?.[0] === undefined) throw vanished(ifname)
-    const link = decodeLink(answers[0])
-    socket.requestAll(addressMessages(link.index, addresses))
-    const batch = routeRequests(link.index, routes, addresses).map((route) => newRoute(route))
-    for (const { error } of socket.tryAll(batch)) {
-      if (error !== undefined && error.errno !== EEXIST) throw error
-    }
-    return link
-  } finally {
-    socket.close()
-  }
 }
 
 /**
@@ -171,13 +163,6 @@ export function ifnameExists(ifname: string, cause?: unknown): LariatError {
 
 function explain(error: NetlinkError, spec: PortSpec): LariatError {
   return error.errno === EXFULL ? fullBridge(spec.bridgeIndex, error) : error
-}
-
-function vanished(link: string): LariatError {
-  return new LariatError(`Cannot find ${link}: somebody deleted it as soon as it was made`, {
-    code: "kernel",
-    hint: "Look for another program that removes interfaces.",
-  })
 }
 
 /** Cut to what fits; an alias is for people and no reason to fail. */

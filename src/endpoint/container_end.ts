@@ -1,0 +1,91 @@
+/** The container's end of a port: bringing it up with addresses and routes. */
+
+import { formatAddress, parsePrefix } from "../core/address.ts"
+import { LariatError } from "../errors.ts"
+import { RTN_LOCAL } from "../netlink/constants.ts"
+import { changeLink, queryLink } from "../netlink/link.ts"
+import { decodeLink, type LinkInfo } from "../netlink/link_codec.ts"
+import type { MessageWriter } from "../netlink/message.ts"
+import { newRoute, routeTo } from "../netlink/route.ts"
+import type { NetlinkSocket } from "../netlink/socket.ts"
+import { EEXIST } from "../sys/errno.ts"
+import { libc } from "../sys/libc.ts"
+import type { Netns } from "../sys/netns.ts"
+import { addressMessages, routeRequests, usesIpv6 } from "./container_batch.ts"
+import { enableIpv6, skipDuplicateDetection } from "./ipv6.ts"
+import { openInside } from "./kernel.ts"
+import type { PortSpec } from "./port.ts"
+
+/** Queries of the local route without a pause, some 20 µs each, then with one of 1 ms. */
+const SETTLE_QUERIES = 20
+const SETTLE_PAUSES = 10
+
+/**
+ * Opens the container's namespace, and prepares IPv6 there where the port has such addresses.
+ *
+ * @throws LariatError kernel-unsupported without IPv6 in the kernel; SystemError
+ */
+export function openContainer(netns: Netns, spec: PortSpec): NetlinkSocket {
+  return openInside(netns, () => {
+    if (!usesIpv6(spec.addresses)) return
+    enableIpv6(spec.ifname)
+    skipDuplicateDetection(spec.ifname)
+  })
+}
+
+/**
+ * Brings the interface up, with its addresses and routes. A route that is there already stays.
+ *
+ * @param socket of the container's namespace
+ * @throws LariatError config-invalid; NetlinkError
+ */
+export function configureEnd(socket: NetlinkSocket, spec: PortSpec): LinkInfo {
+  const { addresses, routes, ifname } = spec
+  if (!usesIpv6(addresses)) socket.tryAll([withoutLinkLocal(ifname)])
+  const up = changeLink(ifname, { up: true }, `bring ${ifname} up`)
+  const [, answers] = socket.requestAll([up, queryLink(ifname)])
+  if (answers?.[0] === undefined) throw vanished(ifname)
+  const link = decodeLink(answers[0])
+  socket.requestAll(addressMessages(link.index, addresses))
+  const batch = routeRequests(link.index, routes, addresses).map((route) => newRoute(route))
+  for (const { error } of socket.tryAll(batch)) {
+    if (error !== undefined && error.errno !== EEXIST) throw error
+  }
+  return link
+}
+
+/**
+ * Waits until the container takes packets to its IPv6 addresses, 10 ms at most. The kernel makes
+ * their local routes in a work queue; the answer to a neighbour solicitation that comes earlier is
+ * dropped, and the next solicitation follows a second later.
+ *
+ * @param socket of the container's namespace
+ * @throws NetlinkError
+ */
+export function settleIpv6(socket: NetlinkSocket, addresses: readonly string[]): void {
+  const waiting = addresses
+    .filter((address) => address.includes(":"))
+    .map((address) => formatAddress(parsePrefix(address)))
+  for (let query = 0; waiting.length > 0 && query < SETTLE_QUERIES + SETTLE_PAUSES; query++) {
+    const [address = ""] = waiting
+    if (routeTo(socket, address)?.type === RTN_LOCAL) waiting.shift()
+    else if (query >= SETTLE_QUERIES) libc.poll(null, 0, 1)
+  }
+}
+
+/**
+ * A bridge's port needs no address of its own, and a container without IPv6 addresses none either:
+ * what each one sends to make itself one goes to every port of the bridge. Kernels without IPv6
+ * refuse this, which is as good.
+ */
+export function withoutLinkLocal(link: string): MessageWriter {
+  return changeLink(link, { noLinkLocal: true })
+}
+
+/** The error for a link that was there a moment before. */
+export function vanished(link: string): LariatError {
+  return new LariatError(`Cannot find ${link}: somebody deleted it as soon as it was made`, {
+    code: "kernel",
+    hint: "Look for another program that removes interfaces.",
+  })
+}
