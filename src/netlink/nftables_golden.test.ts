@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test"
 import addElement from "../../test/fixtures/nftables/add_element.json" with { type: "json" }
 import deleteElement from "../../test/fixtures/nftables/delete_element.json" with { type: "json" }
 import dropTable from "../../test/fixtures/nftables/delete_table.json" with { type: "json" }
+import flushChain from "../../test/fixtures/nftables/flush_chain.json" with { type: "json" }
 import list from "../../test/fixtures/nftables/list.json" with { type: "json" }
 import ruleset from "../../test/fixtures/nftables/ruleset.json" with { type: "json" }
 import { parseAttributeList } from "./attribute.ts"
@@ -211,6 +212,11 @@ describe("what nft sends", () => {
   test("a deleted element", () => {
     const messages = batch(deleteElements(REF, "plain4", [{ key: v4("10.42.0.3") }]))
     expect(lines(ours(messages))).toEqual(lines(transaction(deleteElement)))
+  })
+
+  test("a chain without its rules", () => {
+    const messages = batch([t.deleteRules(REF, "postrouting")])
+    expect(lines(ours(messages))).toEqual(lines(transaction(flushChain)))
   })
 
   test("a deleted table", () => {
