@@ -168,3 +168,17 @@ describe("parsing", () => {
     )
   })
 })
+
+test("numbers that outgrow the buffer are written whole, of every width", () => {
+  for (const width of ["u8", "u16", "u16be", "u32", "u32be", "i32", "u64", "u64be"] as const) {
+    for (let before = 480; before < 516; before++) {
+      const writer = new MessageWriter(1, 0).zeros(before)
+      if (width === "u64" || width === "u64be") writer[width](0x0102030405060708n)
+      else writer[width](width === "u8" ? 0x77 : 0x0102)
+      const [message] = parseMessages(writer.finish(1))
+      const written = message?.payload.subarray(before) ?? new Uint8Array(0)
+      expect(written.some((byte) => byte !== 0)).toBe(true)
+      expect(message?.payload.subarray(0, before).every((byte) => byte === 0)).toBe(true)
+    }
+  }
+})

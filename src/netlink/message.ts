@@ -60,42 +60,50 @@ export class MessageWriter {
   }
 
   u8(value: number): this {
-    this.#view.setUint8(this.#grow(1), value)
+    const at = this.#grow(1)
+    this.#view.setUint8(at, value)
     return this
   }
 
   u16(value: number): this {
-    this.#view.setUint16(this.#grow(2), value, true)
+    const at = this.#grow(2)
+    this.#view.setUint16(at, value, true)
     return this
   }
 
   u16be(value: number): this {
-    this.#view.setUint16(this.#grow(2), value, false)
+    const at = this.#grow(2)
+    this.#view.setUint16(at, value, false)
     return this
   }
 
   u32(value: number): this {
-    this.#view.setUint32(this.#grow(4), value, true)
+    const at = this.#grow(4)
+    this.#view.setUint32(at, value, true)
     return this
   }
 
   u32be(value: number): this {
-    this.#view.setUint32(this.#grow(4), value, false)
+    const at = this.#grow(4)
+    this.#view.setUint32(at, value, false)
     return this
   }
 
   i32(value: number): this {
-    this.#view.setInt32(this.#grow(4), value, true)
+    const at = this.#grow(4)
+    this.#view.setInt32(at, value, true)
     return this
   }
 
   u64(value: bigint): this {
-    this.#view.setBigUint64(this.#grow(8), value, true)
+    const at = this.#grow(8)
+    this.#view.setBigUint64(at, value, true)
     return this
   }
 
   u64be(value: bigint): this {
-    this.#view.setBigUint64(this.#grow(8), value, false)
+    const at = this.#grow(8)
+    this.#view.setBigUint64(at, value, false)
     return this
   }
 
@@ -214,6 +222,7 @@ export class MessageWriter {
   }
 
   /** Makes room and answers the offset of it; fresh room is zero. */
+  /** Makes room. It may replace the buffer and its view: take hold of them only afterwards. */
   #grow(count: number): number {
     const at = this.#length
     const wanted = at + count

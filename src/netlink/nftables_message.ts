@@ -9,36 +9,17 @@ import { NLA_F_NESTED } from "./constants.ts"
 import { type Message, type MessageOptions, MessageWriter } from "./message.ts"
 import * as n from "./nftables_constants.ts"
 
-/**
- * Writes numbers by way of `bytes`. MessageWriter's own number methods take hold of the buffer
- * before they make room in it, so that a number which outgrows the buffer is lost, or throws; a
- * list of a thousand set elements always meets that.
- */
-class NftWriter extends MessageWriter {
-  override u8(value: number): this {
-    return this.bytes(Uint8Array.of(value))
-  }
-
-  override u16be(value: number): this {
-    return this.bytes(Uint8Array.of(value >> 8, value))
-  }
-
-  override u32be(value: number): this {
-    return this.bytes(Uint8Array.of(value >> 24, value >> 16, value >> 8, value))
-  }
-
-  override u64be(value: bigint): this {
-    return this.u32be(Number(value >> 32n)).u32be(Number(value & 0xffffffffn))
-  }
-}
-
 /** A message of nf_tables, its fixed header written. @param type NFT_MSG_* */
 export function nftMessage(
   type: number,
   family: number,
   options: MessageOptions & { readonly flags?: number },
 ): MessageWriter {
-  const writer = new NftWriter((n.NFNL_SUBSYS_NFTABLES << 8) | type, options.flags ?? 0, options)
+  const writer = new MessageWriter(
+    (n.NFNL_SUBSYS_NFTABLES << 8) | type,
+    options.flags ?? 0,
+    options,
+  )
   return writer.u8(family).u8(n.NFNETLINK_V0).u16be(0)
 }
 
