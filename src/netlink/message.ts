@@ -221,8 +221,10 @@ export class MessageWriter {
     this.#view.setUint16(at + 2, type, true)
   }
 
-  /** Makes room and answers the offset of it; fresh room is zero. */
-  /** Makes room. It may replace the buffer and its view: take hold of them only afterwards. */
+  /**
+   * Makes room and answers the offset of it; fresh room is zero. It may replace the buffer and its
+   * view: take hold of them only afterwards.
+   */
   #grow(count: number): number {
     const at = this.#length
     const wanted = at + count
