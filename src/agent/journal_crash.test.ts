@@ -12,7 +12,7 @@ import { Journal } from "./journal.ts"
  * was about to do may be done or not, and nothing else may have changed.
  */
 
-const WRITER = fileURLToPath(new URL("./journal_crash_writer.ts", import.meta.url))
+const WRITER = fileURLToPath(new URL("../../test/crash/journal_writer.ts", import.meta.url))
 const DENO = fileURLToPath(new URL("../../node_modules/.bin/deno", import.meta.url))
 
 /** Per endpoint, `state address`. */

@@ -11,6 +11,9 @@ import type { Violation } from "./violation.ts"
 export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/main.ts": "test/build.test.ts",
   "src/agent/agent.ts": "test/netns/attach.blackbox.test.ts",
+  "src/agent/recover.ts": "test/netns/agent.blackbox.test.ts",
+  "src/agent/repair.ts": "test/netns/agent.blackbox.test.ts",
+  "src/agent/watch.ts": "test/netns/agent.blackbox.test.ts",
   "src/cli/agent.ts": "test/netns/attach.blackbox.test.ts",
   "src/cli/demo.ts": "test/netns/demo.blackbox.test.ts",
   "src/cli/demo_lab.ts": "test/netns/demo.blackbox.test.ts",
@@ -18,6 +21,7 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/cli/main.ts": "test/build.test.ts",
   "src/cli/version.ts": "test/build.test.ts",
   "src/endpoint/": "test/netns/endpoint_port.test.ts",
+  "src/netlink/nsid.ts": "test/netns/endpoint_port.test.ts",
   "src/netlink/monitor.ts": "test/netns/netlink_monitor.test.ts",
   "src/sys/icmp.ts": "test/netns/sys_parity.test.ts",
   "src/sys/packet.ts": "test/netns/sys_parity.test.ts",

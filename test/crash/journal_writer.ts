@@ -1,10 +1,10 @@
 /**
- * Not part of the agent: what the crash test kills. Writes to the journal named on its command
+ * What the journal's crash test kills. Writes to the journal named on its command
  * line until it is killed, and tells on standard output, a line each, what was done for good.
  */
 
 import { writeSync } from "node:fs"
-import { Journal } from "./journal.ts"
+import { Journal } from "../../src/agent/journal.ts"
 
 /** So many endpoints at most, from twice as many addresses. */
 const MOST = 20
