@@ -12,7 +12,7 @@ import { EEXIST } from "../sys/errno.ts"
 import { libc } from "../sys/libc.ts"
 import type { Netns } from "../sys/netns.ts"
 import { addressMessages, routeRequests, usesIpv6 } from "./container_batch.ts"
-import { enableIpv6, skipDuplicateDetection } from "./ipv6.ts"
+import { enableIpv6, ignoreRouterAdvertisements, skipDuplicateDetection } from "./ipv6.ts"
 import { openInside } from "./kernel.ts"
 import type { PortSpec } from "./port.ts"
 
@@ -21,12 +21,13 @@ const SETTLE_QUERIES = 20
 const SETTLE_PAUSES = 10
 
 /**
- * Opens the container's namespace, and prepares IPv6 there where the port has such addresses.
+ * Opens the container's namespace, and makes the settings there that only /proc/sys knows.
  *
  * @throws LariatError kernel-unsupported without IPv6 in the kernel; SystemError
  */
 export function openContainer(netns: Netns, spec: PortSpec): NetlinkSocket {
   return openInside(netns, () => {
+    ignoreRouterAdvertisements(spec.ifname)
     if (!usesIpv6(spec.addresses)) return
     enableIpv6(spec.ifname)
     skipDuplicateDetection(spec.ifname)

@@ -37,6 +37,21 @@ export function skipDuplicateDetection(ifname: string): void {
   writeProc(settingPath(ifname, "accept_dad"), "0")
 }
 
+/**
+ * Makes an interface deaf to router advertisements: a neighbour on the bridge could make itself
+ * the container's router with one (CVE-2020-10749), and soliciting them goes to every port.
+ *
+ * @throws SystemError
+ */
+export function ignoreRouterAdvertisements(ifname: string): void {
+  try {
+    writeProc(settingPath(ifname, "accept_ra"), "0")
+  } catch (error) {
+    // Without IPv6 in the kernel there is nothing to be deaf to.
+    if (!(error instanceof SystemError && error.errno === ENOENT)) throw error
+  }
+}
+
 /** Makes the kernel announce the interface's addresses when its MAC is set. @throws SystemError */
 export function announceOnChange(ifname: string): void {
   writeProc(settingPath(ifname, "ndisc_notify"), "1")

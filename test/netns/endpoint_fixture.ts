@@ -1,9 +1,10 @@
 /** A bridge and containers for the tests of the endpoint room. */
 import { type Bridge, type BridgeSpec, ensureBridge } from "../../src/endpoint/bridge.ts"
 import { createPort } from "../../src/endpoint/create_port.ts"
-import { hostLinkName } from "../../src/endpoint/host_link.ts"
+import { hostLinkName, LIVE_GROUP, PARKED_GROUP } from "../../src/endpoint/host_link.ts"
 import { Kernel } from "../../src/endpoint/kernel.ts"
 import type { Port, PortSpec } from "../../src/endpoint/port.ts"
+import { deleteLinkGroup } from "../../src/netlink/link.ts"
 import { type Netns, openNetns } from "../../src/sys/netns.ts"
 import { ip, requireTestNetns } from "./guard.ts"
 
@@ -68,6 +69,9 @@ export class Fixture {
   }
 
   close(): void {
+    // The kernel takes its time with the links of a namespace that ends.
+    const groups = [LIVE_GROUP, PARKED_GROUP]
+    for (const group of groups) this.kernel.tryAll([deleteLinkGroup(group)])
     for (const [name, netns] of this.#spaces) {
       netns.close()
       ip("netns", "del", name)

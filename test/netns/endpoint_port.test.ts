@@ -4,6 +4,7 @@ import { announce } from "../../src/endpoint/announce.ts"
 import { checkPort, type ExpectedPort } from "../../src/endpoint/check_port.ts"
 import { createPort } from "../../src/endpoint/create_port.ts"
 import { LIVE_GROUP } from "../../src/endpoint/host_link.ts"
+import { readSetting, settingPath } from "../../src/endpoint/ipv6.ts"
 import type { Port, PortSpec } from "../../src/endpoint/port.ts"
 import { removePort } from "../../src/endpoint/remove_port.ts"
 import { LariatError } from "../../src/errors.ts"
@@ -115,6 +116,19 @@ describe("createPort", () => {
     }
     createPort(fixture.kernel, netns, fixture.spec(1, bridge.index, DUAL))
     withNetns(netns, () => expect(ping6(GATEWAY6, { timeoutMs: BEFORE_RETRY_MS })).toBeDefined())
+  })
+
+  test("takes no router advertisements, with IPv6 and without", () => {
+    const bridge = fixture.bridge()
+    const six = fixture.netns("six")
+    createPort(fixture.kernel, six, fixture.spec(1, bridge.index, DUAL))
+    const four = fixture.netns("four")
+    createPort(fixture.kernel, four, fixture.spec(2, bridge.index))
+    for (const netns of [six, four]) {
+      const accepts = withNetns(netns, () => readSetting(settingPath("eth0", "accept_ra")))
+      expect(accepts).toBe("0")
+    }
+    expect(ip("-n", "four", "-6", "addr")).not.toContain("fe80")
   })
 
   test("a /32 address with a gateway outside of it", () => {
