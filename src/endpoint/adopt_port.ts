@@ -6,6 +6,7 @@
 import { parseMac } from "../core/mac.ts"
 import { runAll } from "../errors.ts"
 import { deleteAddress, listAddresses } from "../netlink/addr.ts"
+import { RT_SCOPE_LINK } from "../netlink/constants.ts"
 import { changeLink, getLink, type LinkChange, type LinkInfo } from "../netlink/link.ts"
 import type { MessageWriter } from "../netlink/message.ts"
 import { netnsIdOf } from "../netlink/nsid.ts"
@@ -14,6 +15,7 @@ import type { NetlinkSocket } from "../netlink/socket.ts"
 import { EADDRNOTAVAIL, EEXIST, ENODEV, ENOENT, ESRCH } from "../sys/errno.ts"
 import { type Netns, withNetns } from "../sys/netns.ts"
 import { addressMessages, routeRequests, usesIpv6 } from "./container_batch.ts"
+import { settleIpv6 } from "./container_end.ts"
 import { ifnameExists } from "./create_port.ts"
 import { LIVE_GROUP, PARKED_GROUP } from "./host_link.ts"
 import { enableIpv6 } from "./ipv6.ts"
@@ -56,7 +58,9 @@ export function adoptPort(kernel: Kernel, netns: Netns, spec: AdoptSpec): Adopte
     if (host === undefined || host.master !== spec.bridgeIndex || ours) {
       throw ifnameExists(spec.ifname)
     }
-    const own = listAddresses(socket, link.index).map(({ address }) => address)
+    const own = listAddresses(socket, link.index)
+      .filter(({ scope }) => scope !== RT_SCOPE_LINK)
+      .map(({ address }) => address)
     if (usesIpv6(spec.addresses)) withNetns(netns, () => enableIpv6(spec.ifname))
     const lower = kernel.tryAll(hostMtuChange(host, spec.mtu))[0]
     if (lower?.error !== undefined) throw lower.error
@@ -66,6 +70,7 @@ export function adoptPort(kernel: Kernel, netns: Netns, spec: AdoptSpec): Adopte
       const back = [() => void kernel.apply([changeLink(host.index, { mtu: host.mtu })])]
       failAfterUndo(`adopting ${spec.ifname}`, error, lower === undefined ? [] : back)
     }
+    settleIpv6(socket, spec.addresses)
     return {
       containerIndex: link.index,
       hostName: host.name,

@@ -46,6 +46,6 @@ export interface AdoptedPort {
   readonly hostIndex: number
   readonly mac: string
   readonly mtu: number
-  /** The addresses it had before ours, with prefix length. */
+  /** The addresses it had before ours, with prefix length, without link-local ones. */
   readonly ownAddresses: readonly string[]
 }

@@ -68,14 +68,18 @@ export class Fixture {
     })
   }
 
+  /** Ends a namespace, as when its container ends. */
+  end(name: string): void {
+    this.#spaces.get(name)?.close()
+    this.#spaces.delete(name)
+    ip("netns", "del", name)
+  }
+
   close(): void {
     // The kernel takes its time with the links of a namespace that ends.
     const groups = [LIVE_GROUP, PARKED_GROUP]
     for (const group of groups) this.kernel.tryAll([deleteLinkGroup(group)])
-    for (const [name, netns] of this.#spaces) {
-      netns.close()
-      ip("netns", "del", name)
-    }
+    for (const name of [...this.#spaces.keys()]) this.end(name)
     for (const link of this.kernel.links()) {
       if (link.kind === "bridge") ip("link", "del", link.name)
     }
