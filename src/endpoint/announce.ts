@@ -33,10 +33,13 @@ export function announce(
     if (usesIpv6(addresses)) announceOnChange(ifname)
   })
   try {
-    socket.requestAll([
-      changeLink(ifname, { ipv4: { arpNotify: 1 } }, `let ${ifname} announce`),
-      changeLink(ifname, { mac: parseMac(mac) }, `announce the addresses of ${ifname}`),
-    ])
+    socket.requestAll(
+      [
+        changeLink(ifname, { ipv4: { arpNotify: 1 } }, `let ${ifname} announce`),
+        changeLink(ifname, { mac: parseMac(mac) }, `announce the addresses of ${ifname}`),
+      ],
+      { inOrder: true },
+    )
   } finally {
     socket.close()
   }

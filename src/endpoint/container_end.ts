@@ -42,17 +42,26 @@ export function openContainer(netns: Netns, spec: PortSpec): NetlinkSocket {
  */
 export function configureEnd(socket: NetlinkSocket, spec: PortSpec): LinkInfo {
   const { addresses, routes, ifname } = spec
-  if (!usesIpv6(addresses)) socket.tryAll([withoutLinkLocal(ifname)])
-  const up = changeLink(ifname, { up: true }, `bring ${ifname} up`)
-  const [, answers] = socket.requestAll([up, queryLink(ifname)])
-  if (answers?.[0] === undefined) throw vanished(ifname)
-  const link = decodeLink(answers[0])
-  socket.requestAll(addressMessages(link.index, addresses))
-  const batch = routeRequests(link.index, routes, addresses).map((route) => newRoute(route))
-  for (const { error } of socket.tryAll(batch)) {
-    if (error !== undefined && error.errno !== EEXIST) throw error
-  }
+  const link = bringUp(socket, ifname, usesIpv6(addresses))
+  const inside = addressMessages(link.index, addresses)
+  const around = routeRequests(link.index, routes, addresses).map((route) => newRoute(route))
+  socket.tryAll([...inside, ...around], { inOrder: true }).forEach(({ error }, at) => {
+    const mayExist = at >= inside.length
+    if (error !== undefined && !(mayExist && error.errno === EEXIST)) throw error
+  })
   return link
+}
+
+/** Brings a link up and reads it, in one exchange. */
+function bringUp(socket: NetlinkSocket, ifname: string, ipv6: boolean): LinkInfo {
+  const up = changeLink(ifname, { up: true }, `bring ${ifname} up`)
+  const batch = [...(ipv6 ? [] : [withoutLinkLocal(ifname)]), up, queryLink(ifname)]
+  const [raised, read] = socket.tryAll(batch, { inOrder: true }).slice(-2)
+  if (raised?.error !== undefined) throw raised.error
+  if (read?.error !== undefined) throw read.error
+  const [answer] = read?.answers ?? []
+  if (answer === undefined) throw vanished(ifname)
+  return decodeLink(answer)
 }
 
 /**
