@@ -15,6 +15,8 @@ export function requireTestNetns(): void {
 
 /** Runs iproute2: the second opinion of the tests. @throws Error when it fails */
 export function ip(...args: readonly string[]): string {
+  // Also what a test cleans up after it was refused must not reach the machine.
+  requireTestNetns()
   return execFileSync("ip", args, { encoding: "utf8", timeout: 10_000, stdio: "pipe" })
 }
 
