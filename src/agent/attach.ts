@@ -127,6 +127,7 @@ function attachIn(
 
   const wanted = bridgeAddresses(withGateways(taken, request, []), request)
   const bridge = context.bridges.ensure(request.bridge, wanted)
+  undo.push(() => context.bridges.takeBack(bridge))
   const given = withGateways(taken, request, bridge.addresses)
   const addresses = given.map(({ address, prefix }) => `${address}/${prefix}`)
   const routes = endpointRoutes(given, request)

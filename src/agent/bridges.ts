@@ -3,6 +3,7 @@ import type { AgentSettings } from "../config/network.ts"
 import { type Bridge, ensureBridge } from "../endpoint/bridge.ts"
 import type { Kernel } from "../endpoint/kernel.ts"
 import { LariatError } from "../errors.ts"
+import { deleteLink } from "../netlink/link.ts"
 import type { BridgeRequest } from "./attach_request.ts"
 
 /** The bridge that a dockerd makes for itself. */
@@ -28,6 +29,9 @@ export class Bridges {
   readonly #policy: AgentSettings["createBridge"]
   readonly #exists: (path: string) => boolean
   readonly #known = new Map<string, { bridge: Bridge; addresses: ReadonlySet<string> }>()
+
+  /** A bridge that was deleted and is made again keeps its MAC: its containers remember it. */
+  readonly #macs = new Map<string, string>()
 
   constructor(
     kernel: Kernel,
@@ -55,14 +59,23 @@ export class Bridges {
       name: request.name,
       mtu: request.mtu,
       promisc: request.promisc,
+      mac: this.#macs.get(request.name),
       create: this.#policy !== "never",
       addresses,
     })
+    this.#macs.set(request.name, bridge.mac)
     this.#known.set(request.name, {
-      bridge,
+      bridge: { ...bridge, created: false, broughtUp: false, addedAddresses: [] },
       addresses: new Set([...(known?.addresses ?? []), ...addresses]),
     })
     return bridge
+  }
+
+  /** Deletes a bridge that was made for an attach which then failed, if it still has no port. */
+  takeBack({ index, created }: Bridge): void {
+    if (!created || this.#kernel.links({ master: index }).length > 0) return
+    this.forget(index)
+    this.#kernel.apply([deleteLink(index)])
   }
 
   /**

@@ -80,6 +80,8 @@ export class CniService {
       return formatResult({ ...result, dns: dnsOf(conf) }, version, { ipam: true })
     }
     const delegated = delegatedResult(call)
+    // Before anything is made: a result that cannot be read must not cost a half-told attach.
+    const previous = previousResult(call)
     const pool = ownIpam(conf) ? this.#context.networks.forNetconf(conf) : undefined
     const input = {
       conf,
@@ -93,7 +95,7 @@ export class CniService {
       ...(await attach(this.#context, attachRequest(input))),
       dns: dnsOf(conf, delegated),
     }
-    return formatResult(chained(call, own), version)
+    return formatResult(previous === undefined ? own : mergeResults(previous, own), version)
   }
 
   async #del(call: Call): Promise<undefined> {
@@ -242,10 +244,10 @@ function dnsOf(conf: Netconf, delegated?: AttachResult): AttachResult["dns"] {
   return conf.runtimeConfig.dns ?? conf.dns ?? delegated?.dns ?? NO_DNS
 }
 
-function chained(call: Call, own: AttachResult): AttachResult {
-  const { prevResult } = call.conf
-  if (prevResult === undefined) return own
-  return mergeResults(parseResult(prevResult, "prevResult", call.request.version), own)
+/** The result of the plugins before this one in a chain. */
+function previousResult({ conf, request }: Call): AttachResult | undefined {
+  if (conf.prevResult === undefined) return undefined
+  return parseResult(conf.prevResult, "prevResult", request.version)
 }
 
 /** What was asked for by capability and is kept, but not served by this version. */

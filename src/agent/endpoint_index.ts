@@ -9,6 +9,8 @@ export class EndpointIndex {
   readonly #byKey = new Map<string, EndpointRow>()
   readonly #byAddress = new Map<string, EndpointRow>()
   readonly #byHostIndex = new Map<number, EndpointRow>()
+  /** Endpoints whose port could not be put right; they are looked at again when a link appears. */
+  readonly unmended = new Set<EndpointRow>()
   readonly #pending = new Map<string, Promise<void>>()
 
   /** Every endpoint that is attached. */
@@ -56,6 +58,7 @@ export class EndpointIndex {
     const row = this.#byKey.get(keyText(key))
     if (row === undefined) return
     this.#byKey.delete(keyText(key))
+    this.unmended.delete(row)
     for (const address of addressesOf(row)) {
       if (this.#byAddress.get(address) === row) this.#byAddress.delete(address)
     }

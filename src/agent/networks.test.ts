@@ -129,3 +129,30 @@ test("a reload with the same subnets keeps the allocator", () => {
   networks.configure(seed())
   expect(networks.get("ipsec")?.allocator).toBe(before as never)
 })
+
+test("two subnets of one configuration that overlap are refused", () => {
+  const { networks } = setUp()
+  const conf = netconf({ name: "lan", bridgeSubnet: ["10.9.0.0/16", "10.9.1.0/24"] })
+  expect(() => networks.forNetconf(conf)).toThrow("10.9.1.0/24")
+  expect(networks.all()).toEqual([])
+})
+
+test("a network that only a netconf named gives its subnet away when nobody uses it", () => {
+  const { networks, journal } = setUp()
+  const slip = networks.forNetconf(netconf({ name: "lam", bridgeSubnet: "10.9.0.0/16" }))
+  const [given] = slip.allocator.allocate()
+  const right = netconf({ name: "lan", bridgeSubnet: "10.9.0.0/24" })
+  expect(() => networks.forNetconf(right)).toThrow("overlaps 10.9.0.0/16 of the network lam")
+  slip.allocator.release(given?.address ?? "")
+  expect(networks.forNetconf(right).name).toBe("lan")
+  expect(networks.all().map(({ name }) => name)).toEqual(["lan"])
+  expect([...journal.networks()].map(({ name }) => name)).toEqual(["lan"])
+})
+
+test("a remembered network that nobody uses gives way to the YAML", () => {
+  const { networks, journal } = setUp()
+  networks.forNetconf(netconf({ name: "lan", bridgeSubnet: "10.42.9.0/24" }))
+  const restarted = again(journal)
+  expect(restarted.configure(seed())).toEqual([])
+  expect(restarted.all().map(({ name }) => name)).toEqual(["ipsec"])
+})

@@ -86,6 +86,10 @@ export class Networks {
         this.#refuseOverlap(name, subnets)
         this.#byName.set(name, this.#fromSubnets(name, subnets, before.get(name)))
       } catch (error) {
+        if (this.#options.journal.leases(name).length === 0) {
+          this.#options.journal.deleteNetwork(name)
+          continue
+        }
         remarks.push(`network ${name} of an earlier CNI configuration is left out: ${error}`)
       }
     }
@@ -136,6 +140,7 @@ export class Networks {
         )
       }
     }
+    refuseOwnOverlap(conf.name, wanted)
     this.#refuseOverlap(conf.name, wanted)
     const network = this.#fromSubnets(conf.name, wanted, named)
     this.#options.journal.putNetwork(conf.name, { subnets: wanted })
@@ -189,12 +194,25 @@ export class Networks {
     return allocator
   }
 
+  /**
+   * Forgets a network that only a netconf named and that nobody uses: a slip of the pen, or one that
+   * was renamed, must not hold its subnet for ever.
+   */
+  #gaveWay({ name, configured, allocator }: ManagedNetwork): boolean {
+    if (!this.#byName.has(name)) return true
+    if (configured !== undefined || allocator.stats().some((stat) => stat.used > 0)) return false
+    this.#byName.delete(name)
+    this.#options.journal.deleteNetwork(name)
+    return true
+  }
+
   #refuseOverlap(name: string, subnets: readonly Subnet[]): void {
     for (const other of this.#byName.values()) {
       if (other.name === name) continue
       for (const theirs of other.subnets) {
         for (const ours of subnets) {
           if (!prefixesOverlap(parsePrefix(theirs.cidr), parsePrefix(ours.cidr))) continue
+          if (this.#gaveWay(other)) continue
           throw new LariatError(
             `Cannot use ${ours.cidr} for the network ${name}: it overlaps ${theirs.cidr} of the network ${other.name}`,
             { code: "network-overlap", hint: "choose a subnet that no other network has" },
@@ -202,6 +220,19 @@ export class Networks {
         }
       }
     }
+  }
+}
+
+function refuseOwnOverlap(name: string, subnets: readonly Subnet[]): void {
+  for (const [index, { cidr }] of subnets.entries()) {
+    const other = subnets
+      .slice(0, index)
+      .find((before) => prefixesOverlap(parsePrefix(before.cidr), parsePrefix(cidr)))
+    if (other === undefined) continue
+    throw new LariatError(
+      `Cannot use ${cidr} for the network ${name}: it overlaps ${other.cidr} of the same network`,
+      { code: "network-overlap", hint: "leave out one of the two" },
+    )
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Bridge } from "../endpoint/bridge.ts"
 import { restorePort } from "../endpoint/restore_port.ts"
 import { messageOf } from "../errors.ts"
 import type { AgentContext } from "./context.ts"
@@ -12,19 +13,30 @@ export function repairPort(context: AgentContext, row: EndpointRow): void {
   const { bridge, bridgeAddresses, hairpin } = specOf(row)
   if (row.kind !== "port" || row.hostName === undefined || bridge === undefined) return
   try {
-    const { index } = context.bridges.ensure(bridge, bridgeAddresses)
+    const found = context.bridges.ensure(bridge, bridgeAddresses)
+    for (const what of mendedBridge(found)) context.health.repaired(`${found.name}: ${what}`)
     const mended = restorePort(context.kernel, row.hostName, {
-      bridgeIndex: index,
+      bridgeIndex: found.index,
       mtu: row.mtu,
       hairpin,
     })
+    context.index.unmended.delete(row)
     context.health.clear(`port/${row.hostName}`)
     for (const what of mended) context.health.repaired(`${row.hostName}: ${what}`)
   } catch (error) {
+    context.index.unmended.add(row)
     context.health.raise(`port/${row.hostName}`, {
       severity: "error",
       what: `the port ${row.hostName} of ${row.containerId}/${row.ifname} cannot be mended: ${messageOf(error)}`,
-      hint: "restart the container once the cause is removed",
+      hint: "remove the cause: the agent tries again when a link appears, and when it starts",
     })
   }
+}
+
+function mendedBridge({ created, broughtUp, addedAddresses }: Bridge): string[] {
+  const mended: string[] = []
+  if (created) mended.push("made again")
+  if (broughtUp) mended.push("brought up")
+  if (addedAddresses.length > 0) mended.push(`${addedAddresses.join(", ")} put back`)
+  return mended
 }

@@ -11,6 +11,7 @@ import {
   RTNLGRP_IPV6_ROUTE,
   RTNLGRP_LINK,
 } from "../netlink/constants.ts"
+import { IFF_UP } from "../netlink/link_constants.ts"
 import type { Message } from "../netlink/message.ts"
 import { Monitor } from "../netlink/monitor.ts"
 import type { AgentContext } from "./context.ts"
@@ -29,6 +30,8 @@ const GROUPS: readonly number[] = [
 
 /** Byte offset of the interface index in ifinfomsg and in ifaddrmsg (linux/rtnetlink.h). */
 const INDEX_OFFSET = 4
+/** Byte offset of the flags in ifinfomsg. */
+const FLAGS_OFFSET = 8
 
 /** How long notifications of one port are gathered before it is looked at, milliseconds. */
 const SETTLE_MS = 25
@@ -72,10 +75,13 @@ export class Watch {
       const index = indexOf(message)
       if (index === undefined) continue
       const row = endpoints.byHostIndex(index)
-      if (row === undefined && message.type !== RTM_NEWLINK && bridges.isKnown(index)) {
-        this.#bridgeChanged(index)
-      } else if (row === undefined) underlay.linkChanged(index)
-      else if (message.type === RTM_DELLINK) this.#portGone(row)
+      if (row === undefined && bridges.isKnown(index)) {
+        if (message.type !== RTM_NEWLINK || isDown(message)) this.#bridgeChanged(index)
+        else underlay.linkChanged(index)
+      } else if (row === undefined) {
+        underlay.linkChanged(index)
+        if (message.type === RTM_NEWLINK) for (const one of endpoints.unmended) this.#look(one)
+      } else if (message.type === RTM_DELLINK) this.#portGone(row)
       else this.#look(row)
     }
   }
@@ -118,6 +124,12 @@ export class Watch {
     for (const row of this.#context.index.attached()) repairPort(this.#context, row)
     void collectGarbage(this.#context)
   }
+}
+
+function isDown({ payload }: Message): boolean {
+  if (payload.length < FLAGS_OFFSET + 4) return false
+  const flags = new DataView(payload.buffer, payload.byteOffset).getUint32(FLAGS_OFFSET, true)
+  return (flags & IFF_UP) === 0
 }
 
 function indexOf({ type, payload }: Message): number | undefined {

@@ -41,6 +41,8 @@ export interface Bridge {
   readonly mac: string
   readonly mtu: number
   readonly created: boolean
+  /** Whether it was there and down. */
+  readonly broughtUp: boolean
   /** All it has now, the primary one first. */
   readonly addresses: readonly string[]
   readonly addedAddresses: readonly string[]
@@ -63,7 +65,8 @@ export function ensureBridge(kernel: Kernel, spec: BridgeSpec): Bridge {
     addMissing(kernel, link, spec.addresses, added)
     const addresses = kernel.addresses(link.index).map(({ address }) => address)
     const { index, name, mac, mtu } = link
-    return { index, name, mac, mtu, created, addresses, addedAddresses: added }
+    const broughtUp = !link.up
+    return { index, name, mac, mtu, created, broughtUp, addresses, addedAddresses: added }
   } catch (error) {
     const steps = created
       ? [() => void kernel.apply([deleteLink(link.index)])]

@@ -19,6 +19,8 @@ export interface MetadataBindings {
 
 const JSON_TYPE = "application/json"
 const TEXT_TYPE = "text/plain"
+/** HTTP/1.0 has no Host header, and a request then no whole URL. */
+const SOME_HOST = "http://localhost"
 const VERSIONS: Tree = { latest: "/latest" }
 
 /**
@@ -35,7 +37,7 @@ export function metadataApp(model: MetadataModel): Hono<{ Bindings: MetadataBind
     const json = accepts(context, acceptOptions) === JSON_TYPE
     const tree = model.treeFor(context.env.remoteAddress)
     if (tree === undefined) return failure(403, "Forbidden", json)
-    const path = segments(new URL(context.req.url).pathname)
+    const path = segments(new URL(context.req.url, SOME_HOST).pathname)
     if (path === undefined) return failure(400, "Bad request", json)
     const [version, ...rest] = path
     if (version === undefined) return success(VERSIONS, json)
