@@ -86,6 +86,21 @@ test("connections beyond the limit are closed without an answer", async () => {
   first.destroy()
 })
 
+test("a client that has its answer and does not hang up is let go", async () => {
+  const path = await start(() => 1, { maxConnections: 1, requestTimeoutMs: 50 })
+  const first = connect({ path, allowHalfOpen: true })
+  first.on("error", () => {})
+  await new Promise<void>((resolve) => first.on("data", () => resolve()).write("{}\n"))
+  // Turned away for as long as the first one counts.
+  let answer = ""
+  for (let turn = 0; turn < 100 && answer === ""; turn++) {
+    answer = await call(path, "{}\n")
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  expect(answer).toBe("1\n")
+  first.destroy()
+})
+
 test("random bytes always get one line of JSON", async () => {
   const path = await start((request) => ({ got: typeof request }))
   await fc.assert(

@@ -9,7 +9,10 @@ export type RequestHandler = (request: unknown) => unknown | Promise<unknown>
 
 /** Limits of the control socket; the defaults suit a host with a thousand containers. */
 export interface ControlServerOptions {
-  /** A client must have sent its whole request within this time, milliseconds. Default 10,000. */
+  /**
+   * A client must have sent its whole request within this time, and hung up as long after the
+   * answer, milliseconds. Default 10,000.
+   */
   readonly requestTimeoutMs?: number
   /** Connections beyond this number are closed at once. Default 512. */
   readonly maxConnections?: number
@@ -99,7 +102,7 @@ function serve(socket: Socket, handler: RequestHandler, requestTimeoutMs: number
   const chunks: Uint8Array[] = []
   let size = 0
   let answered = false
-  const timer = setTimeout(() => {
+  let timer = setTimeout(() => {
     answer(refusal("decode", "Cannot read the request: it did not end in time"))
   }, requestTimeoutMs)
 
@@ -107,7 +110,10 @@ function serve(socket: Socket, handler: RequestHandler, requestTimeoutMs: number
     if (answered) return
     answered = true
     clearTimeout(timer)
-    if (!socket.destroyed) socket.end(`${JSON.stringify(value)}\n`)
+    if (socket.destroyed) return
+    socket.end(`${JSON.stringify(value)}\n`)
+    // A client that reads no answer, or never ends its side, would keep the connection for good.
+    timer = setTimeout(() => socket.destroy(), requestTimeoutMs)
   }
 
   async function handle(line: Uint8Array): Promise<void> {
