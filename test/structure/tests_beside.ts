@@ -11,9 +11,9 @@ import type { Violation } from "./violation.ts"
 export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/main.ts": "test/build.test.ts",
   "src/agent/agent.ts": "test/netns/attach.blackbox.test.ts",
-  "src/agent/recover.ts": "test/netns/agent.blackbox.test.ts",
-  "src/agent/repair.ts": "test/netns/agent.blackbox.test.ts",
-  "src/agent/watch.ts": "test/netns/agent.blackbox.test.ts",
+  "src/agent/recover.ts": "test/netns/reconcile.blackbox.test.ts",
+  "src/agent/repair.ts": "test/netns/reconcile.blackbox.test.ts",
+  "src/agent/watch.ts": "test/netns/reconcile.blackbox.test.ts",
   "src/cli/agent.ts": "test/netns/attach.blackbox.test.ts",
   "src/cli/demo.ts": "test/netns/demo.blackbox.test.ts",
   "src/cli/demo_lab.ts": "test/netns/demo.blackbox.test.ts",
