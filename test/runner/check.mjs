@@ -1,6 +1,9 @@
 /** `npm run check`: each checker counts as one test. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { runProgram } from "./process.mjs"
+import { showOutput } from "./run_suites.mjs"
 
 const CHECK_TIMEOUT_MS = 3 * 60_000
 
@@ -18,10 +21,12 @@ export async function check(root) {
     ["structure", [tool("bun"), "test", "./test/structure.test.ts"]],
   ]
   const outcomes = []
+  const directory = mkdtempSync(join(tmpdir(), "lariat-check-"))
+  const log = join(directory, "output")
   for (const [name, argv] of checks) {
-    console.log(`check: ${name}`)
-    const result = await runProgram(argv, { cwd: root, timeoutMs: CHECK_TIMEOUT_MS })
+    const result = await runProgram(argv, { cwd: root, timeoutMs: CHECK_TIMEOUT_MS, log })
     const good = result.status === 0
+    if (!good) showOutput(name, log)
     outcomes.push({
       name,
       passed: good ? 1 : 0,
@@ -31,5 +36,6 @@ export async function check(root) {
       remark: result.timedOut ? "took too long" : undefined,
     })
   }
+  rmSync(directory, { recursive: true, force: true })
   return outcomes
 }

@@ -134,7 +134,8 @@ function environmentOf(root, suite, options) {
   return env
 }
 
-function showOutput(name, log) {
+/** Prints what a failed suite or check said, without the tests that passed. */
+export function showOutput(name, log) {
   const all = existsSync(log) ? readFileSync(log, "utf8") : ""
   const text = all.replace(/^\(pass\) .*\n/gm, "")
   const shown = text.length > SHOWN_OUTPUT ? `[…]${text.slice(-SHOWN_OUTPUT)}` : text
