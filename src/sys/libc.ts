@@ -1,14 +1,14 @@
 /**
  * libc for this process, on Bun and Deno alike, in the main thread and in Workers.
  *
- * A function is looked up when it is first called: a CNI plugin call needs seven of them, and each
- * costs about 40 µs of start-up.
+ * A function is looked up when it is first called: a CNI plugin call needs ten of them, and each
+ * look-up costs about 40 µs of start-up, however many functions it is for.
  */
 
 import { LariatError, messageOf } from "../errors.ts"
 import { openBunFfi } from "./libc_bun.ts"
 import { openDenoFfi } from "./libc_deno.ts"
-import { type Ffi, type Libc, type RawFunction, SIGNATURES } from "./libc_symbols.ts"
+import { type Ffi, type Libc, PLUGIN_CALLS, type RawFunction, SIGNATURES } from "./libc_symbols.ts"
 import { isDeno } from "./runtime.ts"
 
 export type { Libc, Memory } from "./libc_symbols.ts"
@@ -50,9 +50,20 @@ function keepingErrno(raw: RawFunction, arity: number): RawFunction {
   }
 }
 
-function bind(name: string, signature: string): RawFunction {
+/** Binds a function, and those that are wanted with it, onto `target`. */
+function bind(name: keyof Libc, target: object): RawFunction {
+  const wanted = PLUGIN_CALLS.includes(name) ? PLUGIN_CALLS : [name]
+  const signatures: Record<string, string> = {}
+  for (const one of wanted) signatures[one] = SIGNATURES[one]
   try {
-    return keepingErrno(ffi.bind(name, signature), signature.length - 1)
+    const bound = ffi.bind(signatures)
+    for (const one of wanted) {
+      const raw = bound[one]
+      if (raw === undefined) throw new Error(`${one} is not there`)
+      const value = keepingErrno(raw, SIGNATURES[one].length - 1)
+      Object.defineProperty(target, one, { value, enumerable: true })
+    }
+    return (target as Record<string, RawFunction>)[name] as RawFunction
   } catch (cause) {
     throw new LariatError(`Cannot call libc's ${name}: ${messageOf(cause)}`, {
       code: "kernel-unsupported",
@@ -69,15 +80,12 @@ function bind(name: string, signature: string): RawFunction {
  * function is an ordinary property, and seventy getters need not be made at each start.
  */
 function lazyLibc(): Libc {
-  const signatures: Readonly<Record<string, string>> = SIGNATURES
   const missing = new Proxy(
     {},
     {
       get(_, name, receiver: object): RawFunction | undefined {
-        if (typeof name !== "string" || !Object.hasOwn(signatures, name)) return undefined
-        const value = bind(name, signatures[name] ?? "")
-        Object.defineProperty(receiver, name, { value, enumerable: true })
-        return value
+        if (typeof name !== "string" || !Object.hasOwn(SIGNATURES, name)) return undefined
+        return bind(name as keyof Libc, receiver)
       },
     },
   )

@@ -20,14 +20,14 @@ export function openBunFfi(): Ffi {
   const ffi = process.getBuiltinModule("bun:ffi") as unknown as BunFfi
   let soname: string | undefined
 
-  function open(name: string, definition: unknown): RawFunction {
-    const symbols = { [name]: definition } as Symbols
-    const from = (library: string) => ffi.dlopen(library, symbols).symbols[name] as unknown
-    if (soname !== undefined) return from(soname) as RawFunction
+  function open(symbols: Symbols): Readonly<Record<string, RawFunction>> {
+    const from = (library: string) =>
+      ffi.dlopen(library, symbols).symbols as unknown as Record<string, RawFunction>
+    if (soname !== undefined) return from(soname)
     let failure: unknown
     for (const candidate of SONAMES) {
       try {
-        const bound = from(candidate) as RawFunction
+        const bound = from(candidate)
         soname = candidate
         return bound
       } catch (error) {
@@ -37,17 +37,19 @@ export function openBunFfi(): Ffi {
     throw failure
   }
 
-  function bind(name: string, signature: string): RawFunction {
-    const [returns, ...args] = signature.split("").map((letter) => TYPES[letter])
-    return open(name, { args, returns })
-  }
-
-  let errnoLocation: (() => number) | undefined
+  let errnoLocation: RawFunction | undefined
   return {
-    bind,
+    bind(signatures) {
+      const symbols: Record<string, unknown> = {}
+      for (const name in signatures) {
+        const [returns, ...args] = (signatures[name] ?? "").split("").map((letter) => TYPES[letter])
+        symbols[name] = { args, returns }
+      }
+      return open(symbols as Symbols)
+    },
     readErrno() {
-      errnoLocation ??= open("__errno_location", { args: [], returns: "ptr" })
-      return ffi.read.i32(errnoLocation() as never, 0)
+      errnoLocation ??= open({ __errno_location: { args: [], returns: "ptr" } }).__errno_location
+      return ffi.read.i32(errnoLocation?.() as never, 0)
     },
     addressOf: (bytes) => Number(ffi.ptr(bytes)),
     copyFrom: (address, length) =>

@@ -15,13 +15,12 @@ export function openDenoFfi(): Ffi {
   const deno = denoGlobal()
   let soname: string | undefined
 
-  function open(name: string, definition: unknown): unknown {
-    const symbols = { [name]: definition }
-    if (soname !== undefined) return deno.dlopen(soname, symbols).symbols[name]
+  function open(symbols: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+    if (soname !== undefined) return deno.dlopen(soname, symbols).symbols
     let failure: unknown
     for (const candidate of SONAMES) {
       try {
-        const bound = deno.dlopen(candidate, symbols).symbols[name]
+        const bound = deno.dlopen(candidate, symbols).symbols
         soname = candidate
         return bound
       } catch (error) {
@@ -31,11 +30,22 @@ export function openDenoFfi(): Ffi {
     throw failure
   }
 
-  function bind(name: string, signature: string): RawFunction {
-    const [result, ...parameters] = signature.split("").map((letter) => TYPES[letter])
-    const raw = open(name, { parameters, result }) as (...args: unknown[]) => number | bigint
-    // Deno gives 64-bit results as BigInt.
-    return result === "i64" ? (...args) => Number(raw(...args)) : (raw as RawFunction)
+  function bind(signatures: Readonly<Record<string, string>>): Record<string, RawFunction> {
+    const symbols: Record<string, { parameters: unknown[]; result: string | undefined }> = {}
+    for (const name in signatures) {
+      const [result, ...parameters] = (signatures[name] ?? "")
+        .split("")
+        .map((letter) => TYPES[letter])
+      symbols[name] = { parameters, result }
+    }
+    const bound: Record<string, RawFunction> = {}
+    for (const [name, raw] of Object.entries(open(symbols))) {
+      const call = raw as (...args: unknown[]) => number | bigint
+      // Deno gives 64-bit results as BigInt.
+      const wide = symbols[name]?.result === "i64"
+      bound[name] = wide ? (...args) => Number(call(...args)) : (raw as RawFunction)
+    }
+    return bound
   }
 
   let errnoLocation: (() => object) | undefined
@@ -43,10 +53,8 @@ export function openDenoFfi(): Ffi {
   return {
     bind,
     readErrno() {
-      errnoLocation ??= open("__errno_location", {
-        parameters: [],
-        result: "pointer",
-      }) as () => object
+      errnoLocation ??= open({ __errno_location: { parameters: [], result: "pointer" } })
+        .__errno_location as () => object
       return new deno.UnsafePointerView(errnoLocation()).getInt32(0)
     },
     addressOf: (bytes) => Number(deno.UnsafePointer.value(deno.UnsafePointer.of(bytes))),
@@ -55,11 +63,9 @@ export function openDenoFfi(): Ffi {
       return new Uint8Array(deno.UnsafePointerView.getArrayBuffer(pointer, length).slice(0))
     },
     async writeElsewhere(fd, bytes) {
-      writeNonblocking ??= open("write", {
-        parameters: ["i32", "buffer", "i64"],
-        result: "i64",
-        nonblocking: true,
-      }) as (...args: unknown[]) => Promise<bigint>
+      writeNonblocking ??= open({
+        write: { parameters: ["i32", "buffer", "i64"], result: "i64", nonblocking: true },
+      }).write as (...args: unknown[]) => Promise<bigint>
       const written = Number(await writeNonblocking(fd, bytes, bytes.length))
       // The errno of another thread cannot be read from this one.
       return written < 0 ? -UNKNOWN_ERRNO : written

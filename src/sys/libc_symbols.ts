@@ -173,6 +173,20 @@ export const SIGNATURES: Readonly<Record<keyof Libc, string>> = {
   write: "libl",
 }
 
+/** What a CNI plugin call needs, in the order in which it does: bound together at the first. */
+export const PLUGIN_CALLS: readonly (keyof Libc)[] = [
+  "read",
+  "socket",
+  "setsockopt",
+  "connect",
+  "send",
+  "poll",
+  "recv",
+  "close",
+  "write",
+  "_exit",
+]
+
 /** The sonames to try: glibc, then musl under its loader's name per processor, then plain. */
 export const SONAMES: readonly string[] = [
   "libc.so.6",
@@ -188,8 +202,11 @@ export type RawFunction = (...args: (number | Uint8Array | null)[]) => number
 
 /** What each runtime's FFI layer offers to `libc.ts`. */
 export interface Ffi {
-  /** One C function. Throws when the library or the function is not there. */
-  bind(name: string, signature: string): RawFunction
+  /**
+   * C functions by name, with their signatures. Throws when the library or one of them is not
+   * there. Each call of this costs as much as a dozen functions in it.
+   */
+  bind(signatures: Readonly<Record<string, string>>): Readonly<Record<string, RawFunction>>
   /** Value of this thread's `errno`; right only when nothing else was called since the failure. */
   readErrno(): number
   /** The address of bytes that the caller keeps alive. */
