@@ -46,20 +46,15 @@ export class CniService {
 
   /** Serves one call; every failure becomes CNI's error JSON, nothing is thrown. */
   async handle(value: unknown): Promise<CniResponse> {
-    const { log } = this.#context
     try {
       const call = readCall(readRequest(value))
       const verb = this.#verbs[call.request.env.command]
       const answer = await verb?.(call)
-      log.debug("{command} {network} {containerId}/{ifname}: done", {
-        command: call.request.env.command,
-        ...call.key,
-      })
       const stdout = answer === undefined ? "" : `${JSON.stringify(answer)}\n`
       return { exit: 0, stdout, stderr: "" }
     } catch (error) {
       const response = errorResponse(answerVersion(value), error)
-      log.warn("{why}", { why: response.stderr.trim() })
+      this.#context.log.warn("{why}", { why: response.stderr.trim() })
       return response
     }
   }

@@ -37,9 +37,9 @@ interface Run {
 
 /**
  * Listens to multicast groups on a thread of its own: the event loop cannot wait for a netlink
- * socket, and reading one by a timer costs a wake-up each time. Notifications arrive about half a
- * millisecond after the change; when some were lost `onOverrun` says so, and the listener has to
- * look for itself.
+ * socket, and reading one by a timer costs a wake-up each time. Notifications arrive some
+ * milliseconds after the change, those of one change together; when some were lost `onOverrun` says
+ * so, and the listener has to look for itself.
  */
 export class Monitor {
   #run: Run | undefined

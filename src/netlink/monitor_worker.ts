@@ -13,6 +13,8 @@ import type { MonitorOrder, MonitorReport } from "./monitor_protocol.ts"
 /** struct pollfd: int fd, short events, short revents; two of them. */
 const POLLFD_BYTES = 8
 const FOREVER = -1
+/** How long notifications are gathered after the first, milliseconds. */
+const SETTLE_MS = 3
 /** Datagrams handed over in one message: a burst is one wake-up of the main thread, not many. */
 const MAX_BATCH = 64
 
@@ -37,6 +39,9 @@ function watch({ netlinkFd, stopFd }: MonitorOrder): void {
       scope.post({ kind: "stopped" })
       return
     }
+    // One change makes many notifications: woken for each, this thread would take the lock of the
+    // socket, and a processor, from the thread that makes the change.
+    libc.poll(null, 0, SETTLE_MS)
     const report = drain()
     if (report !== undefined) {
       scope.post(report)
