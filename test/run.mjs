@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url"
 import { ensureBuilt } from "./runner/build.mjs"
 import { check } from "./runner/check.mjs"
 import { runProgram } from "./runner/process.mjs"
-import { closingLine, runSuites, succeeded, tableOf } from "./runner/run_suites.mjs"
+import { closingLine, provision, runSuites, succeeded, tableOf } from "./runner/run_suites.mjs"
 import { ensureDebian, ensurePackages } from "./runner/setup.mjs"
 import { liveSuites, plainSuites } from "./runner/suites.mjs"
 
@@ -42,7 +42,7 @@ async function main(verb, args) {
       return await test(args)
     case "unit":
       await ensurePackages(ROOT)
-      return report(await runSuites(ROOT, [unitSuite()], { jobs: 1, ci: CI }))
+      return await unit()
     case "check":
       await ensurePackages(ROOT)
       return report(await check(ROOT))
@@ -52,8 +52,12 @@ async function main(verb, args) {
   }
 }
 
-function unitSuite() {
-  return plainSuites(ROOT)[0]
+/** The quick verb: what is not on the machine is not installed, and its tests are skipped. */
+async function unit() {
+  const suite = { ...plainSuites(ROOT)[0], wanted: [] }
+  const options = { jobs: 1, ci: CI }
+  const needs = await provision(ROOT, [suite], options)
+  return report(await runSuites(ROOT, [suite], needs, options))
 }
 
 async function test(args) {
@@ -77,10 +81,11 @@ async function test(args) {
       remark: "no build",
     })
   }
-  outcomes.push(...(await runSuites(ROOT, plain, { jobs: 1, ci: CI })))
+  const needs = await provision(ROOT, [...plain, ...live], { ci: CI })
+  outcomes.push(...(await runSuites(ROOT, plain, needs, { jobs: 1, ci: CI })))
   // Namespaces keep live suites apart, so that two cores can have one each.
   const jobs = Math.max(1, Number(process.env.TEST_JOBS ?? Math.min(2, availableParallelism())))
-  outcomes.push(...(await runSuites(ROOT, live, { jobs, ci: CI })))
+  outcomes.push(...(await runSuites(ROOT, live, needs, { jobs, ci: CI })))
   return report(outcomes)
 }
 

@@ -24,11 +24,11 @@ const SHOWN_OUTPUT = 60_000
  *
  * @param {string} root the checkout
  * @param {import("./suites.mjs").Suite[]} suites
+ * @param {Needs} needs what {@link provision} gave
  * @param {{ jobs: number, ci: boolean }} options
  * @returns {Promise<Outcome[]>}
  */
-export async function runSuites(root, suites, options) {
-  const needs = await provision(root, suites, options)
+export async function runSuites(root, suites, needs, options) {
   const outcomes = new Array(suites.length)
   const reports = mkdtempSync(join(tmpdir(), "lariat-test-"))
   let next = 0
@@ -91,12 +91,18 @@ async function runSuite(root, suite, needs, reports, options) {
 }
 
 /**
+ * @callback Needs
+ * @param {import("./suites.mjs").Suite} suite
+ * @returns {{ env?: NodeJS.ProcessEnv, obstacle?: string }} the environment of a suite, or why it
+ *   cannot run
+ */
+
+/**
  * Installs what the suites need, all at once: suites run side by side, and apt has one lock.
  *
- * @returns {Promise<(suite: import("./suites.mjs").Suite) => { env?: NodeJS.ProcessEnv,
- *   obstacle?: string }>} the environment of a suite, or why it cannot run
+ * @returns {Promise<Needs>}
  */
-async function provision(root, suites, options) {
+export async function provision(root, suites, options) {
   const asRoot = process.getuid?.() === 0
   const able = suites.filter((suite) => asRoot || !suite.namespace)
   const packages = able.flatMap((suite) => [...suite.debian, ...suite.wanted])

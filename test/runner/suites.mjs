@@ -39,8 +39,13 @@ const LIVE_FOLDERS = [
   { folder: "test/fuzz", debian: NETWORK_TOOLS, timeoutMs: FIVE_MINUTES },
 ]
 
-/** Run the arm64 build on x64. */
-const ARM_EMULATION = ["qemu-user", "libc6-arm64-cross"]
+/** Packages that some tests of a plain suite use, by its name. */
+const WANTED = {
+  unit: ["containernetworking-plugins"],
+  runner: ["iproute2"],
+  // Run the arm64 build.
+  build: process.arch === "x64" ? ["qemu-user", "libc6-arm64-cross"] : [],
+}
 
 /** The suites that need no namespace. */
 export function plainSuites(root) {
@@ -54,7 +59,7 @@ export function plainSuites(root) {
     namespace: false,
     binary: suite.name === "build",
     debian: [],
-    wanted: suite.name === "build" && process.arch === "x64" ? ARM_EMULATION : [],
+    wanted: WANTED[suite.name] ?? [],
     cnitool: false,
     timeoutMs: FIVE_MINUTES,
     testTimeoutMs: suite.name === "unit" ? 20_000 : 120_000,
