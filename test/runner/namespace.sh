@@ -23,6 +23,17 @@ make_groups() {
   done
 }
 
+# What a run that was killed could not remove: groups named for a process that is gone.
+sweep_groups() {
+  local hierarchy group
+  for hierarchy in "${hierarchies[@]}"; do
+    for group in "$hierarchy"/lariat-test.*; do
+      [ -d "$group" ] && [ ! -e "/proc/${group##*.}" ] || continue
+      find "$group" -depth -type d -exec rmdir {} + 2>/dev/null
+    done
+  done
+}
+
 remove_groups() {
   local group
   for group in "${groups[@]}"; do
@@ -59,6 +70,7 @@ export LARIAT_TEST_NETNS=1 TMPDIR=/run/tmp
 exit $?
 '
 
+sweep_groups
 make_groups
 trap remove_groups EXIT
 (
