@@ -7,9 +7,10 @@ import type { Configuration, Network } from "../config/network.ts"
 import { Kernel } from "../endpoint/kernel.ts"
 import { messageOf } from "../errors.ts"
 import { bootId, monotonicMs } from "../sys/clock.ts"
-import { releaseStartupMemory } from "../sys/memory.ts"
+import { keepMapped, releaseStartupMemory } from "../sys/memory.ts"
 import { sdNotify } from "../sys/notify.ts"
 import { warmRuntime } from "../sys/thread_pool.ts"
+import { type PageSnapshot, touchedRanges } from "../sys/touched_pages.ts"
 import { Bridges } from "./bridges.ts"
 import { CniService } from "./cni_service.ts"
 import type { AgentContext } from "./context.ts"
@@ -36,6 +37,9 @@ const SOMEWHERE = "192.0.2.1"
 /** When what only the start needed is given back, milliseconds after it. */
 const RELEASE_AFTER_MS = 500
 
+/** What is kept of the code that a start reads: most of it, and what fits an idle agent of 60 MB. */
+const KEPT_BYTES = 18_874_368
+
 const DATABASE = "lariat.db"
 const SOCKET = "agent.sock"
 
@@ -53,23 +57,34 @@ export class Agent {
 
   private constructor(
     context: AgentContext,
-    parts: { control: ControlServer; metadata: MetadataServer; watch: Watch },
+    parts: {
+      control: ControlServer
+      metadata: MetadataServer
+      watch: Watch
+      startPages: PageSnapshot | undefined
+    },
   ) {
     this.#context = context
     this.#control = parts.control
     this.#metadata = parts.metadata
     this.#watch = parts.watch
     this.#sweep = setInterval(() => this.#tidy(), SWEEP_MS)
-    this.#release = setTimeout(releaseStartupMemory, RELEASE_AFTER_MS)
+    this.#release = setTimeout(() => this.#settle(parts.startPages), RELEASE_AFTER_MS)
     sdNotify("READY=1")
   }
 
   /**
    * Starts an agent and brings kernel and rows together. When it resolves, the agent serves.
    *
+   * @param options.startPages what each start of this program reads of its file, a CNI plugin's
+   *   too: kept in memory, so that one is quick also where an idle host has dropped everything
+   *   else. Default none
    * @throws LariatError `busy` when another agent has the state directory, `io`, `kernel`
    */
-  static async start(configuration: Configuration): Promise<Agent> {
+  static async start(
+    configuration: Configuration,
+    options: { readonly startPages?: PageSnapshot | undefined } = {},
+  ): Promise<Agent> {
     const { agent: settings } = configuration
     const log = getLogger(["lariat", "agent"])
     mkdirSync(settings.stateDir, { recursive: true, mode: 0o700 })
@@ -113,7 +128,7 @@ export class Agent {
     log.info("ready: {kept} endpoints go on, {removed} were taken down, {strays} stray links", {
       ...recovery,
     })
-    return new Agent(context, { control, metadata, watch })
+    return new Agent(context, { control, metadata, watch, startPages: options.startPages })
   }
 
   /** Takes a changed configuration in; the data path goes on. */
@@ -135,6 +150,17 @@ export class Agent {
     this.#context.journal.close()
     this.#context.firewall.close()
     this.#context.kernel.close()
+  }
+
+  /** Gives back what only the start needed, and keeps what each start of the plugin needs. */
+  #settle(startPages: PageSnapshot | undefined): void {
+    try {
+      if (startPages === undefined) return
+      releaseStartupMemory(startPages.path)
+      keepMapped(startPages.path, touchedRanges(startPages), { mostBytes: KEPT_BYTES })
+    } catch (error) {
+      this.#context.log.info("start-up pages are not held: {why}", { why: messageOf(error) })
+    }
   }
 
   #tidy(): void {

@@ -3,6 +3,7 @@ import { formatDiagnostic, hasErrors } from "../config/diagnostic.ts"
 import { loadConfiguration } from "../config/load.ts"
 import type { AgentSettings, Configuration } from "../config/network.ts"
 import { LariatError, messageOf } from "../errors.ts"
+import type { PageSnapshot } from "../sys/touched_pages.ts"
 import { logLevel, startLogging } from "./logging.ts"
 import { readText } from "./validate.ts"
 
@@ -20,8 +21,13 @@ export interface AgentOptions {
 /**
  * `lariat agent`: runs the daemon until SIGTERM or SIGINT; SIGHUP reads the files again. A file
  * with errors keeps a starting agent from starting, and a running one on what it had.
+ *
+ * @param startPages what a start of this program reads; undefined when it is not compiled
  */
-export async function runAgent(options: AgentOptions): Promise<number> {
+export async function runAgent(
+  options: AgentOptions,
+  startPages: PageSnapshot | undefined,
+): Promise<number> {
   const configuration = read(options)
   await startLogging(configuration.agent.logLevel)
   for (const diagnostic of configuration.diagnostics) console.error(formatDiagnostic(diagnostic))
@@ -31,7 +37,7 @@ export async function runAgent(options: AgentOptions): Promise<number> {
       hint: "mend what is listed above; lariat validate FILE checks a file without starting",
     })
   }
-  const agent = await Agent.start(configuration)
+  const agent = await Agent.start(configuration, { startPages })
   process.on("SIGHUP", () => reload(agent, options))
   await new Promise<void>((resolve) => {
     process.once("SIGTERM", resolve)

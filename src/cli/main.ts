@@ -55,8 +55,11 @@ function commands(setExit: (code: number) => void): Command {
     .option("--metadata-listen <address:port>", "where the metadata API listens")
     .option("--dns-listen <address:port>", "where DNS listens")
     .action(async (options) => {
+      // Before the agent's own code is loaded: this is what each start of a plugin reads too.
+      const { pagesOfStart } = await import("./start_pages.ts")
+      const startPages = pagesOfStart()
       const { runAgent } = await import("./agent.ts")
-      setExit(await runAgent(options))
+      setExit(await runAgent(options, startPages))
     })
 
   program

@@ -1,20 +1,23 @@
 import { expect, test } from "bun:test"
-import { codeMappings, releaseStartupMemory } from "./memory.ts"
+import { readlinkSync } from "node:fs"
+import { keepMapped, releaseStartupMemory } from "./memory.ts"
+import { snapshotPages, touchedRanges } from "./touched_pages.ts"
 
-const MAPS = `00200000-01a39000 r--p 00000000 fe:00 1  /usr/bin/lariat
-01a40000-0684a000 r-xp 01838000 fe:00 1      /usr/bin/lariat
-06867000-06e34000 rw-p 0665e000 fe:00 1      /usr/bin/lariat
-7fe324bc2000-7fe324d18000 r-xp 00026000 fe:00 2   /usr/lib/libc.so.6
-7ffd2b3e0000-7ffd2b401000 rw-p 00000000 00:00 0   [stack]
-`
+const path = readlinkSync("/proc/self/exe")
 
-test("only the code of the named file counts", () => {
-  expect(codeMappings(MAPS, "/usr/bin/lariat")).toEqual([{ start: 0x1a40000, length: 0x4e0a000 }])
-  expect(codeMappings(MAPS, "/usr/bin/other")).toEqual([])
-  expect(codeMappings("", "/usr/bin/lariat")).toEqual([])
+test("start-up code is let go, and what is to be kept is mapped again", () => {
+  const bytesIn = () =>
+    touchedRanges(snapshotPages(path)).reduce((sum, { length }) => sum + length, 0)
+  const start = touchedRanges(snapshotPages(path))
+  const before = bytesIn()
+  releaseStartupMemory(path)
+  const released = bytesIn()
+  expect(released).toBeLessThan(before)
+  expect(keepMapped(path, start, { mostBytes: 1_048_576 })).toBeLessThanOrEqual(1_048_576)
+  expect(keepMapped(path, start)).toBeGreaterThan(1_048_576)
+  expect(bytesIn()).toBeGreaterThan(released)
 })
 
-test("the program goes on after its code was let go", () => {
-  releaseStartupMemory()
-  expect([3, 1, 2].sort()).toEqual([1, 2, 3])
+test("a file that is not mapped has nothing to keep", () => {
+  expect(keepMapped("/nonexistent", [{ offset: 0, length: 4096 }])).toBe(0)
 })

@@ -74,8 +74,7 @@ const EXPECTED = {
     limit: "io Cannot read descr",
     forward: "1",
     refused: "io EINVAL",
-    held: true,
-    resident: [{ offset: 0, length: 7 }],
+    kept: true,
     written: [
       8,
       "blocking",

@@ -13,6 +13,7 @@ import { readFile, writeFd, writeFileAtomic, writeProc } from "../../src/sys/fil
 import { serveHttp } from "../../src/sys/http.ts"
 import { ping4, ping6 } from "../../src/sys/icmp.ts"
 import { libc } from "../../src/sys/libc.ts"
+import { keepMapped } from "../../src/sys/memory.ts"
 import {
   createNetns,
   currentNetns,
@@ -24,12 +25,12 @@ import {
 } from "../../src/sys/netns.ts"
 import { sdNotify } from "../../src/sys/notify.ts"
 import { sendFrame } from "../../src/sys/packet.ts"
-import { holdPages, residentRanges } from "../../src/sys/page_cache.ts"
 import { deadlineIn, POLLIN, waitFor } from "../../src/sys/poll.ts"
 import { selfCommand, spawnIn } from "../../src/sys/process.ts"
 import { unixSocketAddress } from "../../src/sys/socket_address.ts"
 import { httpGet } from "../../src/sys/tcp.ts"
 import { strayThreads, warmRuntime, writeBlocking } from "../../src/sys/thread_pool.ts"
+import { snapshotPages, touchedRanges } from "../../src/sys/touched_pages.ts"
 import { callUnix } from "../../src/sys/unix_client.ts"
 import { startWorker } from "../../src/sys/worker.ts"
 import { requireTestNetns } from "./guard.ts"
@@ -186,7 +187,9 @@ async function probeFiles(directory: string): Promise<Record<string, unknown>> {
   const path = `${directory}/file`
   writeFileAtomic(path, encode("content"), 0o640)
   writeProc("/proc/sys/net/ipv4/ip_forward", "1")
-  const held = holdPages(path, [{ offset: 0, length: 7 }])
+  const program = readlinkSync("/proc/self/exe")
+  const touched = touchedRanges(snapshotPages(program))
+  const kept = keepMapped(program, touched)
   const pair = new Int32Array(2)
   libc.socketpair(1, 1, 0, new Uint8Array(pair.buffer))
   const [near = -1, far = -1] = pair
@@ -207,8 +210,7 @@ async function probeFiles(directory: string): Promise<Record<string, unknown>> {
     limit: failure(() => readFile(path, 6)).slice(0, 20),
     forward: decode(readFile("/proc/sys/net/ipv4/ip_forward", 8)).trim(),
     refused: failure(() => writeProc("/proc/sys/net/ipv4/ip_forward", "no")),
-    held: held.bytes > 0,
-    resident: residentRanges(path),
+    kept: kept > 0,
     written: [written, decode(received.subarray(0, count)), failed],
     notified: [notified, decode(state.subarray(0, Math.max(0, stateLength)))],
     clock:
@@ -216,7 +218,6 @@ async function probeFiles(directory: string): Promise<Record<string, unknown>> {
       1000,
     bootId: bootId().length,
   }
-  held.close()
   for (const fd of [near, far, notify]) libc.close(fd)
   return results
 }
