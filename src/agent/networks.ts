@@ -41,6 +41,8 @@ export interface NetworksOptions {
 export class Networks {
   readonly #options: NetworksOptions
   readonly #byName = new Map<string, ManagedNetwork>()
+  /** Of the configurations read lately: the same one comes with each container. */
+  readonly #subnets = new WeakMap<Netconf, readonly Subnet[]>()
 
   constructor(options: NetworksOptions) {
     this.#options = options
@@ -103,7 +105,7 @@ export class Networks {
    * @throws LariatError `network-overlap`, `config-invalid` or `network-unknown`
    */
   forNetconf(conf: Netconf): ManagedNetwork {
-    const wanted = subnetsOf(conf)
+    const wanted = this.#subnetsOf(conf)
     const named = this.#named(conf.name)
     if (named?.configured !== undefined) {
       for (const { cidr } of wanted) {
@@ -156,6 +158,14 @@ export class Networks {
     return this.all().find((network) =>
       network.subnets.some(({ cidr }) => prefixContains(parsePrefix(cidr), address)),
     )
+  }
+
+  #subnetsOf(conf: Netconf): readonly Subnet[] {
+    const known = this.#subnets.get(conf)
+    if (known !== undefined) return known
+    const subnets = subnetsOf(conf)
+    this.#subnets.set(conf, subnets)
+    return subnets
   }
 
   #named(name: string): ManagedNetwork | undefined {

@@ -30,6 +30,8 @@ const GROUPS: readonly number[] = [
 
 /** Byte offset of the interface index in ifinfomsg and in ifaddrmsg (linux/rtnetlink.h). */
 const INDEX_OFFSET = 4
+/** Byte offset of the destination's prefix length in rtmsg (linux/rtnetlink.h). */
+const DESTINATION_LENGTH_OFFSET = 1
 /** Byte offset of the flags in ifinfomsg. */
 const FLAGS_OFFSET = 8
 
@@ -71,7 +73,7 @@ export class Watch {
   #take(messages: readonly Message[]): void {
     for (const message of messages) {
       const { bridges, index: endpoints, underlay } = this.#context
-      if (message.type === RTM_NEWROUTE || message.type === RTM_DELROUTE) underlay.forget()
+      if (isDefaultRoute(message)) underlay.forget()
       const index = indexOf(message)
       if (index === undefined) continue
       const row = endpoints.byHostIndex(index)
@@ -130,6 +132,15 @@ function isDown({ payload }: Message): boolean {
   if (payload.length < FLAGS_OFFSET + 4) return false
   const flags = new DataView(payload.buffer, payload.byteOffset).getUint32(FLAGS_OFFSET, true)
   return (flags & IFF_UP) === 0
+}
+
+/**
+ * Whether a route to everywhere came or went. Each port of a bridge brings routes of its own
+ * along; to look the underlay up for those would list them all at every attach.
+ */
+function isDefaultRoute({ type, payload }: Message): boolean {
+  if (type !== RTM_NEWROUTE && type !== RTM_DELROUTE) return false
+  return payload[DESTINATION_LENGTH_OFFSET] === 0
 }
 
 function indexOf({ type, payload }: Message): number | undefined {
