@@ -1,7 +1,8 @@
 /**
  * Picks the role: a CNI plugin when a runtime calls it as one, else the command line. Nothing of
- * the other roles is loaded, since a runtime waits for every millisecond of the plugin's start.
+ * the command line is loaded for a plugin: a runtime waits for every millisecond of its start.
  */
+import { pluginMain } from "./cni/plugin.ts"
 import { exitNow, programName } from "./sys/process.ts"
 
 const name = programName()
@@ -9,7 +10,6 @@ const isIpam = /^rancher-(cni|host-local|flat)-ipam$/.test(name)
 const isPlugin = isIpam || name === "rancher-bridge" || name === "lariat-cni"
 
 if (isPlugin || (process.env.CNI_COMMAND !== undefined && process.argv.length <= 2)) {
-  const { pluginMain } = await import("./cni/plugin.ts")
   exitNow(await pluginMain(isIpam ? "ipam" : "bridge"))
 } else {
   const { runCommandLine } = await import("./cli/main.ts")
