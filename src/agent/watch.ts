@@ -58,7 +58,7 @@ export class Watch {
   static async start(context: AgentContext): Promise<Watch> {
     const watch = new Watch(context)
     await watch.#monitor.start(
-      { groups: GROUPS, onFailure: (error) => context.log.error("{why}", { why: error.message }) },
+      { groups: GROUPS, onFailure: (error) => watch.#deaf(error.message) },
       (messages) => watch.#take(messages),
       () => watch.#overrun(),
     )
@@ -117,6 +117,16 @@ export class Watch {
     const { bridges } = this.#context
     bridges.forget(index)
     for (const row of this.#context.index.attached()) repairPort(this.#context, row)
+  }
+
+  /** Drift is found by the regular check alone from now on. */
+  #deaf(why: string): void {
+    this.#context.log.error("{why}", { why })
+    this.#context.health.raise("monitor", {
+      severity: "error",
+      what: `changes of links are not heard any more: ${why}`,
+      hint: "restart the agent; containers go on meanwhile",
+    })
   }
 
   /** Notifications were lost: look at everything. */
