@@ -25,6 +25,7 @@ import { linkMtu } from "./link_mtu.ts"
 import { MetadataServer } from "./metadata_server.ts"
 import { Networks } from "./networks.ts"
 import { collectGarbage, recover } from "./recover.ts"
+import { Timings } from "./timings.ts"
 import { Underlay } from "./underlay.ts"
 import { Watch } from "./watch.ts"
 
@@ -114,6 +115,7 @@ export class Agent {
       hostNetns: kernel.netns,
       log,
       random: (length) => crypto.getRandomValues(new Uint8Array(length)),
+      timings: new Timings(),
       underlay: new Underlay(kernel),
     }
     configure(context, configuration)

@@ -46,11 +46,13 @@ export class CniService {
 
   /** Serves one call; every failure becomes CNI's error JSON, nothing is thrown. */
   async handle(value: unknown): Promise<CniResponse> {
+    const started = performance.now()
     try {
       const call = readCall(readRequest(value))
       const verb = this.#verbs[call.request.env.command]
       const answer = await verb?.(call)
       const stdout = answer === undefined ? "" : `${JSON.stringify(answer)}\n`
+      this.#context.timings.note(call.request.env.command, performance.now() - started)
       return { exit: 0, stdout, stderr: "" }
     } catch (error) {
       const response = errorResponse(answerVersion(value), error)

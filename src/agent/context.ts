@@ -9,6 +9,7 @@ import type { Health } from "./health.ts"
 import type { HostIdentity } from "./identity.ts"
 import type { Journal } from "./journal.ts"
 import type { Networks } from "./networks.ts"
+import type { Timings } from "./timings.ts"
 import type { Underlay } from "./underlay.ts"
 
 /** What the agent's operations work with; made once by the agent, replaced in tests. */
@@ -26,5 +27,6 @@ export interface AgentContext {
   readonly hostNetns: Netns
   readonly log: Logger
   readonly random: (length: number) => Uint8Array
+  readonly timings: Timings
   readonly underlay: Underlay
 }

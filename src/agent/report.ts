@@ -33,6 +33,15 @@ export interface RepairReport {
   readonly what: string
 }
 
+/** The latest calls of one CNI command that went well, from the read request to the answer. */
+export interface CallReport {
+  readonly command: string
+  /** All since the agent started; the times are of the latest 256. */
+  readonly count: number
+  readonly medianMs: number
+  readonly p90Ms: number
+}
+
 export interface StatusReport {
   readonly agent: {
     readonly version: string
@@ -50,6 +59,7 @@ export interface StatusReport {
     readonly attaching: number
     readonly detaching: number
   }
+  readonly calls: readonly CallReport[]
   readonly problems: readonly ProblemReport[]
   /** What the agent mended, newest last. */
   readonly repairs: readonly RepairReport[]

@@ -27,6 +27,7 @@ export function statusReport(context: AgentContext): StatusReport {
       attaching: count("attaching"),
       detaching: count("detaching"),
     },
+    calls: context.timings.report(),
     problems: context.health.problems(),
     repairs: context.health.repairs(),
   }

@@ -32,6 +32,7 @@ const report: StatusReport = {
     },
   ],
   endpoints: { attached: 3, attaching: 0, detaching: 0 },
+  calls: [],
   problems: [],
   repairs: [],
 }
@@ -41,6 +42,17 @@ test("a healthy host reads at a glance", () => {
   expect(text).toContain("lariat 1.2.3 (bun 1), pid 7, up 2 h, 45 MB")
   expect(text).toContain("ipsec    ipsec   10.42.0.0/16  10.42.0.1     3        1  64996")
   expect(text).toContain("nothing is wrong")
+  expect(text).not.toContain("calls:")
+})
+
+test("calls are told with their times", () => {
+  const calls = [
+    { command: "ADD", count: 12, medianMs: 1.84, p90Ms: 2.5 },
+    { command: "DEL", count: 9, medianMs: 1, p90Ms: 3 },
+  ]
+  const line =
+    "calls: 12 ADD (1.8 ms, nine of ten within 2.5 ms), 9 DEL (1.0 ms, nine of ten within"
+  expect(renderStatus({ ...report, calls })).toContain(line)
 })
 
 test("problems come with what to do, repairs with what was done", () => {

@@ -1,4 +1,4 @@
-import type { StatusReport } from "../agent/report.ts"
+import type { CallReport, StatusReport } from "../agent/report.ts"
 import { askAgent } from "./control_client.ts"
 import { table } from "./table.ts"
 
@@ -54,6 +54,7 @@ export function renderStatus(report: StatusReport): string {
   }
   const { attached, attaching, detaching } = report.endpoints
   lines.push("", `endpoints: ${attached} attached, ${attaching} attaching, ${detaching} detaching`)
+  if (report.calls.length > 0) lines.push(`calls: ${report.calls.map(callText).join(", ")}`)
   for (const problem of report.problems) {
     lines.push(`${problem.severity}: ${problem.what}`)
     if (problem.hint !== undefined) lines.push(`  ${problem.hint}`)
@@ -68,4 +69,9 @@ function duration(seconds: number): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`
   return `${Math.floor(seconds / 86_400)} d`
+}
+
+/** `132 ADD (1.8 ms, nine of ten within 2.4 ms)` */
+function callText({ command, count, medianMs, p90Ms }: CallReport): string {
+  return `${count} ${command} (${medianMs.toFixed(1)} ms, nine of ten within ${p90Ms.toFixed(1)} ms)`
 }

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import type { CallReport, StatusReport } from "../../src/agent/report.ts"
 import type { CniResponse } from "../../src/cni/protocol.ts"
 import { callUnix } from "../../src/sys/unix_client.ts"
 import type { Attachment, Ours } from "./contender.ts"
@@ -83,6 +84,11 @@ export class AgentProcess {
     const answer = this.#ask({ op: "cni", role: "bridge", env, config: ours.conf }) as CniResponse
     if (answer.exit !== 0) throw new Error(`${command} ${containerId}: ${answer.stdout}`)
     return answer
+  }
+
+  /** What the agent says of the calls that it served. */
+  calls(): readonly CallReport[] {
+    return (this.#ask({ op: "status" }) as { value: StatusReport }).value.calls
   }
 
   /** Waits until as many endpoints are attached, and no other is on its way. @throws Error */
