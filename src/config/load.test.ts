@@ -571,3 +571,11 @@ test("errors never stop at the first, and come in the order of the lines", () =>
   expect(said.length).toBeGreaterThanOrEqual(7)
   expect(lines).toEqual(lines.toSorted((a, b) => a - b))
 })
+
+test("beside agent settings, a network without its network_driver is told", () => {
+  const text = "agent:\n  logLevel: debug\nedge:\n  default_network:\n    name: edge\n"
+  const { diagnostics } = loadConfiguration([{ path: "f.yml", text }], { env: {} })
+  expect(diagnostics.map(formatDiagnostic)).toEqual([
+    "f.yml:3:1: warning: edge has no network_driver, so no network is made of it, write its settings below edge.network_driver",
+  ])
+})

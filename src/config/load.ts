@@ -79,6 +79,7 @@ interface Found {
 function readRoot(file: YamlFile, report: Report): Found {
   const root = file.rootEntries() ?? []
   let agent: Entry | undefined
+  let idle: Entry | undefined
   const drivers: DriverSource[] = []
   for (const entry of root) {
     const inside = file.entries(entry.node, [entry.key])
@@ -91,7 +92,9 @@ function readRoot(file: YamlFile, report: Report): Found {
         drivers.push(...driversOf(file, service, keys, ["services", service.key], report))
       }
     } else if (isService || !(NO_SERVICE.has(entry.key) || entry.key.startsWith("x-"))) {
-      drivers.push(...driversOf(file, entry, inside, [entry.key], report))
+      const found = driversOf(file, entry, inside, [entry.key], report)
+      drivers.push(...found)
+      if (found.length === 0) idle ??= entry
     }
   }
   if (agent === undefined && drivers.length === 0) {
@@ -99,6 +102,12 @@ function readRoot(file: YamlFile, report: Report): Found {
     const hint = near === undefined ? undefined : `did you mean agent by ${near}`
     const message = "neither a network_driver nor agent settings are in this file"
     report.add({ severity: "warning", position: file.position(0), path: [], message, hint })
+  } else if (drivers.length === 0 && idle !== undefined) {
+    // Beside agent settings it is no service of a Compose file, but a network that went wrong.
+    const message = `${idle.key} has no network_driver, so no network is made of it`
+    const position = file.position(idle.mark.key)
+    const hint = `write its settings below ${idle.key}.network_driver`
+    report.add({ severity: "warning", position, path: [idle.key], message, hint })
   }
   return { agent, drivers }
 }
