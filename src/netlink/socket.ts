@@ -256,7 +256,7 @@ export class NetlinkSocket {
     this.#drain()
     const seq = this.#nextSeq()
     this.#dirty = true
-    this.#send(message.finish(seq, c.NLM_F_REQUEST | c.NLM_F_DUMP), message.operation)
+    if (!this.#startDump(message, seq)) return undefined
     const answers: Message[] = []
     let interrupted = false
     for (;;) {
@@ -274,6 +274,17 @@ export class NetlinkSocket {
         if (errno !== 0) throw new NetlinkError(message.operation, errno, { extAck })
         return interrupted ? undefined : answers
       }
+    }
+  }
+
+  /** False when there is no room for the first answer: what fills the buffer is drained next time. */
+  #startDump(message: MessageWriter, seq: number): boolean {
+    try {
+      this.#send(message.finish(seq, c.NLM_F_REQUEST | c.NLM_F_DUMP), message.operation)
+      return true
+    } catch (error) {
+      if (error instanceof NetlinkError && error.errno === ENOBUFS) return false
+      throw error
     }
   }
 
