@@ -10,6 +10,8 @@ export interface Bench {
   readonly n: number
   /** On a disk, for everything that is written. */
   readonly directory: string
+  /** Where both sides' plugins are. */
+  readonly plugins: string
   /** Path by which our plugin is called. */
   readonly program: string
   /** The words that start the program under test. */

@@ -14,7 +14,7 @@ const SETTLE_MS = 500
 export async function burst(bench: Bench): Promise<Figure[]> {
   const paths = { program: bench.program, socket: bench.agent.socket }
   const ours = new Ours("ours19", "10.19.0.0/16", paths, { ipMasq: false })
-  const peer = new Peer("peer20", "10.20.0.0/16", bench.directory, { ipMasq: false })
+  const peer = new Peer("peer20", "10.20.0.0/16", bench, { ipMasq: false })
   const netns = makeNamespaces("burst-", AT_ONCE)
   const times = { adds: { ours: [], peer: [] }, dels: { ours: [], peer: [] } } satisfies Times
   for (let round = 0; round < ROUNDS; round++) {

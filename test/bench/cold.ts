@@ -21,7 +21,7 @@ export function coldAdds(bench: Bench): Figure[] {
   const paths = { program: bench.program, socket: bench.agent.socket }
   const pair = {
     ours: new Ours("ours21", "10.21.0.0/16", paths, { ipMasq: false }),
-    peer: new Peer("peer22", "10.22.0.0/16", bench.directory, { ipMasq: false }),
+    peer: new Peer("peer22", "10.22.0.0/16", bench, { ipMasq: false }),
   }
   const netns = makeNamespaces("cold-", 1)
   settle(IDLE_MS)
@@ -47,7 +47,7 @@ export function coldStarts(bench: Bench): Figure[] {
   const paths = { program: bench.program, socket: "/nowhere" }
   const pair = {
     ours: new Ours("ours23", "10.23.0.0/16", paths, { ipMasq: false }),
-    peer: new Peer("peer24", "10.24.0.0/16", bench.directory, { ipMasq: false }),
+    peer: new Peer("peer24", "10.24.0.0/16", bench, { ipMasq: false }),
   }
   const times = { ours: [] as number[], peer: [] as number[] }
   for (let round = 0; round < ROUNDS; round++) {

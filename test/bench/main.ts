@@ -4,7 +4,15 @@
  * to work: a missed bar is a figure, not a failure.
  */
 import { spawnSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
 import { availableParallelism, release, setPriority } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
@@ -14,6 +22,7 @@ import type { Bench } from "./bench.ts"
 import { burst } from "./burst.ts"
 import { coldAdds, coldStarts } from "./cold.ts"
 import { type Figure, isMet, ratioOf } from "./figure.ts"
+import { floor } from "./floor.ts"
 import { ipam } from "./ipam.ts"
 import { settle } from "./plugin_process.ts"
 import { scale } from "./scale.ts"
@@ -31,6 +40,7 @@ interface Measurement {
 
 const MEASUREMENTS: readonly Measurement[] = [
   { name: "calls", agent: true, run: wholeCalls },
+  { name: "floor", agent: false, run: floor },
   { name: "socket", agent: true, run: socketCalls },
   { name: "burst", agent: true, run: burst },
   { name: "scale", agent: true, run: scale },
@@ -39,6 +49,10 @@ const MEASUREMENTS: readonly Measurement[] = [
   { name: "start", agent: false, run: agentStart },
   { name: "ipam", agent: false, run: ipam },
 ]
+
+/** Debian's containernetworking-plugins. */
+const PEER_DIRECTORY = "/usr/lib/cni"
+const PEER_PLUGINS = ["bridge", "host-local"]
 
 /** The least that medians are taken of. */
 const LEAST_N = 50
@@ -97,17 +111,31 @@ async function measure(
   command: readonly string[],
   n: number,
 ): Promise<Figure[]> {
-  const [binary = ""] = command
-  const program = join(directory, "bin/rancher-bridge")
-  mkdirSync(join(directory, "bin"))
-  symlinkSync(binary, program)
-  const agent = new AgentProcess(command, join(directory, "agent"))
+  const installed = install(command, directory)
+  const agent = new AgentProcess(installed.command, join(directory, "agent"))
   if (measurement.agent) agent.start()
   try {
-    return await measurement.run({ n, directory, program, command, agent })
+    return await measurement.run({ n, directory, ...installed, agent })
   } finally {
     await agent.stop()
   }
+}
+
+/**
+ * Copies both sides' programs, as an installation does: how a file came into the page cache, by
+ * writing or page by page after it was dropped, makes a start quicker or slower by a millisecond.
+ */
+function install(command: readonly string[], directory: string) {
+  const [binary = "", ...args] = command
+  const plugins = join(directory, "bin")
+  const ours = join(plugins, "lariat")
+  mkdirSync(plugins)
+  copyFileSync(binary, ours)
+  for (const name of PEER_PLUGINS) copyFileSync(join(PEER_DIRECTORY, name), join(plugins, name))
+  const program = join(plugins, "rancher-bridge")
+  // A script's interpreter is not the plugin: it stays where it is, and is called by its own name.
+  symlinkSync(args.length === 0 ? ours : binary, program)
+  return { plugins, program, command: args.length === 0 ? [ours] : command }
 }
 
 /** On the disk, where state and leases of a real host are, not on the namespace's own tmpfs. */

@@ -25,7 +25,7 @@ export async function scale(bench: Bench): Promise<Figure[]> {
   const paths = { program: bench.program, socket: bench.agent.socket }
   const pair = {
     ours: new Ours("ours17", SUBNETS[0], paths, { ipMasq: false }),
-    peer: new Peer("peer18", SUBNETS[1], bench.directory, { ipMasq: false }),
+    peer: new Peer("peer18", SUBNETS[1], bench, { ipMasq: false }),
   }
   const few: Stage = { ours: [], peer: [], hostLocal: [] }
   const many: Stage = { ours: [], peer: [], hostLocal: [] }

@@ -25,7 +25,7 @@ function pairOf(bench: Bench, ipMasq: boolean): Pair {
   const paths = { program: bench.program, socket: bench.agent.socket }
   return {
     ours: new Ours(`ours${mine}`, `10.${mine}.0.0/16`, paths, { ipMasq }),
-    peer: new Peer(`peer${theirs}`, `10.${theirs}.0.0/16`, bench.directory, { ipMasq }),
+    peer: new Peer(`peer${theirs}`, `10.${theirs}.0.0/16`, bench, { ipMasq }),
   }
 }
 
