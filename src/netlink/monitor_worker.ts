@@ -12,6 +12,8 @@ import type { MonitorOrder, MonitorReport } from "./monitor_protocol.ts"
 
 /** struct pollfd: int fd, short events, short revents; two of them. */
 const POLLFD_BYTES = 8
+/** struct sockaddr_nl: family (2), pad (2), port id (4), groups (4). */
+const SOCKADDR_BYTES = 12
 const FOREVER = -1
 /** How long notifications are gathered after the first, milliseconds. */
 const SETTLE_MS = 3
@@ -28,6 +30,10 @@ function watch({ netlinkFd, stopFd }: MonitorOrder): void {
   view.setInt32(POLLFD_BYTES, stopFd, true)
   view.setInt16(POLLFD_BYTES + 4, POLLIN, true)
   let buffer = new Uint8Array(64 * 1024)
+  const sender = new Uint8Array(SOCKADDR_BYTES)
+  const senderView = new DataView(sender.buffer)
+  /** A socklen_t, little endian on both machines we build for. */
+  const senderLength = new Uint8Array(4)
   scope.post({ kind: "ready" })
   for (;;) {
     if (libc.poll(fds, 2, FOREVER) < 0) {
@@ -53,7 +59,15 @@ function watch({ netlinkFd, stopFd }: MonitorOrder): void {
   function drain(): MonitorReport | undefined {
     const datagrams: Uint8Array[] = []
     while (datagrams.length < MAX_BATCH) {
-      const length = libc.recv(netlinkFd, buffer, buffer.length, MSG_DONTWAIT | MSG_TRUNC)
+      senderLength[0] = SOCKADDR_BYTES
+      const length = libc.recvfrom(
+        netlinkFd,
+        buffer,
+        buffer.length,
+        MSG_DONTWAIT | MSG_TRUNC,
+        sender,
+        senderLength,
+      )
       if (length < 0) {
         const reason = errno()
         if (reason === EINTR) continue
@@ -61,6 +75,8 @@ function watch({ netlinkFd, stopFd }: MonitorOrder): void {
         if (reason !== EAGAIN) return { kind: "failed", errno: reason }
         break
       }
+      // A privileged process may speak to the groups; only the kernel has port id 0.
+      if (senderView.getUint32(4, true) !== 0) continue
       if (length > buffer.length) {
         buffer = new Uint8Array(2 ** Math.ceil(Math.log2(length)))
         return { kind: "overrun" }

@@ -90,7 +90,7 @@ export class NetlinkSocket {
       setOption(fd, c.SOL_NETLINK, c.NETLINK_EXT_ACK, 1)
       setOption(fd, c.SOL_NETLINK, c.NETLINK_CAP_ACK, 1)
       if (protocol === c.NETLINK_ROUTE) setOption(fd, c.SOL_NETLINK, c.NETLINK_GET_STRICT_CHK, 1)
-      const socket = new NetlinkSocket(fd, bind(fd))
+      const socket = new NetlinkSocket(fd, connect(fd))
       const groups = options.groups ?? []
       if (groups.length > 0) socket.#enlarge()
       for (const group of groups) {
@@ -383,13 +383,18 @@ function setOption(fd: number, level: number, name: number, value: number): numb
   return libc.setsockopt(fd, level, name, bytes, bytes.byteLength)
 }
 
-/** Binds to a port id of the kernel's choice and answers it. */
-function bind(fd: number): number {
+/**
+ * Connects to the kernel, which binds to a port id of its choice, and answers that.
+ *
+ * A connected socket takes messages from its peer alone (netlink_getsockbyportid in
+ * af_netlink.c): no other process can fill its buffer, so that the kernel's answers are lost.
+ */
+function connect(fd: number): number {
   const address = new Uint8Array(SOCKADDR_BYTES)
   const view = new DataView(address.buffer)
   view.setUint16(0, c.AF_NETLINK, true)
-  if (libc.bind(fd, address, SOCKADDR_BYTES) < 0) {
-    throw new SystemError(errno(), "bind", "bind a netlink socket")
+  if (libc.connect(fd, address, SOCKADDR_BYTES) < 0) {
+    throw new SystemError(errno(), "connect", "connect a netlink socket to the kernel")
   }
   const length = new Uint8Array(4)
   length[0] = SOCKADDR_BYTES

@@ -1,12 +1,14 @@
 /**
- * A process with the right to do so sends broken netlink messages to the agent's own sockets, as if
- * they were the kernel's, while it attaches and detaches: nothing of it is believed, nothing ends it.
+ * A process with the right to do so sends broken netlink messages to the agent's own sockets and to
+ * the groups it hears, as if they were the kernel's, while it attaches and detaches: nothing of it
+ * is believed, nothing is lost by it, nothing ends it.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { AF_NETLINK, NETLINK_ROUTE, RTM_DELLINK } from "../../src/netlink/constants.ts"
 import { NetlinkSocket } from "../../src/netlink/socket.ts"
-import { libc } from "../../src/sys/libc.ts"
+import { ECONNREFUSED } from "../../src/sys/errno.ts"
+import { errno, libc } from "../../src/sys/libc.ts"
 import dumps from "../fixtures/netlink/dumps.json" with { type: "json" }
 import { mustLink } from "../netns/kernel_view.ts"
 import { Lab, pings, SEED_CONF } from "../netns/lab.ts"
@@ -17,6 +19,9 @@ const DATAGRAMS = 3000
 const TIMEOUT_MS = 120_000
 /** struct sockaddr_nl: family (2), pad (2), port id (4), groups (4). */
 const SOCKADDR_BYTES = 12
+
+/** RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE (linux/rtnetlink.h). */
+const HEARD = [1, 5, 7]
 
 const BUSY = "netlink0"
 const LASTING = "netlink1"
@@ -42,13 +47,19 @@ test(
       const before = holdingsOf(lab.pid)
       const [row] = await lab.endpoints()
       const { ifindex } = await mustLink(row?.hostLink ?? "missing")
-      let delivered = 0
+      let refused = 0
       for (let index = 0; index < DATAGRAMS; index++) {
         const bytes = datagram(random, ifindex)
-        for (const port of portsOf(lab.pid)) if (sendTo(socket, port, bytes)) delivered += 1
+        for (const port of portsOf(lab.pid)) {
+          // Nothing but the kernel may write into a socket that waits for the kernel's answers.
+          expect(sendTo(socket, { port, group: 0 }, bytes)).toBe(ECONNREFUSED)
+          refused += 1
+        }
+        // To our own port too, which refuses it: port 0 would have the kernel obey the message.
+        for (const group of HEARD) sendTo(socket, { port: socket.pid, group }, bytes)
         if (index % 100 === 0) await useWell(lab, BUSY)
       }
-      expect(delivered).toBeGreaterThanOrEqual(DATAGRAMS)
+      expect(refused).toBeGreaterThanOrEqual(DATAGRAMS)
       // The lasting one was said to be deleted many times, and is there.
       expect((await lab.endpoints()).map(({ containerId }) => containerId)).toEqual([LASTING])
       expect(await pings(LASTING, "10.42.0.1")).toBe(true)
@@ -100,11 +111,19 @@ function portsOf(pid: number): number[] {
     .map((columns) => Number(columns[2]))
 }
 
-function sendTo(socket: NetlinkSocket, port: number, bytes: Uint8Array): boolean {
+/** Answers the error number, 0 when it was delivered. */
+function sendTo(
+  socket: NetlinkSocket,
+  to: { readonly port: number; readonly group: number },
+  bytes: Uint8Array,
+): number {
   const address = new Uint8Array(SOCKADDR_BYTES)
   const view = new DataView(address.buffer)
   view.setUint16(0, AF_NETLINK, true)
-  view.setUint32(4, port, true)
+  view.setUint32(4, to.port, true)
+  view.setUint32(8, to.group === 0 ? 0 : 1 << (to.group - 1), true)
   // MSG_DONTWAIT: a receiver whose buffer is full is no reason to wait.
-  return libc.sendto(socket.fd, bytes, bytes.length, 0x40, address, SOCKADDR_BYTES) >= 0
+  return libc.sendto(socket.fd, bytes, bytes.length, 0x40, address, SOCKADDR_BYTES) < 0
+    ? errno()
+    : 0
 }
