@@ -29,6 +29,8 @@ export type ErrorCode =
   | "not-attached" // no such endpoint
   | "permission" // the caller may not do this
   | "pool-exhausted" // no address is left
+  | "peer-refused" // another host's word does not hold: signature, replay, a claim of another's
+  | "store-away" // the shared store does not answer
   | "teardown" // several failures of one teardown
   | "usage" // wrong command line
   | "version-unsupported" // CNI version

@@ -32,6 +32,7 @@ export const CNI_CODES: Readonly<Record<ErrorCode, number>> = {
   "netns-invalid": 8,
   "agent-away": 11,
   busy: 11,
+  "store-away": 11,
   internal: 100,
   "pool-exhausted": 101,
   "ifname-exists": 102,
@@ -46,6 +47,7 @@ export const CNI_CODES: Readonly<Record<ErrorCode, number>> = {
   "mtu-too-small": 111,
   permission: 112,
   teardown: 113,
+  "peer-refused": 114,
 }
 
 /** An error on its way to a CNI runtime. */
