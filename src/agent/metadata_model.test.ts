@@ -14,6 +14,13 @@ networks.configure([
     driverName: "n",
     service: "n",
     driver: "none",
+    carriage: {
+      cipher: "aes256gcm16",
+      udp: "none",
+      port: undefined,
+      vni: 1042,
+      blockSize: undefined,
+    },
     subnets: [{ cidr: "10.42.0.0/16", gateway: "10.42.0.1", start: "10.42.0.2", end: "10.42.9.9" }],
     hostPorts: false,
     dns: [],

@@ -2,34 +2,25 @@
 
 import * as z from "zod/mini"
 import { parseAddress } from "../core/address.ts"
+import { clusterKeys, defaultClusterSettings, overlayCluster } from "./cluster_settings.ts"
 import type { Step } from "./diagnostic.ts"
-import { parseDuration } from "./duration.ts"
 import type { NetconfProblem } from "./netconf.ts"
 import type { AgentSettings } from "./network.ts"
 import { validate } from "./validate.ts"
 import {
+  absolutePath,
+  duration,
   oneOf,
   optional,
   optionalAddress,
   optionalText,
   read,
-  refuse,
   section,
-  text,
+  textThat,
 } from "./value_schema.ts"
 
 /** Where metadata and DNS are reached: the address that Rancher's containers know. */
 const SERVICE_ADDRESS = "169.254.169.250"
-
-/** Text that passes a test; the empty one counts as not said. */
-function textThat(passes: (value: string) => boolean, message: string) {
-  return read(text, (value, context): string | undefined => {
-    if (value === "") return undefined
-    return passes(value) ? value : refuse(context, message)
-  })
-}
-
-const path = textThat((value) => value.startsWith("/"), "must be an absolute path")
 
 const store = textThat(
   (value) => value === "sqlite" || value.split(",").every(isStoreUrl),
@@ -56,23 +47,14 @@ function isListenAddress(text: string): boolean {
   }
 }
 
-const duration = read(
-  z.union([z.string(), z.number()], "must be a duration"),
-  (value, context): number | undefined => {
-    if (value === "") return undefined
-    const rule = "must be a duration such as 60s or 5m, or milliseconds, at most a year"
-    return parseDuration(value) ?? refuse(context, rule)
-  },
-)
-
 const labelValue = read(z.union([z.string(), z.number(), z.boolean()], "must be text"), String)
 
 const hostLabels = z.record(z.string(), labelValue, "must be a map from label to text")
 
 /** `agent`. */
 export const agentSchema = section({
-  stateDir: optional(path, "What must survive a restart; default /var/lib/lariat"),
-  runDir: optional(path, "Sockets; default /run/lariat"),
+  stateDir: optional(absolutePath, "What must survive a restart; default /var/lib/lariat"),
+  runDir: optional(absolutePath, "Sockets; default /run/lariat"),
   store: optional(store, "sqlite, or the URL of an etcd; default sqlite"),
   hostIp: optional(optionalAddress, "Address of this host that other hosts reach"),
   hostName: optional(optionalText, "Name of this host; default the kernel's"),
@@ -87,11 +69,12 @@ export const agentSchema = section({
     "Whether to make a missing bridge; auto makes docker0 only where no Docker is",
   ),
   quarantine: optional(
-    duration,
+    duration(),
     "How long a released address rests, such as 60s or 5m; default 60s",
   ),
-  quarantineMs: optional(duration, "The same; a bare number is milliseconds in both"),
+  quarantineMs: optional(duration(), "The same; a bare number is milliseconds in both"),
   logLevel: optional(oneOf(["debug", "info", "warning", "error"]), "Default info"),
+  ...clusterKeys,
 })
 
 /** The settings of an agent that is told nothing. */
@@ -100,6 +83,7 @@ export function defaultAgentSettings(): AgentSettings {
     stateDir: "/var/lib/lariat",
     runDir: "/run/lariat",
     store: "sqlite",
+    cluster: defaultClusterSettings(),
     hostIp: undefined,
     hostName: undefined,
     hostLabels: {},
@@ -129,6 +113,7 @@ export function validateAgentSettings(
     stateDir: value.stateDir ?? base.stateDir,
     runDir: value.runDir ?? base.runDir,
     store: value.store ?? base.store,
+    cluster: overlayCluster(value, base.cluster),
     hostIp: value.hostIp ?? base.hostIp,
     hostName: value.hostName ?? base.hostName,
     hostLabels: { ...base.hostLabels, ...value.hostLabels },

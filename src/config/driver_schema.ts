@@ -1,6 +1,7 @@
 /** `network_driver` of a Compose file, as a schema: every key, its type and what it means. */
 
 import * as z from "zod/mini"
+import { CIPHERS } from "../core/encapsulation.ts"
 import { netconfForEditors, networkName } from "./netconf_schema.ts"
 import {
   address,
@@ -77,11 +78,28 @@ const defaultNetwork = section({
   policy: optional(list(policyRule), "Rules between services, in order"),
 })
 
+/** A network device holds a VNI of 24 bits (RFC 7348 §5). */
+const MAX_VNI = 2 ** 24 - 1
+
 const driverKeys = {
   name: optional(optionalText, "Display name; default the service's"),
   driver: optional(
     oneOf(DRIVER_KINDS),
     "Data path between hosts; default told from the names, else none",
+  ),
+  cipher: optional(oneOf(CIPHERS), "Of the ipsec driver; default aes256gcm16"),
+  udp_encapsulation: optional(
+    oneOf(["none", "udp", "auto"]),
+    "Whether the ipsec driver's ESP travels in UDP; auto where a NAT is found; default none",
+  ),
+  port: optional(
+    wholeNumber(1, 65_535),
+    "UDP port between hosts; default 4789 for vxlan, 51820 for wireguard, 4500 for ESP in UDP",
+  ),
+  vni: optional(wholeNumber(1, MAX_VNI), "Of the vxlan driver; default 1042"),
+  block_size: optional(
+    wholeNumber(8, 30),
+    "Prefix length of the blocks of IPv4 addresses that hosts lease; default 24 in a /16",
   ),
   default_network: optional(defaultNetwork, "The network to make"),
   network_metadata: optional(anyMap, "Laid over default_network.metadata"),

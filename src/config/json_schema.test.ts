@@ -35,6 +35,11 @@ describe("jsonSchema", () => {
     expect(keysAt(...DRIVER)).toEqual([
       "name",
       "driver",
+      "cipher",
+      "udp_encapsulation",
+      "port",
+      "vni",
+      "block_size",
       "default_network",
       "network_metadata",
       "cni_config",

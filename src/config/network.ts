@@ -1,5 +1,7 @@
 /** What the configuration says, typed. Addresses are canonical text, sizes are numbers. */
 
+import type { Cipher } from "../core/encapsulation.ts"
+
 /** Which data path carries a network between hosts; "none" means one host only. */
 export type DriverKind = "ipsec" | "vxlan" | "routed" | "wireguard" | "none"
 
@@ -37,6 +39,23 @@ export interface CniFile {
   readonly conf: Readonly<Record<string, unknown>>
 }
 
+/** Whether ESP travels in UDP: never, always, or where a NAT is found on the way. */
+export type UdpEncapsulation = "none" | "udp" | "auto"
+
+/** How a network's driver carries it between hosts; every default filled in. */
+export interface Carriage {
+  /** Of the ipsec driver. */
+  readonly cipher: Cipher
+  /** Of the ipsec driver. */
+  readonly udp: UdpEncapsulation
+  /** UDP port of VXLAN, WireGuard or encapsulated ESP; undefined: the driver's own default. */
+  readonly port: number | undefined
+  /** Of the vxlan driver. */
+  readonly vni: number
+  /** Prefix length of the blocks of IPv4 addresses that hosts lease; undefined: by the subnet. */
+  readonly blockSize: number | undefined
+}
+
 /** One managed network, as a `network_driver` of the YAML defines it. */
 export interface Network {
   /** `default_network.name`. */
@@ -45,6 +64,7 @@ export interface Network {
   readonly driverName: string
   readonly service: string
   readonly driver: DriverKind
+  readonly carriage: Carriage
   readonly subnets: readonly Subnet[]
   readonly hostPorts: boolean
   readonly dns: readonly string[]
@@ -60,12 +80,35 @@ export interface Network {
   readonly position: Position
 }
 
+/** How this host takes part in a cluster; of no matter where the store is `sqlite`. */
+export interface ClusterSettings {
+  /** Clusters of different names share an etcd without seeing each other. */
+  readonly name: string
+  /** File of the pre-shared key; undefined: none, which only vxlan and routed allow. */
+  readonly pskFile: string | undefined
+  /** Names or ids of the hosts that are let in; undefined: whoever holds the key. */
+  readonly allowHosts: readonly string[] | undefined
+  /** Files of the store's CA certificate, and of a client certificate with its key. */
+  readonly storeCa: string | undefined
+  readonly storeCert: string | undefined
+  readonly storeKey: string | undefined
+  readonly storeUser: string | undefined
+  readonly storePasswordFile: string | undefined
+  /** How long a host may be silent before it is taken off the mesh, milliseconds. */
+  readonly hostTimeoutMs: number
+  /** How long a host must be gone before its blocks may be used by others, milliseconds. */
+  readonly blockReuseMs: number
+  /** How often this host makes new keys, milliseconds. */
+  readonly rekeyMs: number
+}
+
 /** The agent's own settings (`agent.yml`), every default filled in. */
 export interface AgentSettings {
   readonly stateDir: string
   readonly runDir: string
-  /** `sqlite` or the URL of an etcd. */
+  /** `sqlite`, or URLs of the members of an etcd, separated by commas. */
   readonly store: string
+  readonly cluster: ClusterSettings
   readonly hostIp: string | undefined
   readonly hostName: string | undefined
   /** Labels of this host, for `__host_label__:` values and the metadata. */

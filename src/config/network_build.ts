@@ -16,6 +16,9 @@ import { resolveSubnet } from "./subnet.ts"
 import { validate } from "./validate.ts"
 import type { Located } from "./yaml_file.ts"
 
+/** The VNI of Rancher's vxlan driver. */
+const DEFAULT_VNI = 1042
+
 /** A `network_driver` that was found in a file. */
 export interface DriverSource {
   readonly service: string
@@ -133,6 +136,13 @@ function assemble(
     driverName: driver.name ?? service,
     service,
     driver: driver.driver ?? driverKindOf([driver.name ?? undefined, service, input.name]),
+    carriage: {
+      cipher: driver.cipher ?? "aes256gcm16",
+      udp: driver.udp_encapsulation ?? "none",
+      port: driver.port ?? undefined,
+      vni: driver.vni ?? DEFAULT_VNI,
+      blockSize: driver.block_size ?? undefined,
+    },
     subnets,
     hostPorts: input.host_ports ?? false,
     dns: input.dns ?? [],

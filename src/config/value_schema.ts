@@ -9,6 +9,7 @@ import * as z from "zod/mini"
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../core/address.ts"
 import { formatMac, isInterfaceMac, parseMac } from "../core/mac.ts"
 import { LariatError, messageOf } from "../errors.ts"
+import { parseDuration } from "./duration.ts"
 
 const TRUE = new Set(["true", "yes", "on", "1"])
 const FALSE = new Set(["false", "no", "off", "0"])
@@ -42,6 +43,37 @@ export const text = z.string("must be text")
 
 /** Text; the empty one counts as not said. */
 export const optionalText = read(text, (value) => (value === "" ? undefined : value))
+
+/** Text that passes a test; the empty one counts as not said. */
+export function textThat(passes: (value: string) => boolean, message: string) {
+  return read(text, (value, context): string | undefined => {
+    if (value === "") return undefined
+    return passes(value) ? value : refuse(context, message)
+  })
+}
+
+export const absolutePath = textThat((value) => value.startsWith("/"), "must be an absolute path")
+
+/**
+ * A time, in milliseconds; the empty text counts as not said.
+ *
+ * @param options.least the shortest that is taken, milliseconds; default 0
+ */
+export function duration({ least = 0 }: { readonly least?: number } = {}) {
+  return read(
+    z.union([z.string(), z.number()], "must be a duration"),
+    (value, context): number | undefined => {
+      if (value === "") return undefined
+      const milliseconds = parseDuration(value)
+      if (milliseconds === undefined) {
+        const rule = "must be a duration such as 60s or 5m, or milliseconds, at most a year"
+        return refuse(context, rule)
+      }
+      if (milliseconds < least) return refuse(context, `must be at least ${least / 1000} s`)
+      return milliseconds
+    },
+  )
+}
 
 /** Text that is not empty. */
 export const someText = text.check(z.minLength(1, { error: "must not be empty", abort: true }))
