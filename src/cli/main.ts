@@ -91,6 +91,34 @@ function commands(setExit: (code: number) => void): Command {
     })
 
   program
+    .command("peers")
+    .description("list the other hosts, and how each network reaches them")
+    .option("--json", "for programs")
+    .action(async (options) => {
+      const { peers } = await import("./peers.ts")
+      setExit(peers(options))
+    })
+
+  program
+    .command("blocks")
+    .description("list which host holds which block of addresses")
+    .option("--json", "for programs")
+    .action(async (options) => {
+      const { blocks } = await import("./blocks.ts")
+      setExit(blocks(options))
+    })
+
+  program
+    .command("rotate")
+    .description("make new keys now")
+    .option("--wait", "until every live peer uses them and the old ones are gone")
+    .option("--json", "for programs")
+    .action(async (options) => {
+      const { rotate } = await import("./rotate.ts")
+      setExit(await rotate(options))
+    })
+
+  program
     .command("mtu")
     .description("how many bytes a packet has left, line by line")
     .option("--outer <bytes>", "MTU of the network between the hosts", bytesOption, 1500)
