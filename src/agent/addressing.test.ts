@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test"
+import { Allocator } from "../ipam/allocator.ts"
 import {
   bridgeAddresses,
   endpointRoutes,
@@ -7,6 +8,7 @@ import {
   withGateways,
 } from "./addressing.ts"
 import type { AttachRequest } from "./attach_request.ts"
+import type { ManagedNetwork } from "./networks.ts"
 
 const base: AttachRequest = {
   network: "n",
@@ -75,4 +77,21 @@ test("configured routes get the gateway as next hop; default routes are added on
 test("a default route of IPAM with another next hop is refused", () => {
   const request = { ...base, routes: [{ dst: "0.0.0.0/0", gw: "10.9.0.2" }] }
   expect(() => endpointRoutes(gateways(request), request)).toThrow("already sends 0.0.0.0/0")
+})
+
+test("an IPv6 address of leased blocks is alone on its link, and all of its network by the gateway", () => {
+  const allocator = new Allocator({
+    network: "n",
+    subnets: [{ cidr: "fd00::/64", gateway: "fd00::1", start: "fd00::2", end: "fd00::ff" }],
+    restMs: 0,
+    clock: () => 0,
+  })
+  const pool = { leased: true, allocator } as unknown as ManagedNetwork
+  const request: AttachRequest = { ...base, pool, gateway: "gateway" }
+  const given = gateways(request)
+  expect(given).toMatchObject([{ address: "fd00::2", prefix: 128, gatewayPrefix: 64 }])
+  expect(endpointRoutes(given, request)).toEqual([{ dst: "fd00::/64", gw: "fd00::1" }])
+  expect(bridgeAddresses(given, request)).toEqual(["fd00::1/64"])
+  // Without a gateway there is no way but the link.
+  expect(gateways({ ...request, gateway: "none" })).toMatchObject([{ prefix: 64 }])
 })

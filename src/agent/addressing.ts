@@ -23,8 +23,13 @@ export interface GivenAddress {
   readonly fromPool: boolean
 }
 
+/** An IPv6 address that has no neighbours on its link but the gateway. */
+const ALONE = 128
+
 /**
- * The addresses of an attach: from the network's pool, or those that another IPAM gave.
+ * The addresses of an attach: from the network's pool, or those that another IPAM gave. An IPv6
+ * address of a network that spans hosts is alone on its link: nobody answers neighbour
+ * solicitations for other hosts' containers, so all traffic goes by the gateway.
  *
  * @throws LariatError as Allocator.allocate does; nothing is taken then
  */
@@ -35,11 +40,15 @@ export function takeAddresses(request: AttachRequest): GivenAddress[] {
     .allocate({ requested: request.requested })
     .map(({ address, prefix, gateway, subnet, family }) => ({
       address,
-      prefix: family === 4 ? (request.prefixLength ?? prefix) : prefix,
+      prefix: family === 4 ? (request.prefixLength ?? prefix) : isAlone(request) ? ALONE : prefix,
       gateway,
       gatewayPrefix: parsePrefix(subnet).length,
       fromPool: true,
     }))
+}
+
+function isAlone({ pool, gateway }: AttachRequest): boolean {
+  return pool?.leased === true && gateway !== "none"
 }
 
 function givenByOther(given: AttachRequest["given"][number]): GivenAddress {
@@ -112,6 +121,13 @@ export function endpointRoutes(
     dst: canonicalPrefix(route.dst),
     gw: route.gw ?? gatewayOf(route.dst),
   }))
+  if (isAlone(request)) {
+    for (const { address, gateway, gatewayPrefix } of given) {
+      if (!address.includes(":") || gateway === undefined) continue
+      const dst = canonicalPrefix(`${address}/${gatewayPrefix}`)
+      if (!routes.some((route) => route.dst === dst)) routes.push({ dst, gw: gateway })
+    }
+  }
   if (request.gateway !== "default") return routes
   for (const { address, gateway } of given) {
     if (gateway === undefined) continue

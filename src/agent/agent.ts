@@ -19,7 +19,7 @@ import { ControlServer } from "./control_server.ts"
 import { EndpointIndex } from "./endpoint_index.ts"
 import { FirewallKeeper } from "./firewall_keeper.ts"
 import { Health } from "./health.ts"
-import { hostIdentity } from "./identity.ts"
+import { familyOf, hostIdentity } from "./identity.ts"
 import { Journal } from "./journal.ts"
 import { linkMtu } from "./link_mtu.ts"
 import { MetadataServer } from "./metadata_server.ts"
@@ -197,24 +197,31 @@ function configure(context: AgentContext, configuration: Configuration): void {
 }
 
 /** Says where an explicit MTU or overhead wastes bytes or cannot fit. */
-function adviseOnMtu({ health, underlay }: AgentContext, networks: readonly Network[]): void {
+function adviseOnMtu(context: AgentContext, networks: readonly Network[]): void {
   for (const network of networks) {
     for (const { file, conf } of network.cni) {
       const parsed = parseNetconf({ cniVersion: "1.0.0", ...conf }).conf
       if (parsed === undefined || !BRIDGE_TYPES.includes(parsed.type)) continue
-      const what = mtuAdvice(parsed, network, underlay.mtu)
-      if (what !== undefined) health.raise(`config/mtu/${file}`, { severity: "warning", what })
+      const what = mtuAdvice(context, parsed, network)
+      if (what !== undefined)
+        context.health.raise(`config/mtu/${file}`, { severity: "warning", what })
     }
   }
 }
 
-function mtuAdvice(conf: Netconf, network: Network, underlay: number): string | undefined {
+function mtuAdvice(
+  { underlay, host }: AgentContext,
+  conf: Netconf,
+  network: Network,
+): string | undefined {
   try {
     const { advice } = linkMtu({
       mtu: conf.mtu,
       overhead: conf.linkMTUOverhead,
       driver: network.driver,
-      underlay,
+      carriage: network.carriage,
+      underlay: underlay.mtu,
+      outerFamily: familyOf(host.ip),
       ipv6: network.subnets.some(({ cidr }) => cidr.includes(":")),
     })
     return advice === undefined ? undefined : `network ${network.name}: ${advice}`

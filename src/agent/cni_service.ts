@@ -14,6 +14,7 @@ import { attach } from "./attach.ts"
 import type { EndpointKey } from "./attach_request.ts"
 import type { AgentContext } from "./context.ts"
 import { detach } from "./detach.ts"
+import { familyOf } from "./identity.ts"
 import { attachRequest, endpointNames, requestedAddresses } from "./netconf_request.ts"
 import { reserve } from "./reserve.ts"
 import { verify } from "./verify.ts"
@@ -87,6 +88,7 @@ export class CniService {
       pool,
       delegated,
       underlay: this.#context.underlay.mtu,
+      outerFamily: familyOf(this.#context.host.ip),
     }
     const own = {
       ...(await attach(this.#context, attachRequest(input))),

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { hostname } from "node:os"
 import type { AgentSettings } from "../config/network.ts"
+import type { Family } from "../core/address.ts"
 import type { Journal } from "./journal.ts"
 
 /** Who this host is. */
@@ -35,6 +36,11 @@ export function hostIdentity(
     name: settings.hostName ?? hostname(),
     ip: settings.hostIp ?? detectIp(),
   }
+}
+
+/** The family of packets between hosts, as this host's own address says; 4 without one. */
+export function familyOf(ip: string | undefined): Family {
+  return ip?.includes(":") === true ? 6 : 4
 }
 
 /**

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test"
+import type { Cipher } from "../core/encapsulation.ts"
 import { type LinkMtuInput, linkMtu } from "./link_mtu.ts"
 
 const seed: LinkMtuInput = {
@@ -40,4 +41,14 @@ test("an MTU below what a family needs is refused", () => {
   expect(() => linkMtu({ ...seed, overhead: 1480 })).toThrow("leave 20, and IPv4 needs 68")
   expect(() => linkMtu({ ...seed, overhead: 300, ipv6: true })).toThrow("IPv6 needs 1280")
   expect(linkMtu({ ...seed, overhead: 300 }).mtu).toBe(1200)
+})
+
+test("cipher, UDP and the outer family count", () => {
+  const auto = { ...seed, overhead: "auto" } as const
+  const mtuOf = (cipher: Cipher, udp: "none" | "udp" | "auto", outerFamily: 4 | 6) =>
+    linkMtu({ ...auto, carriage: { cipher, udp }, outerFamily }).mtu
+  expect(mtuOf("aes256gcm16", "none", 4)).toBe(1446)
+  expect(mtuOf("aes256gcm16", "auto", 4)).toBe(1438)
+  expect(mtuOf("aes128-sha256", "udp", 6)).toBe(1406)
+  expect(linkMtu({ ...auto, driver: "vxlan", outerFamily: 6 }).mtu).toBe(1430)
 })

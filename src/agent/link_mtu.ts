@@ -1,4 +1,5 @@
-import type { DriverKind } from "../config/network.ts"
+import type { Carriage, DriverKind } from "../config/network.ts"
+import type { Family } from "../core/address.ts"
 import { overheadOf } from "../core/overhead.ts"
 import { LariatError } from "../errors.ts"
 
@@ -14,8 +15,12 @@ export interface LinkMtuInput {
   /** `linkMTUOverhead`, or the LinkMTUOverhead of CNI_ARGS, which comes first. */
   readonly overhead: number | "auto"
   readonly driver: DriverKind
+  /** Cipher and UDP of the ipsec driver. Default aes256gcm16 without UDP. */
+  readonly carriage?: Pick<Carriage, "cipher" | "udp"> | undefined
   /** MTU of the route that carries the network to other hosts. */
   readonly underlay: number
+  /** Family of the packets outside. Default 4. */
+  readonly outerFamily?: Family | undefined
   /** Whether the network has an IPv6 subnet. */
   readonly ipv6: boolean
 }
@@ -37,7 +42,7 @@ export interface LinkMtu {
  */
 export function linkMtu(input: LinkMtuInput): LinkMtu {
   const outer = input.mtu > 0 ? input.mtu : input.underlay
-  const exact = overheadOf(input.driver, { outer }).mtu
+  const exact = carriedMtu(input, outer)
   const mtu = input.overhead === "auto" ? exact : outer - input.overhead
   const least = input.ipv6 ? MIN_IPV6_MTU : MIN_IPV4_MTU
   if (mtu < least) {
@@ -47,6 +52,14 @@ export function linkMtu(input: LinkMtuInput): LinkMtu {
     )
   }
   return { mtu, exact, advice: advise(input, outer, mtu, exact) }
+}
+
+/** Where a NAT is yet to be found, its bytes are kept free: containers do not learn a smaller MTU. */
+function carriedMtu({ driver, carriage, outerFamily }: LinkMtuInput, outer: number): number {
+  const options = { outer, family: outerFamily }
+  if (driver !== "ipsec" || carriage === undefined) return overheadOf(driver, options).mtu
+  const { cipher, udp } = carriage
+  return overheadOf(driver, { ...options, cipher, udp: udp !== "none" }).mtu
 }
 
 function advise(

@@ -1,6 +1,7 @@
 import type { CniEnvironment } from "../cni/protocol.ts"
 import type { AttachResult } from "../cni/result.ts"
 import type { Netconf } from "../config/netconf.ts"
+import type { Family } from "../core/address.ts"
 import type { RouteSpec } from "../endpoint/port.ts"
 import { LariatError } from "../errors.ts"
 import type { HostNat } from "../firewall/state.ts"
@@ -26,6 +27,8 @@ export interface NetconfRequestInput {
   readonly delegated: AttachResult | undefined
   /** MTU of the route to other hosts, bytes. */
   readonly underlay: number
+  /** Family of the packets between hosts. Default 4. */
+  readonly outerFamily?: Family | undefined
 }
 
 /**
@@ -43,7 +46,9 @@ export function attachRequest(input: NetconfRequestInput): AttachRequest {
     mtu: conf.mtu,
     overhead: overheadArgument(args) ?? conf.linkMTUOverhead,
     driver: pool?.driver ?? "none",
+    carriage: pool?.configured?.carriage,
     underlay,
+    outerFamily: input.outerFamily,
     ipv6,
   }).mtu
   return {

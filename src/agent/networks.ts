@@ -4,6 +4,7 @@ import { resolveSubnet } from "../config/subnet.ts"
 import { parsePrefix, prefixContains, prefixesOverlap } from "../core/address.ts"
 import { LariatError } from "../errors.ts"
 import { Allocator } from "../ipam/allocator.ts"
+import type { PoolSpec } from "../ipam/pool.ts"
 import type { Journal } from "./journal.ts"
 
 /** A network that addresses are given from. */
@@ -13,6 +14,8 @@ export interface ManagedNetwork {
   /** The names by which a CNI configuration reaches it. */
   readonly cniNames: ReadonlySet<string>
   readonly driver: DriverKind
+  /** Whether its addresses come in blocks that this host leases: other hosts have others. */
+  readonly leased: boolean
   readonly subnets: readonly Subnet[]
   readonly allocator: Allocator
   readonly macPrefix: string | undefined
@@ -32,6 +35,11 @@ export interface NetworksOptions {
   readonly clock: () => number
   /** How long a released address rests, milliseconds. */
   readonly restMs: number
+  /**
+   * The parts of a configured network's subnets that this host may give addresses from; undefined:
+   * all of it. Default: all of every network.
+   */
+  readonly leasedPools?: ((network: Network) => readonly PoolSpec[] | undefined) | undefined
 }
 
 /**
@@ -71,12 +79,14 @@ export class Networks {
     for (const network of networks) {
       const cniNames = new Set([network.name])
       for (const { conf } of network.cni) if (typeof conf.name === "string") cniNames.add(conf.name)
+      const leased = this.#options.leasedPools?.(network)
       this.#byName.set(network.name, {
         name: network.name,
         cniNames,
         driver: network.driver,
+        leased: leased !== undefined,
         subnets: network.subnets,
-        allocator: this.#allocatorFor(network.name, network.subnets, before.get(network.name)),
+        allocator: this.#allocatorFor(network, before.get(network.name), leased),
         macPrefix: network.macPrefix,
         configured: network,
       })
@@ -181,17 +191,18 @@ export class Networks {
       name,
       cniNames: new Set([name]),
       driver: "none",
+      leased: false,
       subnets,
-      allocator: this.#allocatorFor(name, subnets, before),
+      allocator: this.#allocatorFor({ name, subnets }, before),
       macPrefix: undefined,
       configured: undefined,
     }
   }
 
   #allocatorFor(
-    name: string,
-    subnets: readonly Subnet[],
+    { name, subnets }: { readonly name: string; readonly subnets: readonly Subnet[] },
     before: ManagedNetwork | undefined,
+    leased?: readonly PoolSpec[],
   ): Allocator {
     if (before !== undefined && sameSubnets(before.subnets, subnets)) return before.allocator
     const { journal, clock, restMs } = this.#options
@@ -199,7 +210,8 @@ export class Networks {
       const owner = journal.findByAddress(address, name)
       return owner === undefined ? undefined : `container ${owner.containerId} (${owner.ifname})`
     }
-    const allocator = new Allocator({ network: name, subnets, restMs, clock, ownerOf })
+    const pools = leased ?? subnets
+    const allocator = new Allocator({ network: name, subnets: pools, restMs, clock, ownerOf })
     allocator.restore(journal.leases(name), journal.resting(name), journal.cursors(name))
     return allocator
   }
