@@ -12,7 +12,7 @@ import { check } from "./runner/check.mjs"
 import { runProgram } from "./runner/process.mjs"
 import { closingLine, provision, runSuites, succeeded, tableOf } from "./runner/run_suites.mjs"
 import { ensureDebian, ensurePackages } from "./runner/setup.mjs"
-import { liveSuites, plainSuites } from "./runner/suites.mjs"
+import { liveSuites, manyHostSuites, plainSuites } from "./runner/suites.mjs"
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const CI = process.env.CI !== undefined && process.env.CI !== "" && process.env.CI !== "false"
@@ -66,12 +66,14 @@ async function test(args) {
   const chosen = (suite) => pattern === undefined || pattern.test(suite.name)
   const plain = plainSuites(ROOT).filter(chosen)
   const live = liveSuites(ROOT).filter(chosen)
-  if (plain.length + live.length === 0) {
+  const manyHosts = manyHostSuites(ROOT).filter(chosen)
+  const all = [...plain, ...live, ...manyHosts]
+  if (all.length === 0) {
     console.error(`no suite is named like ${pattern}`)
     return 1
   }
   const outcomes = []
-  if ([...plain, ...live].some((suite) => suite.binary) && !(await ensureBuilt(ROOT))) {
+  if (all.some((suite) => suite.binary) && !(await ensureBuilt(ROOT))) {
     outcomes.push({
       name: "dist",
       passed: 0,
@@ -81,11 +83,12 @@ async function test(args) {
       remark: "no build",
     })
   }
-  const needs = await provision(ROOT, [...plain, ...live], { ci: CI })
+  const needs = await provision(ROOT, all, { ci: CI })
   outcomes.push(...(await runSuites(ROOT, plain, needs, { jobs: 1, ci: CI })))
   // Namespaces keep live suites apart, so that two cores can have one each.
   const jobs = Math.max(1, Number(process.env.TEST_JOBS ?? Math.min(2, availableParallelism())))
   outcomes.push(...(await runSuites(ROOT, live, needs, { jobs, ci: CI })))
+  outcomes.push(...(await runSuites(ROOT, manyHosts, needs, { jobs: 1, ci: CI })))
   return report(outcomes)
 }
 

@@ -1,10 +1,11 @@
 /** Runs suites, counts what they report, and prints the table and the closing line. */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { sumsOf } from "./junit.mjs"
 import { runProgram } from "./process.mjs"
 import { ensureCnitool, ensureDebian, missingDebian } from "./setup.mjs"
+import { ensurePlace, inMachine } from "./vm.mjs"
 
 /** How much of a failed suite's output is shown, bytes from its end. */
 const SHOWN_OUTPUT = 60_000
@@ -55,7 +56,7 @@ export async function runSuites(root, suites, needs, options) {
 }
 
 async function runSuite(root, suite, needs, reports, options) {
-  const { obstacle, env } = needs(suite)
+  const { obstacle, env, machine } = needs(suite)
   if (obstacle !== undefined) {
     // On the machine that decides whether a change lands, a suite that does not run is no success.
     const count = options.ci
@@ -66,12 +67,8 @@ async function runSuite(root, suite, needs, reports, options) {
   mkdirSync(reports, { recursive: true })
   const report = join(reports, "junit.xml")
   const log = join(reports, "output")
-  const result = await runProgram(commandOf(root, suite, report), {
-    cwd: root,
-    env,
-    timeoutMs: suite.timeoutMs,
-    log,
-  })
+  const { argv, timeoutMs, cwd } = commandOf(root, suite, { report, env, machine })
+  const result = await runProgram(argv, { cwd, env, timeoutMs, log })
   const sums = existsSync(report) ? sumsOf(readFileSync(report, "utf8")) : undefined
   const outcome = {
     name: suite.name,
@@ -81,7 +78,7 @@ async function runSuite(root, suite, needs, reports, options) {
     seconds: result.ms / 1000,
     remark: undefined,
   }
-  if (result.timedOut) outcome.remark = `killed after ${suite.timeoutMs / 1000} s`
+  if (result.timedOut) outcome.remark = `killed after ${timeoutMs / 1000} s`
   else if (sums === undefined) outcome.remark = `no report, exit ${result.status}`
   else if (result.status !== 0 && sums.failed === 0) outcome.remark = `exit ${result.status}`
   else if (sums.passed + sums.failed + sums.skipped === 0) outcome.remark = "no test ran"
@@ -93,8 +90,8 @@ async function runSuite(root, suite, needs, reports, options) {
 /**
  * @callback Needs
  * @param {import("./suites.mjs").Suite} suite
- * @returns {{ env?: NodeJS.ProcessEnv, obstacle?: string }} the environment of a suite, or why it
- *   cannot run
+ * @returns {{ env?: NodeJS.ProcessEnv, obstacle?: string, machine?: string }} the environment of a
+ *   suite and the virtual machine that it runs in, or why it cannot run
  */
 
 /**
@@ -104,28 +101,39 @@ async function runSuite(root, suite, needs, reports, options) {
  */
 export async function provision(root, suites, options) {
   const asRoot = process.getuid?.() === 0
-  const able = suites.filter((suite) => asRoot || !suite.namespace)
+  const able = suites.filter((suite) => asRoot || !suite.namespace || suite.manyHosts)
   const packages = able.flatMap((suite) => [...suite.debian, ...suite.wanted])
   const reason = await ensureDebian([...new Set(packages)])
   const cnitool = able.some((suite) => suite.cnitool) ? await ensureCnitool(root) : {}
+  const place = able.some((suite) => suite.manyHosts) ? await ensurePlace(root) : {}
   return (suite) => {
-    if (suite.namespace && !asRoot) return { obstacle: "needs root, to make network namespaces" }
+    const machine = suite.manyHosts ? place.machine : undefined
+    if (suite.manyHosts && place.obstacle !== undefined) return { obstacle: place.obstacle }
+    if (suite.namespace && !asRoot && machine === undefined)
+      return { obstacle: "needs root, to make network namespaces" }
     if (suite.binary && !existsSync(join(root, "dist/lariat"))) {
       return { obstacle: "needs dist/lariat" }
     }
     if (missingDebian(suite.debian).length > 0) return { obstacle: reason ?? "lacks packages" }
     const env = environmentOf(root, suite, options)
-    if (!suite.cnitool) return { env }
+    if (!suite.cnitool) return { env, machine }
     if (cnitool.path === undefined) return { obstacle: cnitool.obstacle }
     return { env: { ...env, LARIAT_CNITOOL: cnitool.path } }
   }
 }
 
-function commandOf(root, suite, report) {
+function commandOf(root, suite, { report, env, machine }) {
+  const { timeoutMs } = suite
   const bun = join(root, "node_modules/.bin/bun")
   const reporter = ["--reporter=junit", `--reporter-outfile=${report}`]
-  const test = [bun, "test", `--timeout=${suite.testTimeoutMs}`, ...reporter, ...suite.paths]
-  return suite.namespace ? [join(root, "test/runner/namespace.sh"), ...test] : test
+  const test = [bun, "test", `--timeout=${suite.testTimeoutMs}`, ...reporter]
+  const enter = suite.namespace ? [join(root, "test/runner/namespace.sh")] : []
+  if (machine === undefined) {
+    return { argv: [...enter, ...test, ...suite.paths], timeoutMs, cwd: root }
+  }
+  const paths = suite.paths.map((path) => join(root, path))
+  const inside = inMachine(machine, [...enter, ...test, ...paths], { env, timeoutMs })
+  return { ...inside, cwd: dirname(report) }
 }
 
 function environmentOf(root, suite, options) {

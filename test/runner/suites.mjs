@@ -7,6 +7,7 @@ import { join } from "node:path"
  * @property {string} name for the table and for --only
  * @property {string[]} paths files or folders that `bun test` gets
  * @property {boolean} namespace runs in namespaces of its own, as root
+ * @property {boolean} [manyHosts] needs a kernel with ESP, in a virtual machine where this one has none
  * @property {boolean} binary needs dist/lariat
  * @property {string[]} debian packages that its tests use
  * @property {string[]} wanted packages that some of its tests use, which are skipped without them
@@ -93,6 +94,25 @@ export function liveSuites(root) {
     }
   }
   return suites
+}
+
+/**
+ * One suite for each test file of many hosts. They must not run beside each other: a virtual
+ * machine wants all processors.
+ */
+export function manyHostSuites(root) {
+  return testFiles(join(root, "test/vm")).map((file) => ({
+    name: `vm/${file.replace(/\.test\.ts$/, "")}`,
+    paths: [`./test/vm/${file}`],
+    namespace: true,
+    manyHosts: true,
+    binary: true,
+    debian: [...NETWORK_TOOLS, "etcd-server", "wireguard-tools"],
+    wanted: [],
+    cnitool: false,
+    timeoutMs: FIVE_MINUTES,
+    testTimeoutMs: 120_000,
+  }))
 }
 
 function testFiles(folder) {
