@@ -2,8 +2,10 @@ import { existsSync } from "node:fs"
 import type { AgentSettings } from "../config/network.ts"
 import { type Bridge, ensureBridge } from "../endpoint/bridge.ts"
 import type { Kernel } from "../endpoint/kernel.ts"
+import { answerForOthers } from "../endpoint/proxy_arp.ts"
 import { LariatError } from "../errors.ts"
 import { deleteLink } from "../netlink/link.ts"
+import { withNetns } from "../sys/netns.ts"
 import type { BridgeRequest } from "./attach_request.ts"
 
 /** The bridge that a dockerd makes for itself. */
@@ -20,6 +22,13 @@ const DOCKER_SIGNS: readonly string[] = [
   "/var/run/docker.sock",
 ]
 
+interface KnownBridge {
+  readonly bridge: Bridge
+  readonly addresses: ReadonlySet<string>
+  /** Whether it answers ARP for other hosts' containers. */
+  readonly answers: boolean
+}
+
 /**
  * The bridges that endpoints hang on, made on demand and remembered. Changes that others make to a
  * bridge are reported by the kernel's notifications; `forget` makes the next use look again.
@@ -28,7 +37,7 @@ export class Bridges {
   readonly #kernel: Kernel
   readonly #policy: AgentSettings["createBridge"]
   readonly #exists: (path: string) => boolean
-  readonly #known = new Map<string, { bridge: Bridge; addresses: ReadonlySet<string> }>()
+  readonly #known = new Map<string, KnownBridge>()
 
   /** A bridge that was deleted and is made again keeps its MAC: its containers remember it. */
   readonly #macs = new Map<string, string>()
@@ -51,7 +60,12 @@ export class Bridges {
    */
   ensure(request: BridgeRequest, addresses: readonly string[]): Bridge {
     const known = this.#known.get(request.name)
-    if (known !== undefined && addresses.every((address) => known.addresses.has(address))) {
+    const answers = request.answersForOthers === true || known?.answers === true
+    if (
+      known !== undefined &&
+      known.answers === answers &&
+      addresses.every((address) => known.addresses.has(address))
+    ) {
       return known.bridge
     }
     if (this.#kernel.link(request.name) === undefined) this.#mayCreate(request.name)
@@ -63,10 +77,12 @@ export class Bridges {
       create: this.#policy !== "never",
       addresses,
     })
+    if (answers) withNetns(this.#kernel.netns, () => answerForOthers(request.name))
     this.#macs.set(request.name, bridge.mac)
     this.#known.set(request.name, {
       bridge: { ...bridge, created: false, broughtUp: false, addedAddresses: [] },
       addresses: new Set([...(known?.addresses ?? []), ...addresses]),
+      answers,
     })
     return bridge
   }

@@ -67,6 +67,7 @@ export function attachRequest(input: NetconfRequestInput): AttachRequest {
       promisc: conf.promiscMode,
       configureIp: !conf.skipBridgeConfigureIP,
       mtu: conf.mtu > 0 ? conf.mtu : DEFAULT_BRIDGE_MTU,
+      ...(pool?.leased === true ? { answersForOthers: true } : {}),
       addresses: bridgeAddresses(conf),
     },
     gateway: conf.isDefaultGateway ? "default" : conf.isGateway ? "gateway" : "none",
