@@ -10,6 +10,7 @@ import {
   ENETUNREACH,
   EPERM,
 } from "./errno.ts"
+import { internetChecksum } from "./internet_checksum.ts"
 import { errno, libc } from "./libc.ts"
 import { type Deadline, deadlineIn, POLLIN, waitFor } from "./poll.ts"
 import { SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_RAW, setIntOption } from "./socket.ts"
@@ -68,16 +69,6 @@ export interface PingOptions {
   readonly source?: string
   /** Time to live, or hop limit. Default: the kernel's. */
   readonly hops?: number
-}
-
-/** The Internet checksum, RFC 1071, over an even or odd number of bytes. */
-function internetChecksum(bytes: Uint8Array): number {
-  let sum = 0
-  for (let index = 0; index < bytes.length; index += 2) {
-    sum += ((bytes[index] ?? 0) << 8) | (bytes[index + 1] ?? 0)
-  }
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16)
-  return ~sum & 0xffff
 }
 
 /** An echo request. The kernel fills the checksum of ICMPv6, and all but the payload of DGRAM. */

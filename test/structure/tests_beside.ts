@@ -23,6 +23,8 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/endpoint/": "test/netns/endpoint_port.test.ts",
   "src/netlink/nsid.ts": "test/netns/endpoint_port.test.ts",
   "src/netlink/monitor.ts": "test/netns/netlink_monitor.test.ts",
+  "src/sys/echo.ts": "test/netns/echo_prober.test.ts",
+  "src/sys/echo_socket.ts": "test/netns/echo_prober.test.ts",
   "src/sys/icmp.ts": "test/netns/sys_parity.test.ts",
   "src/sys/packet.ts": "test/netns/sys_parity.test.ts",
   "src/sys/thread_pool.ts": "test/netns/sys_parity.test.ts",
