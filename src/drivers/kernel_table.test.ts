@@ -1,0 +1,206 @@
+import { describe, expect, test } from "bun:test"
+import fc from "fast-check"
+import { NetlinkError } from "../netlink/error.ts"
+import { MessageWriter } from "../netlink/message.ts"
+import type { Outcome } from "../netlink/socket.ts"
+import { EBUSY, ENOENT } from "../sys/errno.ts"
+import { KernelTable, settle } from "./kernel_table.ts"
+
+interface Row {
+  readonly key: string
+  readonly value: number
+}
+
+const KIND = {
+  what: "row",
+  key: ({ key }: Row) => key,
+  same: (a: Row, b: Row) => a.value === b.value,
+  add: ({ key, value }: Row) => new MessageWriter(1, 0, { operation: `add ${key} ${value}` }),
+  remove: ({ key }: Row) => new MessageWriter(2, 0, { operation: `remove ${key}` }),
+}
+
+/** A kernel that keeps rows by key and writes down what it was asked for. */
+class FakeKernel {
+  readonly rows = new Map<string, number>()
+  readonly log: string[] = []
+  refused: string | undefined
+
+  tryAll(batch: readonly MessageWriter[]): readonly Outcome[] {
+    return batch.map(({ operation }) => {
+      this.log.push(operation)
+      const [verb, key = "", value] = operation.split(" ")
+      const error = (number: number) => ({
+        answers: [],
+        error: new NetlinkError(operation, number),
+      })
+      if (operation === this.refused) return error(EBUSY)
+      if (verb === "add") this.rows.set(key, Number(value))
+      else if (!this.rows.delete(key)) return error(ENOENT)
+      return { answers: [], error: undefined }
+    })
+  }
+
+  get list(): Row[] {
+    return [...this.rows].map(([key, value]) => ({ key, value }))
+  }
+}
+
+const row = (key: string, value: number): Row => ({ key, value })
+
+describe("KernelTable", () => {
+  test("asks for the difference alone, and for nothing twice", () => {
+    const kernel = new FakeKernel()
+    const table = new KernelTable(KIND)
+    table.want("a", [row("x", 1), row("y", 1)])
+    expect(settle(kernel, [table])).toEqual(["added row x", "added row y"])
+    table.want("a", [row("x", 1), row("y", 2)])
+    expect(settle(kernel, [table])).toEqual(["changed row y"])
+    table.want("a", [row("y", 2)])
+    expect(settle(kernel, [table])).toEqual(["removed row x"])
+    table.want("a", [row("y", 2)])
+    expect(settle(kernel, [table])).toEqual([])
+    expect(kernel.log).toEqual(["add x 1", "add y 1", "add y 2", "remove x"])
+  })
+
+  test("a row passes from owner to owner in one step, whoever speaks first", () => {
+    const kernel = new FakeKernel()
+    const table = new KernelTable(KIND)
+    table.want("a", [row("x", 1)])
+    settle(kernel, [table])
+    table.want("b", [row("x", 2)])
+    settle(kernel, [table])
+    expect(table.ownerOf("x")).toBe("b")
+    table.want("a", [])
+    settle(kernel, [table])
+    expect(kernel.log).toEqual(["add x 1", "add x 2"])
+    table.want("c", [row("x", 3)])
+    table.want("b", [])
+    settle(kernel, [table])
+    expect(kernel.log.slice(2)).toEqual(["add x 3"])
+  })
+
+  test("one who asks again does not take a row back; one who is left has it again", () => {
+    const kernel = new FakeKernel()
+    const table = new KernelTable(KIND)
+    table.want("a", [row("x", 1)])
+    table.want("b", [row("x", 2)])
+    table.want("a", [row("x", 1)])
+    settle(kernel, [table])
+    expect(kernel.rows.get("x")).toBe(2)
+    table.want("b", [])
+    settle(kernel, [table])
+    expect(kernel.rows.get("x")).toBe(1)
+  })
+
+  test("what an earlier instance left is taken over, and what nobody wants goes with a sweep", () => {
+    const kernel = new FakeKernel()
+    kernel.rows.set("x", 1).set("old", 1)
+    const table = new KernelTable(KIND)
+    table.load(kernel.list)
+    table.want("a", [row("x", 1)])
+    expect(settle(kernel, [table])).toEqual([])
+    table.sweep()
+    expect(settle(kernel, [table])).toEqual(["removed row old"])
+  })
+
+  test("of two rows with one key the wrong one goes", () => {
+    const table = new KernelTable(KIND)
+    table.want("a", [row("x", 2)])
+    table.load([row("x", 1), row("x", 2), row("x", 3)])
+    expect(table.additions()).toEqual([])
+    expect(table.removals().map(({ message }) => message.operation)).toEqual([
+      "remove x",
+      "remove x",
+    ])
+  })
+
+  test("what was refused is asked for again, and the rest is done all the same", () => {
+    const kernel = new FakeKernel()
+    const table = new KernelTable(KIND)
+    kernel.refused = "add x 1"
+    table.want("a", [row("x", 1), row("y", 1)])
+    expect(() => settle(kernel, [table])).toThrow("Cannot add x 1")
+    expect(kernel.rows.get("y")).toBe(1)
+    expect(table.complete("a")).toBe(false)
+    kernel.refused = undefined
+    expect(settle(kernel, [table])).toEqual(["added row x"])
+    expect(table.complete("a")).toBe(true)
+  })
+
+  test("a row that is gone already counts as removed", () => {
+    const kernel = new FakeKernel()
+    const table = new KernelTable(KIND)
+    table.want("a", [row("x", 1)])
+    settle(kernel, [table])
+    kernel.rows.clear()
+    table.want("a", [])
+    expect(settle(kernel, [table])).toEqual(["removed row x"])
+    expect(settle(kernel, [table])).toEqual([])
+  })
+
+  test("what relies on another table comes after it and goes before it", () => {
+    const kernel = new FakeKernel()
+    const [first, second] = [new KernelTable(KIND), new KernelTable(KIND)]
+    first.want("a", [row("low", 1)])
+    second.want("a", [row("high", 1)])
+    settle(kernel, [first, second])
+    first.want("a", [row("low2", 1)])
+    second.want("a", [row("high2", 1)])
+    settle(kernel, [first, second])
+    expect(kernel.log).toEqual([
+      ...["add low 1", "add high 1"],
+      ...["add low2 1", "add high2 1", "remove high", "remove low"],
+    ])
+  })
+
+  test("whatever owners ask for in whatever order, the kernel has what the last ones want", () => {
+    const rows = fc
+      .uniqueArray(fc.tuple(fc.constantFrom("x", "y", "z"), fc.nat(2)), {
+        selector: ([key]) => key,
+      })
+      .map((pairs) => pairs.map(([key, value]) => row(key, value)))
+    const step = fc.record({
+      owner: fc.constantFrom("a", "b", "c"),
+      rows,
+      drift: fc.option(fc.constantFrom("x", "y", "z", "w")),
+      settled: fc.boolean(),
+    })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+        const kernel = new FakeKernel()
+        const table = new KernelTable(KIND)
+        const model = new Map<string, [string, number][]>()
+        for (const { owner, rows: wanted, drift, settled } of steps) {
+          if (drift !== null) {
+            if (!kernel.rows.delete(drift)) kernel.rows.set(drift, 9)
+            table.load(kernel.list)
+          }
+          table.want(owner, wanted)
+          for (const key of ["x", "y", "z"]) {
+            const claims = model.get(key) ?? []
+            const mine = wanted.find((entry) => entry.key === key)
+            const kept = claims.findIndex(([who]) => who === owner)
+            if (mine === undefined) {
+              model.set(
+                key,
+                claims.filter(([who]) => who !== owner),
+              )
+            } else if (kept < 0) model.set(key, [...claims, [owner, mine.value]])
+            else claims[kept] = [owner, mine.value]
+          }
+          if (settled) settle(kernel, [table])
+        }
+        table.load(kernel.list)
+        table.sweep()
+        settle(kernel, [table])
+        const expected = [...model].flatMap(([key, claims]) => {
+          const last = claims.at(-1)
+          return last === undefined ? [] : [[key, last[1]] as const]
+        })
+        expect(kernel.rows).toEqual(new Map(expected))
+        table.sweep()
+        expect(settle(kernel, [table])).toEqual([])
+      }),
+    )
+  })
+})
