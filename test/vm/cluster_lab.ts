@@ -10,7 +10,7 @@ import type { DriverKind } from "../../src/config/network.ts"
 import { Capture } from "./capture.ts"
 import { type AgentOptions, LabHost } from "./lab_host.ts"
 import { LabNetns } from "./lab_netns.ts"
-import { LabStore } from "./lab_store.ts"
+import { all, LabStore } from "./lab_store.ts"
 import { leftovers, processesIn, type Surroundings, surroundings } from "./leftovers.ts"
 import {
   OVERLAY_SUBNETS,
@@ -70,7 +70,7 @@ export class ClusterLab {
     try {
       await lab.store.start()
       for (const name of options.hosts ?? ["a", "b"]) await lab.addHost(name)
-      if (options.agents ?? true) await Promise.all(lab.hosts.map((host) => host.startAgent()))
+      if (options.agents ?? true) await all(lab.hosts.map((host) => host.startAgent()))
       return lab
     } catch (error) {
       const logs = lab.hosts.map((host) => `--- ${host.name}\n${tail(host)}`).join("\n")

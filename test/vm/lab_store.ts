@@ -95,12 +95,12 @@ export class LabStore {
 
   async start(): Promise<void> {
     // A member serves when there is a majority: none would be ready alone.
-    await Promise.all(this.members.map((member) => member.start()))
+    await all(this.members.map((member) => member.start()))
   }
 
   async stop(): Promise<void> {
     for (const member of this.members) if (member.running) member.resume()
-    await Promise.all(this.members.map((member) => member.stop()))
+    await all(this.members.map((member) => member.stop()))
   }
 
   /** Asks the v3 JSON gateway of the first member that runs; keys and values are base64. */
@@ -132,4 +132,10 @@ async function healthy(url: string): Promise<boolean> {
   } catch {
     return false
   }
+}
+
+/** Waits for all, also when one failed: what is still starting then could not be ended. */
+export async function all(promises: readonly Promise<unknown>[]): Promise<void> {
+  const results = await Promise.allSettled(promises)
+  for (const result of results) if (result.status === "rejected") throw result.reason
 }

@@ -128,7 +128,7 @@ if [ -n "$verbose" ]; then
   echo "vmrun: $total s in all; command ran from $(cat "$job/began") s to $(cat "$job/ended") s of the guest's time" >&2
 fi
 [ ! -e "$job/status" ] || exit "$(cat "$job/status")"
-[ ! -e "$job/console" ] || tail -n 30 "$job/console" | sed 's/^/vmrun: console: /' >&2
+[ ! -e "$job/console" ] || tail -n 60 "$job/console" | sed 's/^/vmrun: console: /' >&2
 if [ "$ended" = 124 ] || [ "$ended" = 137 ]; then
   echo "vmrun: ended after $timeout s" >&2
   exit 124
