@@ -1,0 +1,150 @@
+import { describe, expect, test } from "bun:test"
+import fc from "fast-check"
+import { PeerRefusedError, seal } from "./envelope.ts"
+import { HostIdentity } from "./identity.ts"
+import { MAX_KEYS_PER_HOST, Pins } from "./pins.ts"
+import { parsePsk } from "./psk.ts"
+
+const identities = [1, 2, 3].map((byte) =>
+  HostIdentity.create((bytes) => new Uint8Array(bytes).fill(byte)),
+)
+const [one, two] = identities as [HostIdentity, HostIdentity]
+const psk = parsePsk("p".repeat(32))
+
+function check(run: () => unknown): string {
+  try {
+    run()
+  } catch (error) {
+    if (error instanceof PeerRefusedError) return error.check
+    throw error
+  }
+  return "taken"
+}
+
+const KEY = "/c/hosts/h1"
+const opening = { kind: "host", key: KEY, hostId: "h1", psk }
+const sealed = (sequence: number, identity = one, key = KEY) =>
+  seal("host", { sequence }, { key, hostId: "h1", sequence, identity, psk })
+
+describe("an identity", () => {
+  test("is pinned at first sight and taken ever after", () => {
+    const pins = new Pins()
+    expect(pins.get("h1")).toBeUndefined()
+    pins.take("h1", { publicKey: one.publicKey, number: 7 })
+    pins.take("h1", { publicKey: one.publicKey, number: 7 })
+    expect(pins.get("h1")).toEqual({ publicKey: one.publicKey, number: 7 })
+    expect(pins.hostOf(7)).toBe("h1")
+  })
+
+  test.each([
+    ["public-key", "h1", two, 7],
+    ["public-key", "h1", two, 8],
+    ["number", "h1", one, 8],
+    ["number", "h2", two, 7],
+    ["number", "h2", one, 7],
+    ["taken", "h2", two, 8],
+  ] as const)("%s: host %s", (expected, hostId, identity, number) => {
+    const pins = new Pins()
+    pins.take("h1", { publicKey: one.publicKey, number: 7 })
+    expect(check(() => pins.take(hostId, { publicKey: identity.publicKey, number }))).toBe(expected)
+    expect(pins.get("h1")).toEqual({ publicKey: one.publicKey, number: 7 })
+    expect(pins.get("h2") === undefined).toBe(expected !== "taken")
+  })
+
+  test("that was forgotten may come with another key and number, and its number is free", () => {
+    const pins = new Pins()
+    pins.take("h1", { publicKey: one.publicKey, number: 7 })
+    pins.open(sealed(5), opening)
+    pins.forget("h1")
+    pins.forget("unknown")
+    expect(pins.takeChanges()).toEqual({ pins: [], sequences: [], forgotten: ["h1"] })
+    pins.take("h2", { publicKey: one.publicKey, number: 7 })
+    pins.take("h1", { publicKey: two.publicKey, number: 8 })
+    expect(pins.open(sealed(0, two), opening)).toEqual({ sequence: 0 })
+  })
+})
+
+describe("an envelope", () => {
+  test("is opened with the pinned key, and never an older one again", () => {
+    const pins = new Pins()
+    expect(check(() => pins.open(sealed(5), opening))).toBe("unknown-host")
+    pins.take("h1", { publicKey: one.publicKey, number: 7 })
+    expect(pins.open(sealed(5), opening)).toEqual({ sequence: 5 })
+    expect(check(() => pins.open(sealed(4), opening))).toBe("sequence")
+    expect(check(() => pins.open(sealed(9, two), opening))).toBe("signature")
+    expect(pins.open(sealed(5), opening)).toEqual({ sequence: 5 })
+    const other = "/c/keys/h1"
+    expect(pins.open(sealed(1, one, other), { ...opening, key: other })).toEqual({ sequence: 1 })
+  })
+
+  test("of a host with too many records is refused, those it has go on", () => {
+    const sequences = Array.from({ length: MAX_KEYS_PER_HOST - 1 }, (_, n) => ({
+      ...{ hostId: "h1", key: `/c/x/${n}`, sequence: 0 },
+    }))
+    const pins = new Pins({
+      pins: [{ hostId: "h1", publicKey: one.publicKey, number: 7 }],
+      sequences,
+    })
+    expect(check(() => pins.open(sealed(1), opening))).toBe("taken")
+    const other = "/c/keys/h1"
+    expect(check(() => pins.open(sealed(1, one, other), { ...opening, key: other }))).toBe("limit")
+    expect(check(() => pins.open(sealed(2), opening))).toBe("taken")
+  })
+})
+
+describe("rows", () => {
+  test("put back make the same pins; changes put after one another make the same rows", () => {
+    const step = fc.oneof(
+      fc.record({ host: fc.nat(2), number: fc.integer({ min: 1, max: 3 }), key: fc.nat(2) }),
+      fc.record({ host: fc.nat(2), key: fc.nat(1), sequence: fc.nat(3) }),
+      fc.record({ forget: fc.nat(2) }),
+    )
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
+        const pins = new Pins()
+        const stored = new Map<string, string>()
+        for (const each of steps) {
+          check(() => {
+            if ("forget" in each) return pins.forget(`h${each.forget}`)
+            const hostId = `h${each.host}`
+            const identity = identities[each.host] as HostIdentity
+            if ("number" in each) {
+              const { publicKey } = identities[each.key] as HostIdentity
+              return pins.take(hostId, { publicKey, number: each.number })
+            }
+            const key = `/c/${each.key}/${hostId}`
+            const text = seal("x", 0, { key, hostId, sequence: each.sequence, identity, psk })
+            return pins.open(text, { kind: "x", key, hostId, psk })
+          })
+          const changes = pins.takeChanges()
+          for (const hostId of changes.forgotten) {
+            for (const name of [...stored.keys()]) {
+              if (name.split(" ")[1] === hostId) stored.delete(name)
+            }
+          }
+          for (const row of changes.pins) stored.set(`pin ${row.hostId}`, JSON.stringify(row))
+          for (const row of changes.sequences) {
+            stored.set(`sequence ${row.hostId} ${row.key}`, JSON.stringify(row))
+          }
+        }
+        const rows = pins.rows()
+        expect(new Pins(rows).rows()).toEqual(rows)
+        const all = [...rows.pins, ...rows.sequences].map((row) => JSON.stringify(row))
+        expect([...stored.values()].sort()).toEqual(all.sort())
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  const pin = { hostId: "h1", publicKey: one.publicKey, number: 7 }
+  test.each([
+    { pins: [{ ...pin, publicKey: "x" }], sequences: [] },
+    { pins: [{ ...pin, number: 0 }], sequences: [] },
+    { pins: [pin, { ...pin, number: 8 }], sequences: [] },
+    { pins: [pin, { ...pin, hostId: "h2" }], sequences: [] },
+    { pins: [], sequences: [{ hostId: "h1", key: "k", sequence: 1 }] },
+    { pins: [pin], sequences: [{ hostId: "h1", key: "k", sequence: -1 }] },
+  ])("that contradict themselves are not taken: %j", (rows) => {
+    expect(() => new Pins(rows)).toThrow(expect.objectContaining({ code: "decode" }))
+  })
+})
