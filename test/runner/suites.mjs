@@ -37,6 +37,7 @@ const LIVE_FOLDERS = [
     debian: [...NETWORK_TOOLS, "containernetworking-plugins"],
     timeoutMs: FIVE_MINUTES,
   },
+  { folder: "test/cluster", debian: [...NETWORK_TOOLS, "etcd-server"], timeoutMs: FIVE_MINUTES },
   { folder: "test/fuzz", debian: NETWORK_TOOLS, timeoutMs: FIVE_MINUTES },
 ]
 

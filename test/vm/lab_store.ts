@@ -10,6 +10,10 @@ const PEER_PORT = 2380
 /** In an emulated machine it takes four seconds and more. */
 const READY_MS = 60_000
 
+/** For a call in all, and for each member that is asked. */
+const CALL_MS = 30_000
+const TRY_MS = 4000
+
 /** One member. */
 export class StoreMember {
   readonly name: string
@@ -103,18 +107,31 @@ export class LabStore {
     await all(this.members.map((member) => member.stop()))
   }
 
-  /** Asks the v3 JSON gateway of the first member that runs; keys and values are base64. */
+  /**
+   * Asks the v3 JSON gateway of one member after the other until one answers, at most 30 s: without
+   * a leader all refuse. Keys and values are base64.
+   */
   async call(path: string, body: object): Promise<unknown> {
-    const member = this.members.find(({ running }) => running)
-    if (member === undefined) throw new Error("no member of the store runs")
-    const response = await fetch(`${member.url}${path}`, {
-      method: "POST",
-      body: JSON.stringify(body),
-      signal: AbortSignal.timeout(10_000),
-    })
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
-    return await response.json()
+    const until = performance.now() + CALL_MS
+    for (let turn = 0; ; turn++) {
+      const member = this.members[turn % this.members.length]
+      if (member === undefined) throw new Error("the lab has no store")
+      try {
+        return await post(`${member.url}${path}`, body)
+      } catch (error) {
+        if (performance.now() > until) throw error
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+    }
   }
+}
+
+/** @throws Error when the member is not there, or has no leader */
+async function post(url: string, body: object): Promise<unknown> {
+  const options = { method: "POST", body: JSON.stringify(body) }
+  const response = await fetch(url, { ...options, signal: AbortSignal.timeout(TRY_MS) })
+  if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`)
+  return await response.json()
 }
 
 function clientUrl(number: number): string {
