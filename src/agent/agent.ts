@@ -22,6 +22,7 @@ import { Health } from "./health.ts"
 import { familyOf, hostIdentity } from "./identity.ts"
 import { Journal } from "./journal.ts"
 import { linkMtu } from "./link_mtu.ts"
+import { MetadataFeed } from "./metadata_feed.ts"
 import { MetadataServer } from "./metadata_server.ts"
 import { Networks } from "./networks.ts"
 import { collectGarbage, recover } from "./recover.ts"
@@ -101,6 +102,7 @@ export class Agent {
       clock: monotonicMs,
       restMs: settings.quarantineMs,
     })
+    const host = hostIdentity(journal, settings, () => kernel.routeTo(SOMEWHERE)?.preferredSource)
     const context: AgentContext = {
       settings,
       bootId: boot,
@@ -111,7 +113,14 @@ export class Agent {
       networks,
       bridges: new Bridges(kernel, settings.createBridge),
       firewall: new FirewallKeeper(health),
-      host: hostIdentity(journal, settings, () => kernel.routeTo(SOMEWHERE)?.preferredSource),
+      host,
+      metadata: new MetadataFeed({
+        index,
+        networks,
+        host,
+        hostLabels: settings.hostLabels,
+        environment: settings.cluster.name,
+      }),
       hostNetns: kernel.netns,
       log,
       random: (length) => crypto.getRandomValues(new Uint8Array(length)),
@@ -192,6 +201,7 @@ function configure(context: AgentContext, configuration: Configuration): void {
   networks.configure(configuration.networks).forEach((what, at) => {
     health.raise(`config/network-${at}`, { severity: "error", what })
   })
+  context.metadata.networks()
   firewall.configure(configuration.networks)
   adviseOnMtu(context, configuration.networks)
 }

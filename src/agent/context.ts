@@ -8,6 +8,7 @@ import type { FirewallKeeper } from "./firewall_keeper.ts"
 import type { Health } from "./health.ts"
 import type { HostIdentity } from "./identity.ts"
 import type { Journal } from "./journal.ts"
+import type { MetadataFeed } from "./metadata_feed.ts"
 import type { Networks } from "./networks.ts"
 import type { Timings } from "./timings.ts"
 import type { Underlay } from "./underlay.ts"
@@ -29,4 +30,5 @@ export interface AgentContext {
   readonly random: (length: number) => Uint8Array
   readonly timings: Timings
   readonly underlay: Underlay
+  readonly metadata: MetadataFeed
 }

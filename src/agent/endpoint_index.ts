@@ -1,6 +1,12 @@
 import type { EndpointKey } from "./attach_request.ts"
 import type { EndpointRow } from "./journal_rows.ts"
 
+/** Hears of a row: as it was, undefined when it came; as it is, undefined when it went. */
+export type EndpointListener = (
+  before: EndpointRow | undefined,
+  after: EndpointRow | undefined,
+) => void
+
 /**
  * The journal's rows in memory, by what one looks them up by: key, source address, host link. The
  * journal is the truth; this spares an attach its queries.
@@ -12,6 +18,12 @@ export class EndpointIndex {
   /** Endpoints whose port could not be put right; they are looked at again when a link appears. */
   readonly unmended = new Set<EndpointRow>()
   readonly #pending = new Map<string, Promise<void>>()
+  readonly #listeners: EndpointListener[] = []
+
+  /** Hears of every row that comes, goes or becomes another. */
+  onChange(listener: EndpointListener): void {
+    this.#listeners.push(listener)
+  }
 
   /** Every endpoint that is attached. */
   attached(): EndpointRow[] {
@@ -46,17 +58,29 @@ export class EndpointIndex {
 
   /** Takes a row in, in place of an earlier one; only an attached one is found by address or link. */
   put(row: EndpointRow): void {
-    this.remove(row)
+    const before = this.#forget(row)
     this.#byKey.set(keyText(row), row)
-    if (row.state !== "attached") return
-    for (const address of addressesOf(row)) this.#byAddress.set(address, row)
-    if (row.hostIndex !== undefined && row.kind === "port")
-      this.#byHostIndex.set(row.hostIndex, row)
+    if (row.state === "attached") {
+      for (const address of addressesOf(row)) this.#byAddress.set(address, row)
+      if (row.hostIndex !== undefined && row.kind === "port") {
+        this.#byHostIndex.set(row.hostIndex, row)
+      }
+    }
+    this.#tell(before, row)
   }
 
   remove(key: EndpointKey): void {
+    const row = this.#forget(key)
+    if (row !== undefined) this.#tell(row, undefined)
+  }
+
+  #tell(before: EndpointRow | undefined, after: EndpointRow | undefined): void {
+    for (const listener of this.#listeners) listener(before, after)
+  }
+
+  #forget(key: EndpointKey): EndpointRow | undefined {
     const row = this.#byKey.get(keyText(key))
-    if (row === undefined) return
+    if (row === undefined) return undefined
     this.#byKey.delete(keyText(key))
     this.unmended.delete(row)
     for (const address of addressesOf(row)) {
@@ -65,6 +89,7 @@ export class EndpointIndex {
     if (row.hostIndex !== undefined && this.#byHostIndex.get(row.hostIndex) === row) {
       this.#byHostIndex.delete(row.hostIndex)
     }
+    return row
   }
 
   /** The detach of this endpoint that is under way, if one is. */

@@ -1,19 +1,23 @@
 import { networkInterfaces } from "node:os"
+import { parseAddress } from "../core/address.ts"
 import { LariatError, messageOf } from "../errors.ts"
-import { metadataApp } from "../metadata/app.ts"
+import { metadataApi } from "../metadata/app.ts"
 import { newAddress } from "../netlink/addr.ts"
 import { changeLink } from "../netlink/link.ts"
 import { serveHttp } from "../sys/http.ts"
 import type { AgentContext } from "./context.ts"
-import { metadataModel } from "./metadata_model.ts"
+import { containerUuid } from "./metadata_feed.ts"
 
 /** The link that carries the metadata address: packets from any bridge reach it. */
 const LOOPBACK = "lo"
+const MAX_ASKERS = 4096
 
 /** The metadata API on its well-known address, which the server puts on the host itself. */
 export class MetadataServer {
   readonly #context: AgentContext
   readonly #address: string
+  /** Addresses that are no endpoint's, and whether they may ask. */
+  readonly #askers = new Map<string, boolean>()
   #server: { stop(): void } | undefined
 
   private constructor(context: AgentContext, address: string) {
@@ -28,19 +32,24 @@ export class MetadataServer {
   static start(context: AgentContext): MetadataServer {
     const { hostname, port } = listenAddress(context.settings.metadataListen)
     const server = new MetadataServer(context, hostname)
-    const app = metadataApp(
-      metadataModel({
-        index: context.index,
-        networks: context.networks,
-        host: context.host,
-        hostLabels: context.settings.hostLabels,
-        isHostAddress,
-      }),
-    )
+    const api = metadataApi({
+      model: context.metadata.model,
+      // An adopted container also asks from the address that its engine gave it.
+      askerAt: (address) => {
+        const row = context.index.byAddress(address)
+        return row && context.metadata.model.container(containerUuid(row))
+      },
+      mayAsk: (address) => server.#mayAsk(address),
+      newVersion: () => crypto.randomUUID(),
+      schedule: (ms, run) => {
+        const timer = setTimeout(run, ms)
+        return () => clearTimeout(timer)
+      },
+    })
     try {
       server.ensureAddress()
       server.#server = serveHttp({ hostname, port }, (request, remote) =>
-        app.fetch(request, { remoteAddress: remote.address }),
+        api.fetch(request, remote.address),
       )
       context.health.clear("metadata")
     } catch (error) {
@@ -53,8 +62,24 @@ export class MetadataServer {
     return server
   }
 
+  /**
+   * Whether an address is of a managed network or this host's own. Remembered until the next
+   * regular check: to list the host's addresses costs more than an answer.
+   */
+  #mayAsk(address: string): boolean {
+    const { index, networks } = this.#context
+    if (index.byAddress(address) !== undefined) return true
+    const known = this.#askers.get(address)
+    if (known !== undefined) return known
+    const may = networks.containing(parseAddress(address)) !== undefined || isHostAddress(address)
+    if (this.#askers.size >= MAX_ASKERS) this.#askers.clear()
+    this.#askers.set(address, may)
+    return may
+  }
+
   /** Puts the address on the host where it is not there. */
   ensureAddress(): void {
+    this.#askers.clear()
     if (!isHostAddress(this.#address)) {
       addHostAddress(this.#context, `${this.#address}/${this.#address.includes(":") ? 128 : 32}`)
     }

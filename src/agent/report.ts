@@ -1,3 +1,5 @@
+import type { ClusterReport } from "./cluster/report.ts"
+
 /** What `lariat status` and `lariat endpoints` are told. Scripts read these: add, never rename. */
 
 export interface SubnetReport {
@@ -60,6 +62,8 @@ export interface StatusReport {
     readonly detaching: number
   }
   readonly calls: readonly CallReport[]
+  /** Null for a host alone. */
+  readonly cluster: ClusterReport | null
   readonly problems: readonly ProblemReport[]
   /** What the agent mended, newest last. */
   readonly repairs: readonly RepairReport[]

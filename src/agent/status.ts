@@ -3,7 +3,7 @@ import { BUILD, VERSION } from "../version.ts"
 import type { AgentContext } from "./context.ts"
 import { prefixesOf } from "./endpoint_spec.ts"
 import { residentBytes } from "./identity.ts"
-import { containerName } from "./metadata_model.ts"
+import { containerName } from "./metadata_feed.ts"
 import type { EndpointReport, NetworkReport, StatusReport } from "./report.ts"
 
 /** The answer to `status`. */
@@ -28,6 +28,7 @@ export function statusReport(context: AgentContext): StatusReport {
       detaching: count("detaching"),
     },
     calls: context.timings.report(),
+    cluster: null,
     problems: context.health.problems(),
     repairs: context.health.repairs(),
   }

@@ -109,6 +109,20 @@ function commands(setExit: (code: number) => void): Command {
     })
 
   program
+    .command("doctor")
+    .description("what is wrong with this host, and how to mend it; exit 1 when something is")
+    .addOption(
+      new Option("--config <file>", "networks to check for, where no agent runs")
+        .argParser(collect)
+        .default([], "none"),
+    )
+    .option("--json", "for programs")
+    .action(async (options) => {
+      const { doctor } = await import("./doctor.ts")
+      setExit(doctor(options))
+    })
+
+  program
     .command("rotate")
     .description("make new keys now")
     .option("--wait", "until every live peer uses them and the old ones are gone")

@@ -33,6 +33,7 @@ const report: StatusReport = {
   ],
   endpoints: { attached: 3, attaching: 0, detaching: 0 },
   calls: [],
+  cluster: null,
   problems: [],
   repairs: [],
 }

@@ -1,4 +1,14 @@
-import { isList, isMap, type Tree } from "./lookup.ts"
+import { stringify } from "yaml"
+import { isList, isMap, NIL_LIST, type Tree } from "./lookup.ts"
+
+/** The formats of an answer. */
+export type Format = "text" | "json" | "yaml"
+
+/** A value in a format, the way existing clients get it. */
+export function render(value: Tree, format: Format): string {
+  if (format === "json") return renderJson(value)
+  return format === "yaml" ? renderYaml(value) : renderText(value)
+}
 
 /**
  * A value as the metadata API's plain text: a scalar raw and without a newline, a map as its escaped,
@@ -8,8 +18,8 @@ export function renderText(value: Tree): string {
   if (value === null) return ""
   if (isList(value)) return value.map((item, index) => `${listLine(item, index)}\n`).join("")
   if (isMap(value)) {
-    return Object.entries(value)
-      .map(([key, item]) => [queryEscape(key), enterable(item) ? "/" : ""] as const)
+    return Object.keys(value)
+      .map((key) => [queryEscape(key), enterable(value[key] ?? null) ? "/" : ""] as const)
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([key, mark]) => `${key}${mark}\n`)
       .join("")
@@ -17,9 +27,52 @@ export function renderText(value: Tree): string {
   return String(value)
 }
 
+/** The JSON of the tree's objects, which never change: a long list is put together from its parts. */
+const rendered = new WeakMap<object, string>()
+
 /** A value as JSON the way existing clients get it: keys sorted, `<`, `>` and `&` escaped. */
 export function renderJson(value: Tree): string {
-  return JSON.stringify(sorted(value)).replace(
+  if (!enterable(value)) return escaped(JSON.stringify(value))
+  if (value === NIL_LIST) return "null"
+  const known = rendered.get(value)
+  if (known !== undefined) return known
+  const text = isList(value)
+    ? `[${value.map(renderJson).join(",")}]`
+    : `{${Object.keys(value)
+        .sort()
+        .map((key) => `${escaped(JSON.stringify(key))}:${renderJson(value[key] ?? null)}`)
+        .join(",")}}`
+  rendered.set(value, text)
+  return text
+}
+
+/** A value as YAML: keys sorted, lists not indented. */
+export function renderYaml(value: Tree): string {
+  return stringify(plain(value), { indentSeq: false, lineWidth: 0, sortMapEntries: true })
+}
+
+/** Go's way of printing a value with %v, by which a waiting client says what it knows. */
+export function goText(value: Tree): string {
+  if (value === null) return "<nil>"
+  if (isList(value)) return `[${value.map(goText).join(" ")}]`
+  if (isMap(value)) {
+    const pairs = Object.keys(value)
+      .sort()
+      .map((key) => `${key}:${goText(value[key] ?? null)}`)
+    return `map[${pairs.join(" ")}]`
+  }
+  return typeof value === "number" ? goNumber(value) : String(value)
+}
+
+/** %v of a float64: an exponent below -4 is written, with two digits. */
+function goNumber(value: number): string {
+  const small = value !== 0 && Math.abs(value) < 1e-4
+  const text = small ? value.toExponential() : String(value)
+  return text.replace(/e([+-])(\d)$/, "e$10$2")
+}
+
+function escaped(json: string): string {
+  return json.replace(
     /[<>&\u2028\u2029]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
   )
@@ -33,7 +86,7 @@ function listLine(item: Tree, index: number): string {
   return enterable(item) ? `${index}/` : String(index)
 }
 
-function enterable(value: Tree): boolean {
+function enterable(value: Tree): value is Extract<Tree, object> {
   return typeof value === "object" && value !== null
 }
 
@@ -44,12 +97,10 @@ function queryEscape(text: string): string {
   )
 }
 
-function sorted(value: Tree): Tree {
-  if (isList(value)) return value.map(sorted)
+/** The tree with the list that is null made so, at any depth. */
+function plain(value: Tree): Tree {
+  if (value === NIL_LIST) return null
+  if (isList(value)) return value.map(plain)
   if (!isMap(value)) return value
-  return Object.fromEntries(
-    Object.keys(value)
-      .sort()
-      .map((key) => [key, sorted(value[key] ?? null)]),
-  )
+  return Object.fromEntries(Object.keys(value).map((key) => [key, plain(value[key] ?? null)]))
 }

@@ -1,0 +1,11 @@
+/** What `lariat doctor` says of one matter. Scripts read these: add, never rename. */
+export interface Finding {
+  /** What was looked at: `kernel`, `sysctl`, `mtu`, `overlap`, `clock`, `store`, `sockets`, `agent`. */
+  readonly check: string
+  /** `error`: something does not work; `warning`: it may; `ok`: it was looked at and is right. */
+  readonly state: "ok" | "warning" | "error"
+  /** What is so, one sentence. */
+  readonly what: string
+  /** How to mend it. */
+  readonly hint?: string | undefined
+}

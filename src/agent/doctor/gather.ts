@@ -1,0 +1,86 @@
+/** Gathers what the doctor looks at from this host. Changes nothing of it. */
+
+import { readdirSync, readFileSync, statSync } from "node:fs"
+import type { Network } from "../../config/network.ts"
+import { Kernel } from "../../endpoint/kernel.ts"
+import { messageOf } from "../../errors.ts"
+import { RTN_UNICAST } from "../../netlink/constants.ts"
+import type { StatusReport } from "../report.ts"
+import type { HostView, ViewedNetwork } from "./host_view.ts"
+import { probeFeatures } from "./probe.ts"
+
+const SYSCTLS: readonly string[] = [
+  "net/ipv4/ip_forward",
+  "net/ipv4/conf/all/rp_filter",
+  "net/bridge/bridge-nf-call-iptables",
+]
+
+/** What the doctor is told, beside what it finds. */
+export interface GatherOptions {
+  /** Asks the agent for its status. @throws Error when none answers */
+  readonly askAgent: () => StatusReport
+  /** Networks of configuration files, for a host whose agent does not run. */
+  readonly configured: readonly Network[]
+}
+
+/** Looks at everything. @throws NetlinkError, SystemError where the kernel does not even list links */
+export function gather({ askAgent, configured }: GatherOptions): HostView {
+  const agent = ask(askAgent)
+  using kernel = Kernel.open()
+  const links = kernel.links()
+  const addresses = kernel.addresses()
+  const names = new Map(links.map(({ index, name }) => [index, name]))
+  return {
+    features: probeFeatures(),
+    sysctls: readSysctls(links.filter(({ kind }) => kind === "bridge").map(({ name }) => name)),
+    links: links.map(({ index, name, kind, mtu, up, master }) => ({
+      index,
+      name,
+      kind,
+      mtu,
+      up,
+      master,
+      addresses: addresses.filter((one) => one.index === index).map(({ address }) => address),
+    })),
+    routes: kernel
+      .routes({})
+      .filter(({ type }) => type === RTN_UNICAST)
+      .map(({ dst, index }) => ({ dst, link: index === undefined ? undefined : names.get(index) })),
+    networks: "away" in agent ? configured.map(viewOf) : agent.networks.map(reported),
+    agent,
+    now: Date.now(),
+    notBefore: statSync(process.execPath).mtimeMs,
+  }
+}
+
+function ask(askAgent: () => StatusReport): StatusReport | { readonly away: string } {
+  try {
+    return askAgent()
+  } catch (error) {
+    return { away: messageOf(error) }
+  }
+}
+
+function viewOf({ name, driver, subnets }: Network): ViewedNetwork {
+  return { name, driver, subnets: subnets.map(({ cidr }) => cidr) }
+}
+
+function reported({ name, driver, subnets }: StatusReport["networks"][number]): ViewedNetwork {
+  return { name, driver, subnets: subnets.map(({ cidr }) => cidr) }
+}
+
+function readSysctls(bridges: readonly string[]): Map<string, string> {
+  const found = new Map<string, string>()
+  const known = new Set(readdirSync("/proc/sys/net/ipv4/conf"))
+  const ofBridges = bridges
+    .filter((name) => known.has(name))
+    .map((name) => `net/ipv4/conf/${name}/forwarding`)
+  for (const path of [...SYSCTLS, ...ofBridges]) {
+    try {
+      found.set(path, readFileSync(`/proc/sys/${path}`, "utf8").trim())
+    } catch {
+      // A kernel without br_netfilter has no such setting.
+    }
+  }
+  return found
+}

@@ -1,0 +1,58 @@
+/** What the checks look at: plain data, gathered once. */
+
+import type { StatusReport } from "../report.ts"
+
+export interface ViewedLink {
+  readonly name: string
+  readonly index: number
+  readonly kind: string
+  /** Bytes. */
+  readonly mtu: number
+  readonly up: boolean
+  /** Index of the bridge it is a port of; 0: none. */
+  readonly master: number
+  /** With prefix length. */
+  readonly addresses: readonly string[]
+}
+
+export interface ViewedRoute {
+  readonly dst: string
+  /** Name of the link it leaves by; undefined for a route that leads nowhere. */
+  readonly link: string | undefined
+}
+
+/** A network that is, or is going to be, managed here. */
+export interface ViewedNetwork {
+  readonly name: string
+  readonly driver: string
+  readonly subnets: readonly string[]
+}
+
+/** What this kernel can do; undefined where it could not be tried. */
+export interface KernelFeatures {
+  readonly nftables?: boolean | undefined
+  readonly veth?: boolean | undefined
+  readonly bridge?: boolean | undefined
+  readonly vxlan?: boolean | undefined
+  readonly wireguard?: boolean | undefined
+  readonly xfrmInterface?: boolean | undefined
+  /** ESP with the default cipher. */
+  readonly esp?: boolean | undefined
+  readonly ipv6?: boolean | undefined
+}
+
+/** One host as the doctor finds it. */
+export interface HostView {
+  readonly features: KernelFeatures
+  /** By path below /proc/sys, such as `net/ipv4/ip_forward`; what is not there is left out. */
+  readonly sysctls: ReadonlyMap<string, string>
+  readonly links: readonly ViewedLink[]
+  readonly routes: readonly ViewedRoute[]
+  readonly networks: readonly ViewedNetwork[]
+  /** The agent's own word, or why it gave none. */
+  readonly agent: StatusReport | { readonly away: string }
+  /** Wall clock, milliseconds since 1970. */
+  readonly now: number
+  /** When this program was built, or a time that has surely passed; milliseconds since 1970. */
+  readonly notBefore: number
+}

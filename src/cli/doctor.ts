@@ -1,0 +1,38 @@
+import { examine } from "../agent/doctor/checks.ts"
+import type { Finding } from "../agent/doctor/finding.ts"
+import { gather } from "../agent/doctor/gather.ts"
+import type { StatusReport } from "../agent/report.ts"
+import { loadConfiguration } from "../config/load.ts"
+import { askAgent } from "./control_client.ts"
+import { readText } from "./validate.ts"
+
+const MARKS = { ok: "ok     ", warning: "warning", error: "error  " } as const
+
+/**
+ * `lariat doctor`: what is wrong with this host and how to mend it. Exit code 1 when an error was
+ * found.
+ */
+export function doctor(options: {
+  readonly json?: boolean
+  readonly config: readonly string[]
+}): number {
+  const files = options.config.map((path) => ({ path, text: readText(path) }))
+  const { networks } = loadConfiguration(files, { env: process.env })
+  const view = gather({
+    askAgent: () => askAgent("status") as StatusReport,
+    configured: networks,
+  })
+  const findings = examine(view)
+  console.log(options.json === true ? JSON.stringify(findings) : renderFindings(findings))
+  return findings.some(({ state }) => state === "error") ? 1 : 0
+}
+
+/** The findings for people. */
+export function renderFindings(findings: readonly Finding[]): string {
+  return findings
+    .flatMap(({ check, state, what, hint }) => [
+      `${MARKS[state]}  ${check}: ${what}`,
+      ...(hint === undefined ? [] : [`         ${hint}`]),
+    ])
+    .join("\n")
+}

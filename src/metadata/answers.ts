@@ -1,0 +1,186 @@
+import { createHash } from "node:crypto"
+import { API_VERSIONS, type ApiVersion, isApiVersion } from "./api_version.ts"
+import { lookup, type Tree } from "./lookup.ts"
+import type { Model } from "./model.ts"
+import type { ContainerRecord } from "./records.ts"
+import { type Format, goText, render } from "./render.ts"
+import { VersionTree } from "./version_tree.ts"
+
+/** One answer, ready to be sent. */
+export interface Answer {
+  readonly status: number
+  readonly body: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** One question. */
+export interface Question {
+  /** Path as it came, without the query. */
+  readonly path: string
+  readonly format: Format
+  /** The source address. */
+  readonly from: string
+}
+
+/** What the answers are made from. */
+export interface AnswersOptions {
+  readonly model: Model
+  /** Makes the text of `/version` after each change: another one each time. */
+  readonly newVersion: () => string
+  /** The container that packets from an address come from. Default: the model's. */
+  readonly askerAt?: ((address: string) => ContainerRecord | undefined) | undefined
+}
+
+const MAX_KEPT = 4096
+/** Characters of all kept bodies. */
+const MAX_KEPT_LENGTH = 16 * 1024 * 1024
+const PLAIN = "text/plain; charset=utf-8"
+const ANYBODY = "*"
+
+/**
+ * The answers to all paths of the API. What was answered is kept until the model changes: the
+ * second container that asks for the same costs nothing.
+ */
+export class Answers {
+  readonly #model: Model
+  readonly #newVersion: () => string
+  readonly #askerAt: (address: string) => ContainerRecord | undefined
+  readonly #trees = new Map<ApiVersion, VersionTree>()
+  readonly #kept = new Map<string, Answer>()
+  #keptLength = 0
+  #modelVersion = -1
+  #version = ""
+
+  constructor({ model, newVersion, askerAt }: AnswersOptions) {
+    this.#model = model
+    this.#newVersion = newVersion
+    this.#askerAt = askerAt ?? ((address) => model.containerAt(address))
+  }
+
+  /** The answer to a question. */
+  answer(question: Question): Answer {
+    this.#refresh()
+    const asker = this.#askerAt(question.from)
+    const key = keyOf(question, asker)
+    const kept = this.#kept.get(key)
+    if (kept !== undefined) return kept
+    const made = this.#make(question, asker)
+    const length = key.length + made.body.length
+    if (this.#kept.size >= MAX_KEPT || this.#keptLength + length > MAX_KEPT_LENGTH) this.#forget()
+    // A list of everything is not kept at the cost of all others.
+    if (length < MAX_KEPT_LENGTH / 4) {
+      this.#kept.set(key, made)
+      this.#keptLength += length
+    }
+    return made
+  }
+
+  /** What makes two questions the same. */
+  key(question: Question): string {
+    return keyOf(question, this.#askerAt(question.from))
+  }
+
+  /** The value that a question is about, in the words of a waiting client; undefined: none. */
+  known(question: Question): string | undefined {
+    this.#refresh()
+    const path = segmentsOf(question.path)
+    const found = path && this.#find(path, this.#askerAt(question.from))
+    return found === undefined || typeof found === "number" ? undefined : goText(found.value)
+  }
+
+  #make({ path, format }: Question, asker: ContainerRecord | undefined): Answer {
+    const segments = segmentsOf(path)
+    if (segments === undefined) return failure(400, "Bad request", format)
+    const found = this.#find(segments, asker)
+    if (found === undefined) return failure(404, "Not found", format)
+    if (typeof found === "number") return failure(404, "Invalid version", format)
+    return success(render(found.value, format))
+  }
+
+  /** 404 when the version is none. */
+  #find(
+    [version, ...rest]: readonly string[],
+    asker: ContainerRecord | undefined,
+  ): { readonly value: Tree } | 404 | undefined {
+    if (version === undefined) return { value: VERSION_LIST }
+    if (!isApiVersion(version)) return 404
+    const value = lookup(this.#tree(version).root(asker, this.#version), rest)
+    return value === undefined ? undefined : { value }
+  }
+
+  #tree(version: ApiVersion): VersionTree {
+    let tree = this.#trees.get(version)
+    if (tree === undefined) {
+      tree = new VersionTree(this.#model, version)
+      this.#trees.set(version, tree)
+    }
+    return tree
+  }
+
+  #refresh(): void {
+    if (this.#modelVersion === this.#model.version) return
+    this.#modelVersion = this.#model.version
+    this.#version = this.#newVersion()
+    this.#forget()
+  }
+
+  #forget(): void {
+    this.#kept.clear()
+    this.#keptLength = 0
+  }
+}
+
+/** What the root says: in text the keys, in JSON where each leads. */
+const VERSION_LIST: Tree = Object.fromEntries(
+  API_VERSIONS.map((version) => [version, `/${version}`]),
+)
+
+/** Answers below `self`, and whole versions, depend on who asks. */
+function keyOf({ path, format }: Question, asker: ContainerRecord | undefined): string {
+  const [, , third] = path.split("/", 3)
+  // What is escaped may be `self` too.
+  const own =
+    third === undefined || third === "" || third.includes("%") || third.toLowerCase() === "self"
+  return `${format} ${own ? (asker?.uuid ?? ANYBODY) : ANYBODY} ${path}`
+}
+
+/** Segments of a path, query-unescaped; undefined when an escape is broken. */
+function segmentsOf(path: string): string[] | undefined {
+  try {
+    return path
+      .split("/")
+      .filter((part) => part !== "")
+      .map((part) => decodeURIComponent(part.replaceAll("+", " ")))
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * An answer of any length. JSON and YAML are called plain text too, as clients know it; nothing is
+ * ever called HTML: a label that a container was given must not run in the browser of who looks.
+ */
+function success(body: string): Answer {
+  const headers: Record<string, string> = {
+    "Access-Control-Allow-Origin": "*",
+    "X-Content-Type-Options": "nosniff",
+    ETag: `"${createHash("sha256").update(body).digest("base64url").slice(0, 22)}"`,
+  }
+  if (body !== "") headers["Content-Type"] = PLAIN
+  return { status: 200, body, headers }
+}
+
+/** An error in the words and the format of the original. */
+export function failure(status: number, message: string, format: Format): Answer {
+  const body =
+    format === "text" ? message : render({ code: status, message, type: "error" }, format).trimEnd()
+  return {
+    status,
+    body: `${body}\n`,
+    headers: {
+      "Access-Control-Allow-Origin": "*",
+      "Content-Type": PLAIN,
+      "X-Content-Type-Options": "nosniff",
+    },
+  }
+}
