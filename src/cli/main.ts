@@ -164,6 +164,17 @@ function commands(setExit: (code: number) => void): Command {
     })
 
   program
+    .command("metadata")
+    .description("the metadata API over a file of objects")
+    .command("serve")
+    .requiredOption("--objects <file>", "JSON or YAML, in the shape that Rancher's server wrote")
+    .requiredOption("--listen <address:port>", "where to listen")
+    .action(async (options) => {
+      const { serveMetadata } = await import("./metadata.ts")
+      setExit(await serveMetadata(options))
+    })
+
+  program
     .command("demo")
     .description("the whole thing in throw-away network namespaces; the host stays untouched")
     .option("--config <file>", "network YAML to use instead of the built-in one")

@@ -1,0 +1,42 @@
+import { listenAddress } from "../agent/metadata_server.ts"
+import { metadataApi } from "../metadata/app.ts"
+import { Model } from "../metadata/model.ts"
+import { loadObjects, parseObjectsFile } from "../metadata/objects_file.ts"
+import { serveHttp } from "../sys/http.ts"
+import { onObjects, until } from "./objects.ts"
+
+/** The options of `lariat metadata serve`. */
+export interface MetadataOptions {
+  readonly objects: string
+  readonly listen: string
+}
+
+/**
+ * `lariat metadata serve`: the metadata API over a file of objects, for tests and development. It
+ * answers whoever asks; SIGHUP reads the file again.
+ */
+export async function serveMetadata(options: MetadataOptions): Promise<number> {
+  const model = new Model()
+  onObjects(options.objects, (name, text, earlier) => {
+    const file = parseObjectsFile(name, text)
+    loadObjects(model, file, earlier)
+    return file
+  })
+  const { hostname, port } = listenAddress(options.listen)
+  const api = metadataApi({
+    model,
+    mayAsk: () => true,
+    newVersion: () => crypto.randomUUID(),
+    schedule: (ms, run) => {
+      const timer = setTimeout(run, ms)
+      return () => clearTimeout(timer)
+    },
+  })
+  const server = serveHttp({ hostname, port }, (request, { address }) =>
+    api.fetch(request, address),
+  )
+  console.log(`metadata of ${options.objects} at http://${options.listen}/`)
+  await until(["SIGTERM", "SIGINT"])
+  await server.stop()
+  return 0
+}
