@@ -181,6 +181,24 @@ export const NFTA_FIB_FLAGS = 3
 export const NFT_FIB_RESULT_ADDRTYPE = 3
 export const NFTA_FIB_F_SADDR = 0x1
 export const NFTA_FIB_F_DADDR = 0x2
+export const NFTA_RT_DREG = 1
+export const NFTA_RT_KEY = 2
+/** The TCP MSS of the packet's route and of the way back, whichever is less; U16, host order. */
+export const NFT_RT_TCPMSS = 3
+export const NFTA_BYTEORDER_SREG = 1
+export const NFTA_BYTEORDER_DREG = 2
+export const NFTA_BYTEORDER_OP = 3
+export const NFTA_BYTEORDER_LEN = 4
+export const NFTA_BYTEORDER_SIZE = 5
+export const NFT_BYTEORDER_HTON = 1
+/** A U8, unlike all others of the expression. */
+export const NFTA_EXTHDR_TYPE = 2
+export const NFTA_EXTHDR_OFFSET = 3
+export const NFTA_EXTHDR_LEN = 4
+export const NFTA_EXTHDR_FLAGS = 5
+export const NFTA_EXTHDR_OP = 6
+export const NFTA_EXTHDR_SREG = 7
+export const NFT_EXTHDR_OP_TCPOPT = 1
 
 // --- nf_tables.h: the generation
 export const NFTA_GEN_ID = 1

@@ -70,6 +70,24 @@ export type Expression =
       readonly flags: number
       readonly register: number
     }
+  /** Loads something about the packet's route. */
+  | { readonly kind: "route"; readonly key: number; readonly register: number }
+  | {
+      /** Turns numbers of host order into network order. */
+      readonly kind: "to-network"
+      readonly register: number
+      /** Bytes of all numbers together, and of each: 2 or 4. */
+      readonly length: number
+      readonly size: number
+    }
+  | {
+      /** Writes a register into a TCP option; nothing happens where the packet has it not. */
+      readonly kind: "set-tcp-option"
+      readonly option: number
+      readonly offset: number
+      readonly length: number
+      readonly register: number
+    }
   /** An expression that this codec does not know, its bytes kept. */
   | { readonly kind: "other"; readonly name: string; readonly data: Uint8Array }
 
@@ -154,6 +172,21 @@ export function masquerade(
 /** Loads the type of an address (RTN_*, U32 in host byte order). @param flags NFTA_FIB_F_* */
 export function addressType(flags: number, register = n.NFT_REG_1): Expression {
   return { kind: "fib", result: n.NFT_FIB_RESULT_ADDRTYPE, flags, register }
+}
+
+/** TCP's option "maximum segment size", RFC 9293 §3.2: kind, length, and at 2 the size. */
+const TCP_OPTION_MSS = 2
+
+/**
+ * Lowers the maximum segment size that a SYN offers to what the packet's route and the way back
+ * carry; the kernel never raises it. Packets of TCP only.
+ */
+export function clampMss(register = n.NFT_REG_1): Expression[] {
+  return [
+    { kind: "route", key: n.NFT_RT_TCPMSS, register },
+    { kind: "to-network", register, length: 2, size: 2 },
+    { kind: "set-tcp-option", option: TCP_OPTION_MSS, offset: 2, length: 2, register },
+  ]
 }
 
 /** An interface name as registers and sets hold it: 16 bytes, filled with zeros. */

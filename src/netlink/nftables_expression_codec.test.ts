@@ -57,6 +57,15 @@ const expression: fc.Arbitrary<Expression> = fc.oneof(
     ports: fc.option(fc.record({ min: u32, max: u32 }), { nil: undefined }),
   }),
   fc.record({ kind: kind("fib"), result: u32, flags: u32, register: u32 }),
+  fc.record({ kind: kind("route"), key: u32, register: u32 }),
+  fc.record({ kind: kind("to-network"), register: u32, length: u32, size: u32 }),
+  fc.record({
+    kind: kind("set-tcp-option"),
+    option: fc.integer({ min: 0, max: 255 }),
+    offset: u32,
+    length: u32,
+    register: u32,
+  }),
 )
 
 test("what is written is read", () => {
@@ -75,6 +84,8 @@ describe("what others write", () => {
 
   test.each([
     ["an expression that is not known", "ct", attribute(2, 1)],
+    ["a byte order from the network's", "byteorder", [1, 2, 3].flatMap((x) => attribute(x, 0))],
+    ["an IPv6 extension header", "exthdr", [...attribute(2, 43), ...attribute(7, 1)]],
     ["meta that sets", "meta", [...attribute(2, 3), ...attribute(3, 1)]],
     ["payload that writes", "payload", [...attribute(2, 1), ...attribute(5, 1)]],
     ["payload of an inner header", "payload", [...attribute(1, 1), ...attribute(2, 3)]],

@@ -27,6 +27,9 @@ const NAMES: Readonly<Record<Exclude<Expression["kind"], "other">, string>> = {
   counter: "counter",
   masquerade: "masq",
   fib: "fib",
+  route: "rt",
+  "to-network": "byteorder",
+  "set-tcp-option": "exthdr",
 }
 
 const VERDICTS: readonly (readonly [Verdict["code"], number])[] = [
@@ -105,6 +108,21 @@ function writeBody(w: MessageWriter, e: Exclude<Expression, { kind: "other" }>):
     case "fib":
       w.attrU32be(n.NFTA_FIB_FLAGS, e.flags).attrU32be(n.NFTA_FIB_RESULT, e.result)
       w.attrU32be(n.NFTA_FIB_DREG, e.register)
+      break
+    case "route":
+      w.attrU32be(n.NFTA_RT_KEY, e.key).attrU32be(n.NFTA_RT_DREG, e.register)
+      break
+    case "to-network":
+      w.attrU32be(n.NFTA_BYTEORDER_SREG, e.register)
+      w.attrU32be(n.NFTA_BYTEORDER_DREG, e.register)
+      w.attrU32be(n.NFTA_BYTEORDER_OP, n.NFT_BYTEORDER_HTON)
+      w.attrU32be(n.NFTA_BYTEORDER_LEN, e.length).attrU32be(n.NFTA_BYTEORDER_SIZE, e.size)
+      break
+    case "set-tcp-option":
+      w.attrU32be(n.NFTA_EXTHDR_SREG, e.register)
+      w.attr(n.NFTA_EXTHDR_TYPE, Uint8Array.of(e.option))
+      w.attrU32be(n.NFTA_EXTHDR_OFFSET, e.offset).attrU32be(n.NFTA_EXTHDR_LEN, e.length)
+      w.attrU32be(n.NFTA_EXTHDR_OP, n.NFT_EXTHDR_OP_TCPOPT)
       break
   }
 }
@@ -185,9 +203,34 @@ function readBody(name: string, a: Attributes): Expression | undefined {
         flags: u32(a, n.NFTA_FIB_FLAGS),
         register: u32(a, n.NFTA_FIB_DREG),
       }
+    case "rt":
+      return { kind: "route", key: u32(a, n.NFTA_RT_KEY), register: u32(a, n.NFTA_RT_DREG) }
+    case "byteorder":
+      return readByteorder(a)
+    case "exthdr":
+      return readExtensionHeader(a)
     default:
       return undefined
   }
+}
+
+function readByteorder(a: Attributes): Expression | undefined {
+  const register = u32(a, n.NFTA_BYTEORDER_SREG)
+  if (u32(a, n.NFTA_BYTEORDER_OP) !== n.NFT_BYTEORDER_HTON) return undefined
+  if (u32(a, n.NFTA_BYTEORDER_DREG) !== register) return undefined
+  const length = u32(a, n.NFTA_BYTEORDER_LEN)
+  return { kind: "to-network", register, length, size: u32(a, n.NFTA_BYTEORDER_SIZE) }
+}
+
+function readExtensionHeader(a: Attributes): Expression | undefined {
+  const option = a.get(n.NFTA_EXTHDR_TYPE)?.[0]
+  const register = optional(a, n.NFTA_EXTHDR_SREG)
+  const isTcp = optional(a, n.NFTA_EXTHDR_OP) === n.NFT_EXTHDR_OP_TCPOPT
+  // Without a source it reads, or removes, an option; other operations are of other protocols.
+  if (option === undefined || register === undefined || !isTcp) return undefined
+  if ((optional(a, n.NFTA_EXTHDR_FLAGS) ?? 0) !== 0) return undefined
+  const offset = u32(a, n.NFTA_EXTHDR_OFFSET)
+  return { kind: "set-tcp-option", option, offset, length: u32(a, n.NFTA_EXTHDR_LEN), register }
 }
 
 function readPayload(a: Attributes): Expression | undefined {

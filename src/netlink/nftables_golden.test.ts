@@ -2,10 +2,12 @@
 
 import { describe, expect, test } from "bun:test"
 import addElement from "../../test/fixtures/nftables/add_element.json" with { type: "json" }
+import clamp from "../../test/fixtures/nftables/clamp.json" with { type: "json" }
 import deleteElement from "../../test/fixtures/nftables/delete_element.json" with { type: "json" }
 import dropTable from "../../test/fixtures/nftables/delete_table.json" with { type: "json" }
 import flushChain from "../../test/fixtures/nftables/flush_chain.json" with { type: "json" }
 import list from "../../test/fixtures/nftables/list.json" with { type: "json" }
+import listClamp from "../../test/fixtures/nftables/list_clamp.json" with { type: "json" }
 import ruleset from "../../test/fixtures/nftables/ruleset.json" with { type: "json" }
 import { parseAttributeList } from "./attribute.ts"
 import { NLM_F_REQUEST } from "./constants.ts"
@@ -226,6 +228,48 @@ describe("what nft sends", () => {
   test("the question for the generation", () => {
     const first = parseMessages(bytes(list.sent[0] ?? ""))
     expect(ours([getGeneration()])).toEqual(first.map((message) => ({ ...message, seq: 0 })))
+  })
+})
+
+describe("a clamp of the MSS", () => {
+  const plain: t.Table = { ...REF, flags: 0 }
+  const chains: readonly t.Chain[] = [
+    { name: "clamp" },
+    {
+      name: "forward",
+      base: { type: "filter", hook: n.NF_INET_FORWARD, priority: -150, policy: n.NF_ACCEPT },
+    },
+  ]
+  const rules: readonly t.Rule[] = [
+    { chain: "clamp", expressions: e.clampMss() },
+    {
+      chain: "forward",
+      expressions: [
+        e.meta(n.NFT_META_L4PROTO),
+        e.cmp(Uint8Array.of(6)),
+        e.payload("transport", 13, 1),
+        e.bitwiseAnd(Uint8Array.of(0x02)),
+        e.cmp(Uint8Array.of(0), { op: "neq" }),
+        e.verdict({ code: "jump", chain: "clamp" }),
+      ],
+    },
+  ]
+
+  test("is written as nft writes it", () => {
+    const messages = batch([
+      t.newTable(plain),
+      ...chains.map((chain) => t.newChain(REF, chain)),
+      ...rules.map((rule) => t.newRule(REF, rule)),
+    ])
+    expect(lines(ours(messages))).toEqual(lines(transaction(clamp)))
+  })
+
+  test("is read as the kernel answers it", () => {
+    const answered = listClamp.received
+      .flatMap((datagram) => parseMessages(bytes(datagram)))
+      .filter(({ type }) => type === ((n.NFNL_SUBSYS_NFTABLES << 8) | n.NFT_MSG_NEWRULE))
+      .map(t.parseRule)
+    expect(answered).toEqual(rules.map((rule) => ({ ...REF, comment: undefined, ...rule })))
   })
 })
 
