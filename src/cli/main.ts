@@ -133,6 +133,19 @@ function commands(setExit: (code: number) => void): Command {
     })
 
   program
+    .command("dns")
+    .description("DNS by itself, without an agent")
+    .command("serve")
+    .description("answer for the names of a file of objects; SIGHUP reads it again")
+    .requiredOption("--objects <file>", "objects as the metadata API shows them, JSON or YAML")
+    .requiredOption("--listen <address:port>", "where to listen, over UDP and TCP")
+    .option("--resolv-conf <file>", "the servers to ask for all other names", "/etc/resolv.conf")
+    .action(async (options) => {
+      const { dnsServe } = await import("./dns.ts")
+      setExit(await dnsServe(options))
+    })
+
+  program
     .command("mtu")
     .description("how many bytes a packet has left, line by line")
     .option("--outer <bytes>", "MTU of the network between the hosts", bytesOption, 1500)

@@ -18,7 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   drivers: ["netlink", "sys", "core", "config"],
   cluster: ["core", "config"],
   metadata: ["core", "config"],
-  dns: ["core", "config"],
+  dns: ["core", "config", "metadata"],
   docker: ["sys", "core", "config"],
   packaging: [],
   cni: ["sys", "core", "config"],

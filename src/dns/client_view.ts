@@ -1,0 +1,81 @@
+import type { Model } from "../metadata/model.ts"
+import type { ContainerRecord } from "../metadata/records.ts"
+import { encodeName, hashLabels } from "./name.ts"
+import type { NameEntry, NameIndex } from "./name_index.ts"
+import { type Named, NameTable } from "./name_table.ts"
+import { type Link, linksOf, searchOf } from "./names.ts"
+
+interface LinkName extends Named {
+  readonly target: Link["target"]
+}
+
+/**
+ * What one client sees beside the names that all see: names of links, and the suffixes tried behind
+ * a name that is not there. Made anew when what it is made from has changed.
+ */
+export class ClientView {
+  readonly #address: string
+  readonly #model: Model
+  readonly #index: NameIndex
+  #generation = -1
+  #container: ContainerRecord | undefined
+  #suffixes: readonly Uint8Array[] = []
+  #links: NameTable<LinkName> | undefined
+
+  constructor(address: string, model: Model, index: NameIndex) {
+    this.#address = address
+    this.#model = model
+    this.#index = index
+  }
+
+  /** The container that asks. */
+  get container(): ContainerRecord | undefined {
+    this.#refresh()
+    return this.#container
+  }
+
+  /** The name that labels are for this client: a link's first, then one that all see. */
+  find(hash: number, bytes: Uint8Array, start: number, end: number): NameEntry | undefined {
+    this.#refresh()
+    const link = this.#links?.find(hash, bytes, start, end)
+    if (link !== undefined) return this.#follow(link)
+    return this.#index.find(hash, bytes, start, end)
+  }
+
+  /** The same with each suffix of the client behind the labels, until one is a name. */
+  search(hash: number, bytes: Uint8Array, start: number, end: number): NameEntry | undefined {
+    this.#refresh()
+    for (const suffix of this.#suffixes) {
+      const whole = hashLabels(suffix, 0, suffix.length, hash)
+      const link = this.#links?.find(whole, bytes, start, end, suffix)
+      const found =
+        link === undefined ? this.#index.find(whole, bytes, start, end, suffix) : this.#follow(link)
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+
+  #follow({ target }: LinkName): NameEntry | undefined {
+    return target.kind === "container"
+      ? this.#index.ofContainer(target.uuid)
+      : this.#index.named(target.name)
+  }
+
+  #refresh(): void {
+    if (this.#generation === this.#index.generation) return
+    this.#generation = this.#index.generation
+    this.#container = this.#model.containerAt(this.#address)
+    this.#suffixes = searchOf(this.#container)
+      .map(encodeName)
+      .filter((name) => name !== undefined)
+    const links = this.#container === undefined ? [] : linksOf(this.#container, this.#model)
+    this.#links = undefined
+    for (const { name: text, target } of links) {
+      const name = encodeName(text)
+      if (name === undefined) continue
+      this.#links ??= new NameTable()
+      // The first of two links of one name: a container's own are before its services'.
+      if (this.#links.get(name) === undefined) this.#links.add({ name, target })
+    }
+  }
+}

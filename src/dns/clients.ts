@@ -1,0 +1,106 @@
+import type { Model } from "../metadata/model.ts"
+import type { ContainerRecord } from "../metadata/records.ts"
+import type { Budget, Share } from "./budget.ts"
+import { ClientView } from "./client_view.ts"
+import type { NameIndex } from "./name_index.ts"
+import { type ServerAddress, serversOf } from "./resolv_conf.ts"
+
+/** Clients that are remembered; one more has the oldest forgotten, which costs it nothing. */
+const MAX_CLIENTS = 4096
+
+/** Who asks. */
+export class Client {
+  readonly view: ClientView
+  readonly share: Share
+  /** Whether it is answered at all. */
+  readonly isPermitted: boolean
+  /** TCP connections that it has open. */
+  connections = 0
+  #servers: readonly ServerAddress[] = []
+  #serversOf:
+    | { container: ContainerRecord | undefined; fallback: readonly ServerAddress[] }
+    | undefined
+
+  constructor(view: ClientView, share: Share, isPermitted: boolean) {
+    this.view = view
+    this.share = share
+    this.isPermitted = isPermitted
+  }
+
+  /**
+   * The servers to ask for this client: its container's own, then those of the host.
+   *
+   * @param fallback those of the host
+   * @param isOwn tells addresses of this very server, which asked would ask itself
+   */
+  servers(
+    fallback: readonly ServerAddress[],
+    isOwn: (address: string) => boolean,
+  ): readonly ServerAddress[] {
+    const { container } = this.view
+    const known = this.#serversOf
+    if (known === undefined || known.container !== container || known.fallback !== fallback) {
+      this.#serversOf = { container, fallback }
+      const own = serversOf(container?.dns ?? []).filter(({ address }) => !isLoopback(address))
+      this.#servers = [...own, ...fallback].filter(({ address }) => !isOwn(address))
+    }
+    return this.#servers
+  }
+}
+
+/** A container's own loopback is not ours. */
+function isLoopback(address: string): boolean {
+  return address.startsWith("127.") || address === "::1"
+}
+
+/** All clients, by address. */
+export class Clients {
+  readonly #model: Model
+  readonly #index: NameIndex
+  readonly #budget: Budget
+  readonly #permits: (address: string) => boolean
+  readonly #byAddress = new Map<string, Client>()
+
+  constructor(
+    model: Model,
+    index: NameIndex,
+    budget: Budget,
+    permits: (address: string) => boolean,
+  ) {
+    this.#model = model
+    this.#index = index
+    this.#budget = budget
+    this.#permits = permits
+  }
+
+  get size(): number {
+    return this.#byAddress.size
+  }
+
+  /** @param address as the socket gives it: an IPv4 address may be mapped into IPv6 */
+  at(address: string): Client {
+    return this.#byAddress.get(address) ?? this.#add(address)
+  }
+
+  /** Asks anew who may be answered: the networks have changed. */
+  forget(): void {
+    this.#byAddress.clear()
+  }
+
+  #add(address: string): Client {
+    const plain = plainAddress(address)
+    const view = new ClientView(plain, this.#model, this.#index)
+    const client = new Client(view, this.#budget.share(), this.#permits(plain))
+    this.#byAddress.set(address, client)
+    for (const oldest of this.#byAddress.keys()) {
+      if (this.#byAddress.size <= MAX_CLIENTS) break
+      this.#byAddress.delete(oldest)
+    }
+    return client
+  }
+}
+
+/** `::ffff:10.0.0.1` is how a socket of both families writes 10.0.0.1. */
+function plainAddress(address: string): string {
+  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address
+}

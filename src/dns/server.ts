@@ -1,0 +1,207 @@
+import type { Model } from "../metadata/model.ts"
+import { Answerer, type Recursion, type Transport } from "./answer.ts"
+import { Budget, type BudgetOptions } from "./budget.ts"
+import { AnswerCache, type CacheLimits } from "./cache.ts"
+import { type Client, Clients } from "./clients.ts"
+import { NameIndex, type NameIndexOptions } from "./name_index.ts"
+import { questionOf, relayed } from "./relay.ts"
+import type { ServerAddress } from "./resolv_conf.ts"
+import { Resolver } from "./resolver.ts"
+import { type TcpConnection, TcpSession } from "./tcp_session.ts"
+import { type Timers, type UpstreamOptions, type UpstreamSockets, Upstreams } from "./upstream.ts"
+
+/** What a {@link DnsServer} needs from outside. */
+export interface DnsEnvironment {
+  readonly timers: Timers
+  /** 32 bits at random that nobody can guess. */
+  readonly random: () => number
+  readonly upstreamSockets: UpstreamSockets
+  /** Whether an address is of a managed network. Must not throw, whatever the text. */
+  readonly isManaged: (address: string) => boolean
+  /** Whether an address is one of this host's own. Must not throw. */
+  readonly isLocal: (address: string) => boolean
+}
+
+/** Settings of a {@link DnsServer}. */
+export interface DnsServerOptions extends NameIndexOptions {
+  /** The host's own nameservers. Default none: what is not ours gets SERVFAIL. */
+  readonly servers?: readonly ServerAddress[]
+  /** Addresses that this server listens on, and others that would ask it again. Default none. */
+  readonly neverAsk?: readonly string[]
+  readonly cache?: CacheLimits
+  readonly upstream?: Omit<UpstreamOptions, "random">
+  readonly budget?: BudgetOptions
+  /** TCP connections, of all clients. Default 512. */
+  readonly maxConnections?: number
+  /** TCP connections of one client. Default 32. */
+  readonly maxConnectionsPerClient?: number
+}
+
+/** How many queries there were. */
+export interface DnsCounters {
+  queries: number
+  /** From outside, over their budget, or no queries at all. */
+  dropped: number
+  /** Handed to other servers. */
+  recursed: number
+  /** Answered from what other servers said before. */
+  cached: number
+}
+
+/** Sends one answer; the bytes may change after the call. */
+export type SendDatagram = (bytes: Uint8Array, port: number, address: string) => void
+
+/**
+ * The DNS server: takes datagrams and connections, whatever sockets they come from, and answers
+ * clients of the managed networks and of this host. Nobody else gets an answer.
+ */
+export class DnsServer {
+  readonly counters: DnsCounters = { queries: 0, dropped: 0, recursed: 0, cached: 0 }
+  readonly index: NameIndex
+  readonly #environment: DnsEnvironment
+  readonly #clients: Clients
+  readonly #answerer: Answerer
+  readonly #resolver: Resolver
+  readonly #budget: Budget
+  readonly #never: ReadonlySet<string>
+  readonly #limits: { readonly all: number; readonly perClient: number }
+  #servers: readonly ServerAddress[]
+  #connections = 0
+
+  constructor(model: Model, environment: DnsEnvironment, options: DnsServerOptions = {}) {
+    const { timers, random, upstreamSockets, isManaged, isLocal } = environment
+    this.#environment = environment
+    this.index = new NameIndex(model, options)
+    this.#budget = new Budget(options.budget)
+    this.#clients = new Clients(
+      model,
+      this.index,
+      this.#budget,
+      (address) => isManaged(address) || isLocal(address),
+    )
+    this.#answerer = new Answerer(model, this.index, { isManaged, random: shuffler(random) })
+    const upstreams = new Upstreams(upstreamSockets, timers, { ...options.upstream, random })
+    const cache = new AnswerCache(() => timers.now(), options.cache)
+    this.#resolver = new Resolver(cache, upstreams)
+    this.#servers = options.servers ?? []
+    this.#never = new Set([
+      options.serviceAddress ?? "169.254.169.250",
+      ...(options.neverAsk ?? []),
+    ])
+    this.#limits = {
+      all: options.maxConnections ?? 512,
+      perClient: options.maxConnectionsPerClient ?? 32,
+    }
+  }
+
+  /** Other servers of the host from now on; what is kept of the earlier ones is forgotten. */
+  setServers(servers: readonly ServerAddress[]): void {
+    this.#servers = servers
+    this.#resolver.clear()
+  }
+
+  /** To be called when networks or the host's addresses have changed. */
+  networksChanged(): void {
+    this.#clients.forget()
+  }
+
+  /** Stops following the model. Sockets are the caller's. */
+  close(): void {
+    this.index.close()
+  }
+
+  /** Takes a datagram. */
+  datagram(bytes: Uint8Array, port: number, address: string, send: SendDatagram): void {
+    const client = this.#clients.at(address)
+    if (!client.isPermitted || !this.#budget.take(client.share, this.#environment.timers.now())) {
+      this.counters.dropped += 1
+      return
+    }
+    const outcome = this.#answer(bytes, client, "udp")
+    if (outcome instanceof Uint8Array) send(outcome, port, address)
+    else outcome?.then((answer) => send(answer(), port, address))
+  }
+
+  /**
+   * Takes a connection.
+   *
+   * @returns what is to be told of its data and its end; undefined when it is refused and closed
+   */
+  connection(
+    connection: TcpConnection,
+  ): { data(bytes: Uint8Array): void; end(): void } | undefined {
+    const client = this.#clients.at(connection.address)
+    const { all, perClient } = this.#limits
+    if (!client.isPermitted || this.#connections >= all || client.connections >= perClient) {
+      this.counters.dropped += 1
+      connection.close()
+      return undefined
+    }
+    this.#connections += 1
+    client.connections += 1
+    const session = new TcpSession(connection, (query, reply) => {
+      if (!this.#budget.take(client.share, this.#environment.timers.now())) {
+        this.counters.dropped += 1
+        reply(undefined)
+        return
+      }
+      const outcome = this.#answer(query, client, "tcp")
+      if (outcome instanceof Uint8Array || outcome === undefined) reply(outcome)
+      else outcome.then((answer) => reply(answer()))
+    })
+    let open = true
+    return {
+      data: (bytes) => session.data(bytes),
+      end: () => {
+        if (!open) return
+        open = false
+        session.end()
+        this.#connections -= 1
+        client.connections -= 1
+      },
+    }
+  }
+
+  /** The answer; later, as what writes it then, where another server must be asked. */
+  #answer(
+    bytes: Uint8Array,
+    client: Client,
+    transport: Transport,
+  ): Uint8Array | Promise<() => Uint8Array> | undefined {
+    this.counters.queries += 1
+    const outcome = this.#answerer.answer(bytes, client.view, transport)
+    if (outcome === undefined) this.counters.dropped += 1
+    if (outcome === undefined || outcome instanceof Uint8Array) return outcome
+    return this.#recurse(outcome, client)
+  }
+
+  #recurse(asked: Recursion, client: Client): Uint8Array | Promise<() => Uint8Array> {
+    const { writer } = this.#answerer
+    const ttl = this.index.ttlSeconds
+    const question = questionOf(asked)
+    const servers = client.servers(this.#servers, (address) => this.#never.has(address))
+    const kept = this.#resolver.kept(question, servers)
+    if (kept !== undefined) {
+      this.counters.cached += 1
+      return relayed(writer, asked, kept, ttl)
+    }
+    this.counters.recursed += 1
+    return this.#resolver
+      .ask(question, servers)
+      .then(
+        (message) => () =>
+          relayed(writer, asked, message === undefined ? undefined : { message, age: 0 }, ttl),
+      )
+  }
+}
+
+/** xorshift32 (Marsaglia 2003) from a random seed: which answer comes first is no secret. */
+function shuffler(random: () => number): () => number {
+  let state = random() | 1
+  return () => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return state >>> 0
+  }
+}

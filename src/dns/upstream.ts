@@ -1,0 +1,265 @@
+import { type CheckedMessage, checkMessage } from "./message.ts"
+import type { ServerAddress } from "./resolv_conf.ts"
+import {
+  CLASS_IN,
+  EDNS_DO,
+  FLAG_CD,
+  FLAG_RD,
+  HEADER_BYTES,
+  MAX_UDP_BYTES,
+  OFFSET_ARCOUNT,
+  OFFSET_FLAGS,
+  OFFSET_QDCOUNT,
+  OPT_BYTES,
+  RCODE_FORMERR,
+  RCODE_NOERROR,
+  RCODE_NOTIMP,
+  RCODE_NXDOMAIN,
+  read16,
+  TYPE_OPT,
+  write16,
+} from "./wire.ts"
+
+/** A question for other servers. */
+export interface Question {
+  /** Labels without the root's zero, in any case. */
+  readonly name: Uint8Array
+  readonly type: number
+  /** DO: DNSSEC records are wanted. */
+  readonly dnssec: boolean
+  /** CD: they need not be checked. */
+  readonly checkingDisabled: boolean
+}
+
+/** A socket to one server, from a port that nobody can guess. */
+export interface UpstreamUdp {
+  send(message: Uint8Array): void
+  close(): void
+}
+
+/** How other servers are reached. Real ones are in `sys`; a test has its own. */
+export interface UpstreamSockets {
+  /**
+   * Opens a connected socket on a random port.
+   *
+   * @param onMessage hears what that server sends; @param onError that it cannot be reached
+   */
+  openUdp(
+    server: ServerAddress,
+    onMessage: (message: Uint8Array) => void,
+    onError: () => void,
+  ): Promise<UpstreamUdp>
+  /** Asks over TCP; `signal` gives up. The message is without its length. */
+  askTcp(server: ServerAddress, message: Uint8Array, signal: AbortSignal): Promise<Uint8Array>
+}
+
+/** Time as a parameter. */
+export interface Timers {
+  /** Milliseconds, of a clock that no one sets back. */
+  now(): number
+  /** @returns ends the waiting */
+  after(ms: number, action: () => void): () => void
+}
+
+/** Settings of {@link Upstreams}. */
+export interface UpstreamOptions {
+  /** 32 bits at random, that nobody can guess. */
+  readonly random: () => number
+  /** How long a question may take, with all servers. Default 4000. */
+  readonly timeoutMs?: number
+  /** When the next server is asked too. Default 200. */
+  readonly hedgeMs?: number
+  /** Letters of a question in random case, which the answer must repeat. Default false. */
+  readonly randomCase?: boolean
+  /** Questions at a time; more are refused. Default 512. */
+  readonly maxInFlight?: number
+}
+
+/** What a server's speed is taken for before it is known, milliseconds. */
+const UNKNOWN_MS = 20
+/** What is added for a failure: such a server is asked last, until others fail too. */
+const FAILURE_MS = 1000
+const MAX_KNOWN_SERVERS = 256
+/** A lost packet is sent again to the same server after so long. */
+const RESEND_MS = 1000
+
+/**
+ * Asks other servers: the one that was quickest of late first, the next when it is slow or fails,
+ * and takes the first good answer. A cut-off answer is asked for again over TCP.
+ */
+export class Upstreams {
+  readonly #sockets: UpstreamSockets
+  readonly #timers: Timers
+  readonly #options: Required<UpstreamOptions>
+  /** Milliseconds, smoothed, by address and port. */
+  readonly #speed = new Map<string, number>()
+  #inFlight = 0
+
+  constructor(sockets: UpstreamSockets, timers: Timers, options: UpstreamOptions) {
+    this.#sockets = sockets
+    this.#timers = timers
+    this.#options = {
+      timeoutMs: 4000,
+      hedgeMs: 200,
+      randomCase: false,
+      maxInFlight: 512,
+      ...options,
+    }
+  }
+
+  /** @returns undefined when no server gave a good answer in time */
+  async ask(
+    question: Question,
+    servers: readonly ServerAddress[],
+  ): Promise<CheckedMessage | undefined> {
+    if (servers.length === 0 || this.#inFlight >= this.#options.maxInFlight) return undefined
+    this.#inFlight += 1
+    try {
+      return await this.#race(question, this.#bySpeed(servers))
+    } finally {
+      this.#inFlight -= 1
+    }
+  }
+
+  #race(
+    question: Question,
+    servers: readonly ServerAddress[],
+  ): Promise<CheckedMessage | undefined> {
+    const { timeoutMs, hedgeMs } = this.#options
+    return new Promise((resolve) => {
+      const abort = new AbortController()
+      let next = 0
+      let open = 0
+      let cancelHedge = (): void => undefined
+      const finish = (message: CheckedMessage | undefined): void => {
+        cancelTimeout()
+        cancelHedge()
+        abort.abort()
+        resolve(message)
+      }
+      const startNext = (): void => {
+        cancelHedge()
+        const server = servers[next++]
+        if (server === undefined) return
+        open += 1
+        cancelHedge = this.#timers.after(hedgeMs, startNext)
+        this.#one(question, server, abort.signal).then((message) => {
+          open -= 1
+          if (abort.signal.aborted) return
+          if (message !== undefined) finish(message)
+          else if (next < servers.length) startNext()
+          else if (open === 0) finish(undefined)
+        })
+      }
+      const cancelTimeout = this.#timers.after(timeoutMs, () => finish(undefined))
+      startNext()
+    })
+  }
+
+  /** One server; undefined when its answer is of no use, or it has none. Never rejects. */
+  async #one(
+    question: Question,
+    server: ServerAddress,
+    signal: AbortSignal,
+  ): Promise<CheckedMessage | undefined> {
+    const started = this.#timers.now()
+    let message = await this.#exchange(question, server, signal, true).catch(() => undefined)
+    if (message?.rcode === RCODE_FORMERR || message?.rcode === RCODE_NOTIMP) {
+      // Servers from before EDNS say so (RFC 6891 §6.2.2).
+      message = await this.#exchange(question, server, signal, false).catch(() => undefined)
+    }
+    const isGood = message?.rcode === RCODE_NOERROR || message?.rcode === RCODE_NXDOMAIN
+    const took = this.#timers.now() - started
+    if (isGood || !signal.aborted) this.#learn(server, isGood ? took : took + FAILURE_MS)
+    return isGood ? message : undefined
+  }
+
+  async #exchange(
+    question: Question,
+    server: ServerAddress,
+    signal: AbortSignal,
+    edns: boolean,
+  ): Promise<CheckedMessage | undefined> {
+    const query = this.#encode(question, edns)
+    const anyCase = !this.#options.randomCase
+    const message = await this.#overUdp(query, server, signal)
+    if (message === undefined || !message.isTruncated) return message
+    const whole = await this.#sockets.askTcp(server, query, signal)
+    if (read16(whole, 0) !== read16(query, 0)) return undefined
+    const checked = checkMessage(whole, query, anyCase)
+    return checked?.isTruncated === false ? checked : undefined
+  }
+
+  async #overUdp(
+    query: Uint8Array,
+    server: ServerAddress,
+    signal: AbortSignal,
+  ): Promise<CheckedMessage | undefined> {
+    const anyCase = !this.#options.randomCase
+    const { promise, resolve } = Promise.withResolvers<CheckedMessage | undefined>()
+    const onAbort = (): void => resolve(undefined)
+    if (signal.aborted) return undefined
+    signal.addEventListener("abort", onAbort)
+    const onMessage = (bytes: Uint8Array): void => {
+      // What does not fit may be forged: the true answer can still come.
+      if (read16(bytes, 0) !== read16(query, 0)) return
+      const message = checkMessage(bytes, query, anyCase)
+      if (message !== undefined) resolve(message)
+    }
+    let cancelResend = (): void => undefined
+    const socket = await this.#sockets.openUdp(server, onMessage, onAbort)
+    try {
+      if (signal.aborted) return undefined
+      socket.send(query)
+      cancelResend = this.#timers.after(RESEND_MS, () => socket.send(query))
+      return await promise
+    } finally {
+      cancelResend()
+      signal.removeEventListener("abort", onAbort)
+      socket.close()
+    }
+  }
+
+  #encode({ name, type, dnssec, checkingDisabled }: Question, edns: boolean): Uint8Array {
+    const questionEnd = HEADER_BYTES + name.length + 5
+    const query = new Uint8Array(questionEnd + (edns ? OPT_BYTES : 0))
+    write16(query, 0, this.#options.random() & 0xffff)
+    write16(query, OFFSET_FLAGS, FLAG_RD | (checkingDisabled ? FLAG_CD : 0))
+    write16(query, OFFSET_QDCOUNT, 1)
+    query.set(name, HEADER_BYTES)
+    if (this.#options.randomCase) this.#mixCase(query.subarray(HEADER_BYTES, questionEnd - 5))
+    write16(query, questionEnd - 4, type)
+    write16(query, questionEnd - 2, CLASS_IN)
+    if (!edns) return query
+    write16(query, OFFSET_ARCOUNT, 1)
+    write16(query, questionEnd + 1, TYPE_OPT)
+    write16(query, questionEnd + 3, MAX_UDP_BYTES)
+    write16(query, questionEnd + 7, dnssec ? EDNS_DO : 0)
+    return query
+  }
+
+  /** draft-vixie-dnsext-dns0x20: one more bit for a forger to guess with each letter. */
+  #mixCase(name: Uint8Array): void {
+    for (const [at, byte] of name.entries()) {
+      const letter = byte | 0x20
+      if (letter < 0x61 || letter > 0x7a) continue
+      name[at] = (this.#options.random() & 1) === 0 ? letter : letter & 0xdf
+    }
+  }
+
+  #bySpeed(servers: readonly ServerAddress[]): readonly ServerAddress[] {
+    const speed = (server: ServerAddress) => this.#speed.get(keyOf(server)) ?? UNKNOWN_MS
+    return [...servers].sort((a, b) => speed(a) - speed(b))
+  }
+
+  #learn(server: ServerAddress, ms: number): void {
+    const key = keyOf(server)
+    const before = this.#speed.get(key)
+    if (before === undefined && this.#speed.size >= MAX_KNOWN_SERVERS) this.#speed.clear()
+    this.#speed.set(key, before === undefined ? ms : before * 0.7 + ms * 0.3)
+  }
+}
+
+function keyOf({ address, port }: ServerAddress): string {
+  return `${address} ${port}`
+}
