@@ -22,6 +22,8 @@ export interface AllocatorOptions {
   readonly network: string
   /** The network's pools; those of one family are tried in this order. */
   readonly subnets: readonly PoolSpec[]
+  /** The families that the network has. Default: those of its pools. */
+  readonly families?: readonly Family[] | undefined
   /** How long a released address rests before it is given again, milliseconds. */
   readonly restMs: number
   /** A clock that never goes back and goes on while the host sleeps, milliseconds. */
@@ -66,7 +68,7 @@ export interface Resting {
   readonly until: number
 }
 
-/** Per subnet, the address that next-fit gave last. */
+/** Per subnet, or per block of one, the address that next-fit gave last. */
 export type Cursor = Readonly<Record<string, string>>
 
 /** What {@link Allocator.restore} could not place. */
@@ -94,8 +96,9 @@ export class Allocator {
   readonly network: string
   /** The families of which the network has a subnet, IPv4 first. */
   readonly families: readonly Family[]
-  readonly #pools: readonly Pool[]
-  readonly #poolsOf: Readonly<Record<Family, readonly Pool[]>>
+  readonly #pools: Pool[] = []
+  readonly #poolsOf: Readonly<Record<Family, Pool[]>> = { 4: [], 6: [] }
+  readonly #bitmap: BitmapFactory | undefined
   readonly #restMs: number
   readonly #clock: () => number
   readonly #ownerOf: (address: string) => string | undefined
@@ -106,21 +109,38 @@ export class Allocator {
     this.#restMs = options.restMs
     this.#clock = options.clock
     this.#ownerOf = options.ownerOf ?? (() => undefined)
-    const pools: Pool[] = []
+    this.#bitmap = options.bitmap
     try {
-      for (const subnet of options.subnets) pools.push(new Pool(subnet, options.bitmap))
+      for (const subnet of options.subnets) this.addPool(subnet)
     } catch (error) {
-      for (const pool of pools) pool.close()
+      this.close()
       throw error
     }
-    this.#pools = pools
-    this.#poolsOf = {
-      4: pools.filter((pool) => pool.family === 4),
-      6: pools.filter((pool) => pool.family === 6),
-    }
     const all: readonly Family[] = [4, 6]
-    this.families = all.filter((family) => this.#poolsOf[family].length > 0)
+    const has = (family: Family) => this.#poolsOf[family].length > 0
+    this.families = all.filter((family) => options.families?.includes(family) ?? has(family))
     for (const address of options.excluded ?? []) this.exclude(address, "it is excluded")
+  }
+
+  /**
+   * Takes a pool in, such as a block that this host leased. What was given or rests in it is for
+   * {@link Allocator.restore}.
+   *
+   * @throws LariatError config-invalid where it is not usable
+   */
+  addPool(spec: PoolSpec): void {
+    const pool = new Pool(spec, this.#bitmap)
+    this.#pools.push(pool)
+    this.#poolsOf[pool.family].push(pool)
+  }
+
+  /** Gives a block's pool up; false where there is none or a container has an address of it. */
+  removePool(block: string): boolean {
+    const pool = this.#pools.find((one) => one.block === block)
+    if (pool === undefined || pool.used > 0) return false
+    for (const list of [this.#pools, this.#poolsOf[pool.family]]) list.splice(list.indexOf(pool), 1)
+    pool.close()
+    return true
   }
 
   /**
@@ -208,7 +228,7 @@ export class Allocator {
       place?.pool.restoreRest(place.offset, Math.min(until, latest))
     }
     for (const pool of this.#pools) {
-      const last = cursor[pool.cidr]
+      const last = cursor[pool.name]
       if (last !== undefined) pool.lastGiven = parseAddress(last)
     }
     return { outside, duplicate }
@@ -218,7 +238,7 @@ export class Allocator {
   cursor(): Cursor {
     const cursor: Record<string, string> = {}
     for (const pool of this.#pools) {
-      if (pool.lastGiven !== undefined) cursor[pool.cidr] = formatAddress(pool.lastGiven)
+      if (pool.lastGiven !== undefined) cursor[pool.name] = formatAddress(pool.lastGiven)
     }
     return cursor
   }
@@ -302,6 +322,12 @@ export class Allocator {
     const pools = this.#poolsOf[family]
     if (pools.some((pool) => pool.free + pool.resting > 0)) return
     const doing = `Cannot give an IPv${family} address of network ${this.network}`
+    if (pools.length === 0 && this.families.includes(family)) {
+      throw new LariatError(`${doing}: this host holds no block of it`, {
+        code: "pool-exhausted",
+        hint: "`lariat blocks` shows who holds them, `lariat status` whether the store answers",
+      })
+    }
     if (pools.length === 0) {
       throw new LariatError(`${doing}: it has no IPv${family} subnet`, {
         code: "config-invalid",

@@ -25,6 +25,8 @@ export interface PoolSpec {
   /** First and last address that may be given, inclusive. */
   readonly start: string
   readonly end: string
+  /** The block of the network that it is, canonical, where the network is cut into blocks. */
+  readonly block?: string | undefined
 }
 
 /** What a pool asks of its bitmap; `Bitmap` of the core is one. */
@@ -50,6 +52,8 @@ export type AddressState = "free" | "given" | "resting" | "reserved"
 /** Figures of one pool: `size` = `used` + `resting` + `free`. */
 export interface PoolStats {
   readonly subnet: string
+  /** The block that it is; undefined for a pool that is the whole subnet. */
+  readonly block?: string | undefined
   readonly family: Family
   /** How many addresses may be given at all. */
   readonly size: number
@@ -69,6 +73,8 @@ export class Pool {
   /** The network of the subnet in canonical text. */
   readonly cidr: string
   readonly prefix: Prefix
+  /** The block that it is; undefined for the whole subnet. */
+  readonly block: string | undefined
   readonly gateway: string
   readonly range: AddressRange
   readonly #bitmap: AddressBitmap
@@ -89,6 +95,7 @@ export class Pool {
       })
     this.prefix = networkOf(parsePrefix(spec.cidr))
     this.cidr = formatPrefix(this.prefix)
+    this.block = spec.block
     const start = parseAddress(spec.start)
     const end = parseAddress(spec.end)
     const gateway = parseAddress(spec.gateway)
@@ -109,6 +116,11 @@ export class Pool {
           ` ${spec.gateway}, the network and the broadcast address`,
       )
     }
+  }
+
+  /** By what its cursor is known: pools of one subnet differ by their block. */
+  get name(): string {
+    return this.block ?? this.cidr
   }
 
   get family(): Family {
@@ -223,8 +235,9 @@ export class Pool {
   }
 
   stats(): PoolStats {
-    const { cidr, family, size, used, resting, free } = this
-    return { subnet: cidr, family, size, used, resting, free }
+    const { cidr, block, family, size, used, resting, free } = this
+    const named = block === undefined ? {} : { block }
+    return { subnet: cidr, ...named, family, size, used, resting, free }
   }
 
   close(): void {
