@@ -1,0 +1,23 @@
+/** What the directory tells: each a small thing that happened to one host. */
+
+import type { EndpointRecord } from "./endpoint_record.ts"
+
+/** Hears what changes in the cluster. A call must not throw. */
+export interface DirectoryListener {
+  /** A host came, or its record, its presence or its blocks became others. */
+  hostChanged(hostId: string): void
+  /** A host is off the mesh: silent for longer than it may be. Its blocks are still its own. */
+  hostGone(hostId: string): void
+  /** A container of another host came, or became another. */
+  endpointPut(network: string, hostId: string, record: EndpointRecord): void
+  /** No address of it is left. */
+  endpointRemoved(network: string, hostId: string, record: EndpointRecord): void
+  /** A verified key announcement; its body is for its own parser. */
+  keysAnnounced(hostId: string, body: unknown, revision: number): void
+  /** A verified acknowledgement. */
+  keysAcknowledged(hostId: string, body: unknown, revision: number): void
+  /** Everything up to this revision of the store has been heard. */
+  caughtUp(revision: number): void
+  /** The store was put back from a snapshot: revisions begin anew. */
+  putBack(revision: number): void
+}
