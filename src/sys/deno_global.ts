@@ -17,6 +17,7 @@ export interface DenoGlobal {
     getArrayBuffer(pointer: DenoPointer, length: number): ArrayBuffer
     new (pointer: DenoPointer): { getInt32(offset?: number): number }
   }
+  createHttpClient(options: Readonly<Record<string, unknown>>): object
   serve(
     options: Readonly<Record<string, unknown>>,
     handler: (

@@ -29,6 +29,7 @@ const CLIENTS = [
   "containernetworking-plugins",
   "iptables",
 ]
+const ETCD = ["etcd-server", "etcd-client", "openssl"]
 const LIVE_FOLDERS = [
   { folder: "test/netns", debian: NETWORK_TOOLS, timeoutMs: FIVE_MINUTES },
   { folder: "test/clients", debian: [...NETWORK_TOOLS, ...CLIENTS], timeoutMs: FIVE_MINUTES },
@@ -37,7 +38,7 @@ const LIVE_FOLDERS = [
     debian: [...NETWORK_TOOLS, "containernetworking-plugins"],
     timeoutMs: FIVE_MINUTES,
   },
-  { folder: "test/cluster", debian: [...NETWORK_TOOLS, "etcd-server"], timeoutMs: FIVE_MINUTES },
+  { folder: "test/cluster", debian: [...NETWORK_TOOLS, ...ETCD], timeoutMs: FIVE_MINUTES },
   { folder: "test/fuzz", debian: NETWORK_TOOLS, timeoutMs: FIVE_MINUTES },
 ]
 

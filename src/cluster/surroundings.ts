@@ -1,0 +1,36 @@
+/** What a store needs of the world: the network, time and randomness. */
+
+/** One HTTP request; `fetch` of the runtime, or one with certificates. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>
+
+/** Something that is to happen later. */
+export interface Timer {
+  cancel(): void
+}
+
+export interface Surroundings {
+  readonly fetch: Fetch
+  /** Milliseconds of a clock that nobody sets back and that counts sleep. */
+  readonly now: () => number
+  /** Calls once after so many milliseconds. */
+  readonly after: (ms: number, call: () => void) => Timer
+  /** From 0 up to 1, as Math.random. */
+  readonly random: () => number
+}
+
+/** Waits so long, or until the signal aborts; never rejects. */
+export function pause(world: Surroundings, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve()
+      return
+    }
+    const end = () => {
+      timer.cancel()
+      signal.removeEventListener("abort", end)
+      resolve()
+    }
+    const timer = world.after(Math.max(0, ms), end)
+    signal.addEventListener("abort", end, { once: true })
+  })
+}
