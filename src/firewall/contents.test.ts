@@ -57,6 +57,14 @@ describe("contents", () => {
     expect(keys.inside6?.length).toBe(1)
   })
 
+  test("of clamps are prefixes by family and devices, each once", () => {
+    const keys = keysOf({ clamp: ["10.42.0.0/16", "fd00:42::/64", "lariat0", "lariat0"] })
+    expect(keys.clamp4).toEqual(["00000000-!", "0a2a0000-", "0a2b0000-!"])
+    expect(keys.clamp6?.length).toBe(3)
+    expect(keys.clamplinks).toEqual([`6c61726961743000${"0".repeat(16)}-`])
+    expect(keysOf({}).clamplinks).toBeUndefined()
+  })
+
   test("of an address alone have no subnet", () => {
     expect(keysOf({ masquerade: ["10.42.0.2"] }).inside4).toBeUndefined()
   })

@@ -6,7 +6,7 @@ import type { SetElement } from "../netlink/nftables_element.ts"
 import { interfaceName } from "../netlink/nftables_expression.ts"
 import { intervalElements, outermost, prefixTwice, prefixWith } from "./intervals.ts"
 import type { Masquerades } from "./masquerades.ts"
-import { SETS } from "./ruleset.ts"
+import { CLAMP_LINKS, SETS } from "./ruleset.ts"
 import type { FirewallState, HostNat } from "./state.ts"
 
 /** Elements by the name of their set; a set without elements may be missing. */
@@ -16,6 +16,7 @@ export type Contents = ReadonlyMap<string, readonly SetElement[]>
 export interface Networks {
   readonly hostNat: readonly { readonly subnet: Prefix; readonly bridge: string }[]
   readonly overlay: readonly Prefix[]
+  readonly clamp: { readonly prefixes: readonly Prefix[]; readonly links: readonly string[] }
 }
 
 /**
@@ -40,13 +41,37 @@ const FAMILIES: readonly Family[] = [4, 6]
 /** IFNAMSIZ of linux/if.h, less the terminating zero; a name has no slash and no white space. */
 const INTERFACE_NAME = /^[^\s/]{1,15}$/
 
-/** @throws LariatError config-invalid where a prefix or a bridge's name is none */
-export function readNetworks({ hostNat, overlay }: FirewallState): Networks {
-  return { hostNat: hostNat.map(readHostNat), overlay: overlay.map(parsePrefix) }
+/** @throws LariatError config-invalid where a prefix, a bridge's or a device's name is none */
+export function readNetworks({ hostNat, overlay, clamp = [] }: FirewallState): Networks {
+  return {
+    hostNat: hostNat.map(readHostNat),
+    overlay: overlay.map(parsePrefix),
+    clamp: {
+      prefixes: clamp.filter(isPrefix).map(parsePrefix),
+      links: clamp.filter((entry) => !isPrefix(entry)).map(readLink),
+    },
+  }
+}
+
+/** No interface's name has a slash. */
+function isPrefix(entry: string): boolean {
+  return entry.includes("/")
+}
+
+function isInterfaceName(text: string): boolean {
+  return INTERFACE_NAME.test(text) && new TextEncoder().encode(text).length <= 15
+}
+
+function readLink(link: string): string {
+  if (isInterfaceName(link)) return link
+  throw new LariatError(
+    `Cannot clamp the MSS of ${JSON.stringify(link)}: it is neither a prefix nor an interface name`,
+    { code: "config-invalid", hint: "Give a prefix such as 10.42.0.0/16, or a device's name." },
+  )
 }
 
 function readHostNat({ subnet, bridge }: HostNat): Networks["hostNat"][number] {
-  if (!INTERFACE_NAME.test(bridge) || new TextEncoder().encode(bridge).length > 15) {
+  if (!isInterfaceName(bridge)) {
     throw new LariatError(
       `Cannot masquerade ${subnet}: ${JSON.stringify(bridge)} is no interface name`,
       { code: "config-invalid", hint: "Name the network's bridge, at most 15 characters." },
@@ -68,7 +93,13 @@ export function contentsOf(networks: Networks, masquerades: Masquerades): Conten
     contents.set(sets.home.name, homes(networks, family))
     contents.set(sets.masquerade.name, addressElements(masquerades.addresses, family))
     contents.set(sets.inside.name, insideElements(masquerades, family))
+    contents.set(sets.clamp.name, intervalElements(networks.clamp.prefixes.filter(ours)))
   }
+  const links = [...new Set(networks.clamp.links)]
+  contents.set(
+    CLAMP_LINKS.name,
+    links.map((link) => ({ key: interfaceName(link) })),
+  )
   return contents
 }
 

@@ -166,6 +166,25 @@ describe("ensure", () => {
     expect(firewall.matches()).toBe(true)
   })
 
+  test("adds what an earlier version's table lacks, and leaves the rest of it alone", () => {
+    const { kernel } = ready()
+    for (const name of ["clamp", "shorten", "forward"]) {
+      kernel.chainsByName.delete(name)
+      kernel.allRules = kernel.allRules.filter(({ chain }) => chain !== name)
+    }
+    for (const name of ["clamp4", "clamp6", "clamplinks"]) {
+      kernel.setsByName.delete(name)
+      kernel.members.delete(name)
+    }
+    const next = new Firewall(kernel)
+    expect(next.ensure({ ...STATE, clamp: ["10.42.0.0/16"] })).toBe(true)
+    expect(kernel.rebuilds).toBe(1)
+    expect(keys(kernel, "clamp4")).toEqual(["00000000-!", "0a2a0000-", "0a2b0000-!"])
+    expect(next.matches()).toBe(true)
+    expect(next.ensure(STATE)).toBe(true)
+    expect(keys(kernel, "clamp4")).toEqual([])
+  })
+
   test("mends what others do", () => {
     const { kernel, firewall } = ready()
     kernel.flush()
@@ -221,6 +240,8 @@ describe("ensure", () => {
   test.each([
     { ...STATE, overlay: ["10.42.0.0"] },
     { ...STATE, masquerade: ["10.42.0.300/16"] },
+    { ...STATE, clamp: ["10.42.0.300/16"] },
+    { ...STATE, clamp: ["no device name"] },
     { ...STATE, hostNat: [{ subnet: "10.42.0.0/16", bridge: "a name too long" }] },
     { ...STATE, hostNat: [{ subnet: "10.42.0.0/16", bridge: "abcdefghijklmnop" }] },
     { ...STATE, hostNat: [{ subnet: "10.42.0.0/16", bridge: "" }] },

@@ -6,12 +6,13 @@ import type { Expression } from "../netlink/nftables_expression.ts"
 import {
   keyLength,
   keyType,
+  newSet,
   type SetInfo,
   type SetSpec,
   setFlags,
 } from "../netlink/nftables_set.ts"
 import type { Ruleset } from "../netlink/nftables_socket.ts"
-import { type Chain, type Hook, newRule, type Rule } from "../netlink/nftables_table.ts"
+import { type Chain, type Hook, newChain, newRule, type Rule } from "../netlink/nftables_table.ts"
 import { moves, refill } from "./changes.ts"
 import { type Contents, without } from "./contents.ts"
 import { ALL_SETS, CHAINS, RULES, TABLE } from "./ruleset.ts"
@@ -34,23 +35,39 @@ export function inspect(ruleset: Ruleset, contents: Contents): Inspection {
   if (table === undefined) return beyondRepair([`table inet ${TABLE.table} is missing`])
   const rules = ruleset.rules(TABLE)
   const sets = new Map(ruleset.sets(TABLE).map((set) => [set.name, set]))
+  const chains = new Map(CHAINS.map(({ name }) => [name, ruleset.chain(TABLE, name)]))
   const frame = [
     ...(table.flags === TABLE.flags ? [] : [`table inet ${TABLE.table} is switched off`]),
-    ...CHAINS.flatMap((chain) => compareChain(chain, ruleset.chain(TABLE, chain.name))),
+    ...CHAINS.flatMap((chain) => compareChain(chain, chains.get(chain.name))),
     ...foreignChains(rules),
     ...ALL_SETS.flatMap((set) => compareSet(set, sets.get(set.name))),
   ]
   if (frame.length > 0) return beyondRepair(frame)
+  const noChains = CHAINS.filter(({ name }) => chains.get(name) === undefined)
+  const noSets = ALL_SETS.filter(({ name }) => !sets.has(name))
   const changed = CHAINS.filter(({ name }) => !sameRules(name, rules))
   const there: Contents = new Map(
-    ALL_SETS.map(({ name }): [string, SetElement[]] => [name, ruleset.elements(TABLE, name)]),
+    ALL_SETS.filter(({ name }) => sets.has(name)).map(({ name }): [string, SetElement[]] => [
+      name,
+      ruleset.elements(TABLE, name),
+    ]),
   )
   return {
     differences: [
-      ...changed.map(({ name }) => `chain ${name} has other rules`),
-      ...ALL_SETS.flatMap(({ name }) => compareElements(name, contents, there)),
+      ...noChains.map(({ name }) => `chain ${name} is missing`),
+      ...noSets.map(({ name }) => `set ${name} is missing`),
+      ...changed
+        .filter((chain) => !noChains.includes(chain))
+        .map(({ name }) => `chain ${name} has other rules`),
+      ...[...there.keys()].flatMap((name) => compareElements(name, contents, there)),
     ],
-    repair: [...changed.flatMap(refill), ...moves(there, contents)],
+    repair: [
+      // The table of an earlier version lacks parts: what is there goes on as it is.
+      ...noSets.map((set, index) => newSet(TABLE, { ...set, id: index + 1 })),
+      ...noChains.map((chain) => newChain(TABLE, chain)),
+      ...changed.flatMap(refill),
+      ...moves(there, contents),
+    ],
   }
 }
 
@@ -59,7 +76,7 @@ function beyondRepair(differences: string[]): Inspection {
 }
 
 function compareChain(wanted: Chain, there: Chain | undefined): string[] {
-  if (there === undefined) return [`chain ${wanted.name} is missing`]
+  if (there === undefined) return []
   const same = hookText(wanted.base) === hookText(there.base)
   return same ? [] : [`chain ${wanted.name} has another hook, priority or policy`]
 }
@@ -98,7 +115,7 @@ function plain(expression: Expression): Expression {
 }
 
 function compareSet(wanted: SetSpec, there: SetInfo | undefined): string[] {
-  if (there === undefined) return [`set ${wanted.name} is missing`]
+  if (there === undefined) return []
   const same =
     there.flags === setFlags(wanted) &&
     there.keyLength === keyLength(wanted) &&

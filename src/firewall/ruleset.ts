@@ -36,9 +36,28 @@ export const POSTROUTING: Chain = {
   },
 }
 
+/** NF_IP_PRI_MANGLE of linux/netfilter_ipv4.h: where packets are changed, before filters see them. */
+const MANGLE_PRIORITY = -150
+
+export const FORWARD: Chain = {
+  name: "forward",
+  base: {
+    type: "filter",
+    hook: n.NF_INET_FORWARD,
+    priority: MANGLE_PRIORITY,
+    policy: n.NF_ACCEPT,
+  },
+}
+const CLAMP = "clamp"
+const SHORTEN = "shorten"
+
+/** A chain stands before those that jump to it. */
 export const CHAINS: readonly Chain[] = [
   { name: TRANSLATE, comment: "the host's address becomes the source" },
   POSTROUTING,
+  { name: SHORTEN, comment: "TCP offers no larger segments than the path carries" },
+  { name: CLAMP, comment: "connections whose path may be narrower than their ends know" },
+  FORWARD,
 ]
 
 /** What differs between the address families. Offsets are bytes from the network header. */
@@ -104,11 +123,26 @@ function setsOf({ suffix, key }: FamilyLayout) {
       key: [key],
       comment: "containers that leave their subnet under the host's address (ipMasq)",
     },
+    clamp: {
+      name: `clamp${suffix}`,
+      key: [key],
+      interval: true,
+      comment: "subnets whose TCP connections heed the MTU of their path",
+    },
   } as const satisfies Record<string, SetSpec>
 }
 
 export const SETS = { 4: setsOf(IPV4), 6: setsOf(IPV6) } as const
-export const ALL_SETS: readonly SetSpec[] = [...Object.values(SETS[4]), ...Object.values(SETS[6])]
+export const CLAMP_LINKS = {
+  name: "clamplinks",
+  key: [IFNAME_KEY],
+  comment: "devices whose TCP connections heed the MTU of their path",
+} as const satisfies SetSpec
+export const ALL_SETS: readonly SetSpec[] = [
+  ...Object.values(SETS[4]),
+  ...Object.values(SETS[6]),
+  CLAMP_LINKS,
+]
 
 /** The address at an offset of the network header, of packets of the family only. */
 function address(family: FamilyLayout, offset: number): e.Expression[] {
@@ -198,6 +232,37 @@ function translatePorts(protocol: number): Rule {
   }
 }
 
+/** Byte of the TCP header that holds the flags, and the one that opens connections: RFC 9293 §3.1. */
+const TCP_FLAGS = 13
+const SYN = Uint8Array.of(0x02)
+
+/** All that a forwarded packet that opens no connection meets. */
+const SYN_ALONE: Rule = {
+  chain: FORWARD.name,
+  expressions: [
+    e.meta(n.NFT_META_L4PROTO),
+    e.cmp(Uint8Array.of(TCP)),
+    e.payload("transport", TCP_FLAGS, 1),
+    e.bitwiseAnd(SYN),
+    e.cmp(Uint8Array.of(0), { op: "neq" }),
+    e.verdict({ code: "jump", chain: CLAMP }),
+  ],
+}
+
+function clamp(match: readonly e.Expression[], set: SetSpec): Rule {
+  const go = e.verdict({ code: "goto", chain: SHORTEN })
+  return { chain: CLAMP, expressions: [...match, e.lookup(set.name), go] }
+}
+
+/** Either end may be the one whose path is narrow; the answer's SYN is a packet of its own. */
+function clampsOf(family: FamilyLayout): Rule[] {
+  const set = setsOf(family).clamp
+  return [
+    clamp(address(family, family.source), set),
+    clamp(address(family, family.destination), set),
+  ]
+}
+
 /** What the host says to itself, from 10.42.0.1 too, must not get lo's address as source. */
 const TO_THIS_HOST: Rule = {
   chain: POSTROUTING.name,
@@ -206,6 +271,12 @@ const TO_THIS_HOST: Rule = {
 }
 
 export const RULES: readonly Rule[] = [
+  { chain: SHORTEN, expressions: e.clampMss() },
+  ...clampsOf(IPV4),
+  ...clampsOf(IPV6),
+  clamp([e.meta(n.NFT_META_IIFNAME)], CLAMP_LINKS),
+  clamp([e.meta(n.NFT_META_OIFNAME)], CLAMP_LINKS),
+  SYN_ALONE,
   translatePorts(TCP),
   translatePorts(UDP),
   { chain: TRANSLATE, expressions: [e.masquerade(RANDOM)] },

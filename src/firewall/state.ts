@@ -18,4 +18,10 @@ export interface FirewallState {
    * subnet.
    */
   readonly masquerade: readonly string[]
+  /**
+   * Prefixes (`10.42.0.0/16`) or devices (`lariat0`): TCP connections that are forwarded from or to
+   * them offer no larger segments than their path carries, for containers whose MTU is larger.
+   * Default: none.
+   */
+  readonly clamp?: readonly string[]
 }

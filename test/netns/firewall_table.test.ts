@@ -16,6 +16,7 @@ const STATE: FirewallState = {
   ],
   overlay: ["10.42.0.0/16", "10.99.0.0/16", "fd00:42::/64"],
   masquerade: ["10.43.0.2/16", "fd00:43::2/64"],
+  clamp: ["10.42.0.0/16", "lariat0"],
 }
 
 /** What people see of {@link STATE}. */
@@ -57,6 +58,13 @@ const LISTING = `table inet lariat {
 		elements = { 10.43.0.2 }
 	}
 
+	set clamp4 {
+		type ipv4_addr
+		flags interval
+		comment "subnets whose TCP connections heed the MTU of their path"
+		elements = { 10.42.0.0/16 }
+	}
+
 	set never6 {
 		type ipv6_addr
 		flags interval
@@ -93,6 +101,18 @@ const LISTING = `table inet lariat {
 		elements = { fd00:43::2 }
 	}
 
+	set clamp6 {
+		type ipv6_addr
+		flags interval
+		comment "subnets whose TCP connections heed the MTU of their path"
+	}
+
+	set clamplinks {
+		type ifname
+		comment "devices whose TCP connections heed the MTU of their path"
+		elements = { "lariat0" }
+	}
+
 	chain translate {
 		comment "the host's address becomes the source"
 		meta l4proto tcp masquerade to :1024-65535 fully-random
@@ -111,6 +131,26 @@ const LISTING = `table inet lariat {
 		ip saddr @masquerade4 ip saddr . ip daddr != @inside4 counter goto translate comment "ipMasq"
 		ip6 saddr @hostnat6 counter goto translate comment "hostNat"
 		ip6 saddr @masquerade6 ip6 saddr . ip6 daddr != @inside6 counter goto translate comment "ipMasq"
+	}
+
+	chain shorten {
+		comment "TCP offers no larger segments than the path carries"
+		tcp option maxseg size set rt mtu
+	}
+
+	chain clamp {
+		comment "connections whose path may be narrower than their ends know"
+		ip saddr @clamp4 goto shorten
+		ip daddr @clamp4 goto shorten
+		ip6 saddr @clamp6 goto shorten
+		ip6 daddr @clamp6 goto shorten
+		iifname @clamplinks goto shorten
+		oifname @clamplinks goto shorten
+	}
+
+	chain forward {
+		type filter hook forward priority mangle; policy accept;
+		tcp flags syn jump clamp
 	}
 }
 `
@@ -141,6 +181,8 @@ const DAMAGE: readonly (readonly [string, string])[] = [
   ["add element inet lariat masquerade4 { 10.9.9.9 }", "set masquerade4 has 1 elements too many"],
   ["delete element inet lariat hostnat6 { fd00:42::/64 }", "set hostnat6 lacks"],
   ["add table inet lariat { flags dormant; }", "table inet lariat is switched off"],
+  ["flush chain inet lariat forward; delete chain inet lariat forward", "chain forward is missing"],
+  ["flush chain inet lariat clamp; delete set inet lariat clamplinks", "set clamplinks is missing"],
   ["add chain inet lariat alien; add rule inet lariat alien drop", "chain alien is not ours"],
 ]
 
