@@ -112,7 +112,13 @@ async function bench(args) {
   await ensurePackages(ROOT)
   if (!existsSync(join(ROOT, "test/bench/main.ts")))
     throw new Error("there is no test/bench/main.ts")
-  const obstacle = await ensureDebian(["containernetworking-plugins", "iproute2", "iptables"])
+  const obstacle = await ensureDebian([
+    "containernetworking-plugins",
+    "dnsmasq-base",
+    "dnsperf",
+    "iproute2",
+    "iptables",
+  ])
   if (obstacle !== undefined) throw new Error(`the benchmarks cannot run: it ${obstacle}`)
   if (process.getuid?.() !== 0) throw new Error("the benchmarks need root, to make namespaces")
   if (!(await ensureBuilt(ROOT))) return 1

@@ -21,6 +21,7 @@ import { AgentProcess } from "./agent_process.ts"
 import type { Bench } from "./bench.ts"
 import { burst } from "./burst.ts"
 import { coldAdds, coldStarts } from "./cold.ts"
+import { dns } from "./dns.ts"
 import { type Figure, isMet, ratioOf } from "./figure.ts"
 import { floor } from "./floor.ts"
 import { ipam } from "./ipam.ts"
@@ -48,6 +49,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   { name: "cold-start", agent: false, run: coldStarts },
   { name: "start", agent: false, run: agentStart },
   { name: "ipam", agent: false, run: ipam },
+  { name: "dns", agent: false, run: dns },
 ]
 
 /** Debian's containernetworking-plugins. */
