@@ -159,7 +159,11 @@ describe("keys of a pair", () => {
   )
 
   const ppk = parsePsk("p".repeat(32)).ppk()
-  const host = (hostId: string, number: number, generation: number) => {
+  interface Host {
+    readonly privateValue: Uint8Array
+    readonly side: PairSide
+  }
+  const host = (hostId: string, number: number, generation: number): Host => {
     const privateValue = new Uint8Array(randomBytes(32))
     const nonce = new Uint8Array(randomBytes(32))
     const publicValue = publicValueOf(privateValue)
@@ -168,7 +172,6 @@ describe("keys of a pair", () => {
       side: { hostId, number, generation: { generation, publicValue, nonce } },
     }
   }
-  type Host = ReturnType<typeof host>
   const keysOf = (own: Host, peer: Host, key = ppk) =>
     new PairKeys(own.side, own.privateValue, peer.side, key)
   const a = host("a", 1, 5)

@@ -1,0 +1,59 @@
+/** What the key ring says is to be done. */
+
+import type { Acknowledgement } from "./acknowledgement.ts"
+import type { Announcement } from "./announcement.ts"
+import type { KeyedNetwork } from "./key_agreement.ts"
+import type { Association } from "./keyed_pair.ts"
+
+/** The associations with one host on one network. */
+export interface NetworkAssociations extends KeyedNetwork {
+  /** Newest first. The arrays of keys are overwritten when an association goes: copy to keep. */
+  readonly associations: readonly Association[]
+}
+
+/** What is to be in the kernel for one host. */
+export interface PeerAssociations {
+  readonly hostId: string
+  readonly networks: readonly NetworkAssociations[]
+  /**
+   * Associations that are in the kernel and not listed are a former process's and still in use:
+   * leave them, and keep sending on them until one that is listed says `send`. False: they go, and
+   * where none says `send` nothing is sent.
+   */
+  readonly keepOthers: boolean
+}
+
+/** What is to be done now: first the kernel, then what is published and acknowledged. */
+export interface RingPlan {
+  /** Hosts whose associations changed since the last plan. */
+  readonly changed: readonly PeerAssociations[]
+  /**
+   * To be written to `keys/<own id>`, best in one commit with the acknowledgement, after it was
+   * stored on this host: a next process needs it, see `KeyRingOptions.former`. Said in each plan
+   * until the ring hears that it was written.
+   */
+  readonly publish: Announcement | undefined
+  /**
+   * To be written to `acks/<own id>`, only once `changed` is in the kernel. Said in each plan until
+   * the ring hears that it was written.
+   */
+  readonly acknowledge: Acknowledgement | undefined
+  /** The store was put back unnoticed: call `restored`, then tell all of `keys/` and `acks/` again. */
+  readonly relist: boolean
+  /** When a plan can say something new without a new fact, by the clock; undefined: never. */
+  readonly wakeAt: number | undefined
+  /** Why new keys could not be made, else undefined; the old ones go on. */
+  readonly problem: unknown
+}
+
+/** How a rotation stands. */
+export interface RotationState {
+  /** The newest own generation. */
+  readonly generation: number
+  /** All that are announced, oldest first. */
+  readonly live: readonly number[]
+  /** True until one is left and no other is wanted. */
+  readonly rotating: boolean
+  /** Live hosts that still have to act on the newest generation. */
+  readonly waitingFor: readonly string[]
+}
