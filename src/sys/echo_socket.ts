@@ -17,11 +17,11 @@ import {
 import { addressOf, errno, libc } from "./libc.ts"
 import {
   type ControlMessage,
-  encodeControl,
   type MessageBuffer,
   MSG_ERRQUEUE,
   MSG_TRUNC,
 } from "./message_header.ts"
+import { encodePacketInfo } from "./packet_info.ts"
 import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW, SOL_SOCKET, setIntOption } from "./socket.ts"
 import { AF_INET, AF_INET6, type SocketAddress } from "./socket_address.ts"
 
@@ -55,7 +55,6 @@ interface Options {
   readonly level: number
   readonly mtuDiscover: number
   readonly receiveErrors: number
-  readonly packetInfo: number
 }
 
 const OPTIONS: Readonly<Record<4 | 6, Options>> = {
@@ -65,7 +64,6 @@ const OPTIONS: Readonly<Record<4 | 6, Options>> = {
     level: 0,
     mtuDiscover: 10,
     receiveErrors: 11,
-    packetInfo: 8,
   },
   6: {
     domain: AF_INET6,
@@ -73,7 +71,6 @@ const OPTIONS: Readonly<Record<4 | 6, Options>> = {
     level: 41,
     mtuDiscover: 23,
     receiveErrors: 25,
-    packetInfo: 50,
   },
 }
 /** IPV6_DONTFRAG, include/uapi/linux/in6.h: fail instead of fragmenting at the source. */
@@ -170,7 +167,8 @@ export class EchoSocket {
    * an older error of the path: read `errors` and send again.
    */
   send(message: Uint8Array, to: SocketAddress, source: SocketAddress | undefined): number {
-    const control = source === undefined ? {} : { control: this.#packetInfo(source) }
+    const control =
+      source === undefined ? {} : { control: encodePacketInfo(this.family, addressBytes(source)) }
     const options = { to, flags: MSG_DONTWAIT, ...control }
     return this.#buffer.send(this.#fd, message, options) < 0 ? errno() : 0
   }
@@ -228,14 +226,6 @@ export class EchoSocket {
       // Routers before RFC 1191 say 0. An IPv6 one may say less than a packet may have.
       mtu: info >= ECHO_LAYOUT[this.family].ipHeaderBytes ? info : undefined,
     }
-  }
-
-  /** struct in_pktinfo and in6_pktinfo: include/uapi/linux/in.h, ipv6.h. */
-  #packetInfo(source: SocketAddress): Uint8Array {
-    const { level, packetInfo } = OPTIONS[this.family]
-    const data = new Uint8Array(this.family === 4 ? 12 : 20)
-    data.set(addressBytes(source), this.family === 4 ? 4 : 0)
-    return encodeControl([{ level, type: packetInfo, data }])
   }
 }
 
