@@ -115,6 +115,7 @@ export class EtcdClient {
           return { value, doubtful }
         } catch (error) {
           const failure = this.#failed(endpoint, error)
+          if (failure.final) throw failure.denied ? this.#denied(doing, failure) : failure
           failures.set(endpoint, failure.message)
           doubtful ||= !failure.untouched
         }
@@ -222,7 +223,7 @@ export class EtcdClient {
     this.health.up(endpoint)
   }
 
-  /** Gives the failure of the member back; throws what no other member would answer otherwise. */
+  /** What the failure means for the member; throws the refusal of user and password. */
   #failed(endpoint: string, error: unknown): EtcdFailure {
     // Wrong user or password: nothing works, and the reason should be seen.
     if (error instanceof LariatError) {
@@ -230,15 +231,15 @@ export class EtcdClient {
       throw error
     }
     const failure = failureOf(error)
-    if (!failure.final) {
-      this.#endpoints.failed(endpoint)
-      return failure
-    }
-    this.#answered(endpoint)
-    if (!failure.denied) throw failure
-    throw new LariatError(`Cannot use etcd at ${endpoint}: ${failure.message}`, {
+    if (failure.final) this.#answered(endpoint)
+    else this.#endpoints.failed(endpoint)
+    return failure
+  }
+
+  #denied(doing: string, failure: EtcdFailure): LariatError {
+    return new LariatError(`Cannot ${doing}: etcd refuses it: ${failure.message}`, {
       code: "permission",
-      hint: "check storeUser, its password and its role in etcd",
+      hint: "check storeUser, its password, and the rights of its role in etcd",
       cause: failure,
     })
   }

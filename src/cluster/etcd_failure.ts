@@ -116,6 +116,12 @@ export function failureOf(error: unknown): EtcdFailure {
   return new EtcdFailure(quote(reasonOf(code, message)), { untouched, cause: error })
 }
 
+/** The failure of a member as an error of what was being done; other errors as they are. */
+export function inContext(doing: string, error: unknown): unknown {
+  if (!(error instanceof EtcdFailure)) return error
+  return new LariatError(`Cannot ${doing}: ${error.message}`, { code: "store-away", cause: error })
+}
+
 /** The runtimes' own texts advise a person in front of a browser. */
 function reasonOf(code: string, message: string): string {
   if (/refused/i.test(`${code} ${message}`)) return "connection refused"

@@ -4,6 +4,7 @@ import { Backoff } from "./backoff.ts"
 import { txnAnswer } from "./etcd_answer.ts"
 import type { EtcdClient } from "./etcd_client.ts"
 import { countField, encodeText, type Fields, fieldsOf, idField } from "./etcd_codec.ts"
+import { inContext } from "./etcd_failure.ts"
 import type { Presence } from "./store.ts"
 import { pause, type Surroundings } from "./surroundings.ts"
 
@@ -156,7 +157,7 @@ export class EtcdLease implements Presence {
 
   #report(error: unknown): void {
     try {
-      this.#onError(error)
+      this.#onError(inContext(`keep ${this.key}`, error))
     } catch {
       // Who is told of errors must not end the lease.
     }

@@ -5,7 +5,7 @@ import { Backoff } from "./backoff.ts"
 import { type WatchAnswer, type WatchEvent, watchAnswer } from "./etcd_answer.ts"
 import type { EtcdClient, MemberStream } from "./etcd_client.ts"
 import { encodePrefix } from "./etcd_codec.ts"
-import { EtcdFailure } from "./etcd_failure.ts"
+import { EtcdFailure, inContext } from "./etcd_failure.ts"
 import { listPrefix, plainEntry } from "./etcd_list.ts"
 import { resumeRevision, type WatchPosition } from "./etcd_resume.ts"
 import { Silence, type SilenceOptions } from "./etcd_silence.ts"
@@ -212,7 +212,7 @@ export class EtcdWatch implements Subscription {
 
   #report(error: unknown): void {
     try {
-      this.#onError(error)
+      this.#onError(inContext(`watch ${this.#prefix}`, error))
     } catch {
       // Who is told of errors must not end the watch.
     }

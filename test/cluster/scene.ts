@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { EtcdStore, type EtcdStoreOptions } from "../../src/cluster/etcd_store.ts"
+import type { Surroundings } from "../../src/cluster/surroundings.ts"
 import { EtcdCluster, type EtcdClusterOptions } from "./etcd.ts"
-import { realWorld } from "./world.ts"
+import { Gate, realWorld } from "./world.ts"
 
 export class Scene {
   readonly cluster: EtcdCluster
@@ -27,17 +28,26 @@ export class Scene {
    * @param first index of the member that it asks first
    */
   store(options: EtcdStoreOptions = {}, first?: number): EtcdStore {
-    const { urls, certificates } = this.cluster
-    const world = realWorld(certificates)
-    let random = world.random
-    if (first !== undefined) {
-      // The first number that a store draws picks the member.
-      random = () => {
-        random = world.random
-        return (first + 0.5) / urls.length
-      }
+    return this.#open(realWorld(this.cluster.certificates), options, first)
+  }
+
+  /** A store of its own, and the gate through which it reaches etcd. */
+  gated(options: EtcdStoreOptions = {}): { store: EtcdStore; gate: Gate } {
+    const world = realWorld(this.cluster.certificates)
+    const gate = new Gate(world.fetch)
+    return { store: this.#open({ ...world, fetch: gate.fetch }, options), gate }
+  }
+
+  #open(world: Surroundings, options: EtcdStoreOptions, first?: number): EtcdStore {
+    const { urls } = this.cluster
+    // The first number that a store draws picks the member.
+    let drawn = first === undefined ? undefined : (first + 0.5) / urls.length
+    const random = () => {
+      const number = drawn ?? world.random()
+      drawn = undefined
+      return number
     }
-    const store = new EtcdStore(urls, { ...world, random: () => random() }, options)
+    const store = new EtcdStore(urls, { ...world, random }, options)
     this.#stores.push(store)
     return store
   }

@@ -1,5 +1,5 @@
 /** The real world for stores under test. */
-import type { Surroundings } from "../../src/cluster/surroundings.ts"
+import type { Fetch, Surroundings } from "../../src/cluster/surroundings.ts"
 import { secureFetch } from "../../src/sys/fetch.ts"
 import { type Certificates, clientTls } from "./certificates.ts"
 
@@ -13,5 +13,35 @@ export function realWorld(certificates?: Certificates): Surroundings {
       return { cancel: () => clearTimeout(timer) }
     },
     random: Math.random,
+  }
+}
+
+/** The network of a host that can be taken off it. */
+export class Gate {
+  readonly #fetch: Fetch
+  /** Watches that were opened so far. */
+  watches = 0
+  #closed = new AbortController()
+
+  constructor(fetch: Fetch) {
+    this.#fetch = fetch
+  }
+
+  readonly fetch: Fetch = async (url, init) => {
+    const ended = this.#closed.signal
+    if (ended.aborted) throw new Error("ECONNREFUSED: the gate is closed")
+    const signal = init.signal ? AbortSignal.any([init.signal, ended]) : ended
+    const response = await this.#fetch(url, { ...init, signal })
+    if (url.endsWith("/v3/watch")) this.watches++
+    return response
+  }
+
+  /** Breaks what is open and lets nothing new through. */
+  close(): void {
+    this.#closed.abort(new Error("the gate was closed"))
+  }
+
+  open(): void {
+    this.#closed = new AbortController()
   }
 }
