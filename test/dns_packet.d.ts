@@ -39,7 +39,8 @@ declare module "dns-packet" {
   }
 
   export function encode(packet: Packet): Uint8Array
-  export function decode(bytes: Uint8Array): Packet
+  /** Reads a message; only a Buffer will do. */
+  export function decode(bytes: Buffer): Packet
   export const RECURSION_DESIRED: number
   export const AUTHORITATIVE_ANSWER: number
   export const TRUNCATED_RESPONSE: number

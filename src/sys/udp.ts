@@ -149,6 +149,8 @@ async function connectBun(
   onError: () => void,
 ): Promise<ConnectedUdpSocket> {
   const socket = await bun.udpSocket({
+    // Bun takes IPv4 unless the own address says otherwise.
+    hostname: hostname.includes(":") ? "::" : "0.0.0.0",
     connect: { hostname, port },
     socket: { data: (_, bytes) => onMessage(bytes), error: onError },
   })

@@ -118,7 +118,7 @@ async function throwPackets(count: number): Promise<number> {
 
 /** Throws where dns-packet cannot read an answer, or it is no answer. */
 function expectWhole(bytes: Uint8Array): void {
-  const packet = decode(bytes)
+  const packet = decode(Buffer.from(bytes))
   if (packet.type !== "response") throw new Error(`no answer: ${bytes.toHex()}`)
 }
 
@@ -129,7 +129,7 @@ async function expectAnswer(): Promise<void> {
   const timer = setTimeout(() => answer.reject(new Error("no answer")), ANSWER_MS)
   const again = setInterval(() => socket.send(goodQuery("web.default"), port, "127.0.0.1"), 100)
   try {
-    const [record] = decode(await answer.promise).answers ?? []
+    const [record] = decode(Buffer.from(await answer.promise)).answers ?? []
     expect(record?.data).toBe("10.42.10.1")
   } finally {
     clearTimeout(timer)
@@ -156,7 +156,7 @@ function brokenQuery(): Uint8Array {
 
 /** An answer that fits the query, and mostly is broken behind the question. */
 function brokenAnswer(query: Uint8Array): Uint8Array {
-  const { id, questions = [] } = decode(query)
+  const { id, questions = [] } = decode(Buffer.from(query))
   const name = questions[0]?.name ?? ""
   const bytes = encode({
     type: "response",

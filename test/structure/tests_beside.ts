@@ -17,6 +17,7 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/cli/agent.ts": "test/netns/attach.blackbox.test.ts",
   "src/cli/demo.ts": "test/netns/demo.blackbox.test.ts",
   "src/cli/demo_lab.ts": "test/netns/demo.blackbox.test.ts",
+  "src/cli/dns.ts": "test/fuzz/dns.test.ts",
   "src/cli/endpoints.ts": "test/clients/lariat.ts",
   "src/cli/main.ts": "test/build.test.ts",
   "src/cli/version.ts": "test/build.test.ts",

@@ -1,0 +1,24 @@
+import { expect, test } from "bun:test"
+import { parseResolvConf } from "./resolv_conf.ts"
+
+test("nameservers in their order, each once, whatever else is in the file", () => {
+  const text = `# nameserver 192.0.2.1
+search example.com
+nameserver 192.0.2.2
+\tnameserver   fd00::53   trailing
+nameserver fe80::1%eth0
+nameserver 192.0.2.2\r
+nameserver not.an.address
+nameserver
+options rotate`
+  expect(parseResolvConf(text)).toEqual([
+    { address: "192.0.2.2", port: 53 },
+    { address: "fd00::53", port: 53 },
+  ])
+})
+
+test("a file without any, or with too many", () => {
+  expect(parseResolvConf("")).toEqual([])
+  const many = Array.from({ length: 20 }, (_, n) => `nameserver 192.0.2.${n}`).join("\n")
+  expect(parseResolvConf(many)).toHaveLength(8)
+})

@@ -1,0 +1,209 @@
+import { expect, test } from "bun:test"
+import { encode, type Packet, type ResourceRecord } from "dns-packet"
+import { parseObjectsFile } from "../metadata/objects_file.ts"
+import { type FakeUpstream, queryFor, readPacket, servedBy, settled } from "./server_fixture.ts"
+import { read16 } from "./wire.ts"
+
+const CLIENT = "10.42.0.2"
+const SERVERS = [
+  { address: "192.0.2.53", port: 53 },
+  { address: "192.0.2.54", port: 53 },
+]
+
+/** What a server elsewhere says, of whatever it is asked. */
+function says(query: Uint8Array, more: Partial<Packet> & { rcode?: string; code?: number }) {
+  const { id = 0, questions = [] } = readPacket(query)
+  const { code = 0, ...rest } = more
+  return encode({ type: "response", id, questions, flags: 0x0180 | code, ...rest })
+}
+
+const A: ResourceRecord = { name: "example.com", type: "A", ttl: 30, data: "192.0.2.7" }
+const SOA: ResourceRecord = {
+  name: "com",
+  type: "SOA",
+  ttl: 900,
+  data: { mname: "m.com", rname: "r.com", serial: 1, refresh: 1, retry: 1, expire: 1, minimum: 60 },
+}
+
+interface Asked {
+  readonly query: Uint8Array
+  readonly transport: string
+  readonly address: string
+}
+
+function serve(answer: FakeUpstream, objects: readonly unknown[] = [], more = {}) {
+  const asked: Asked[] = []
+  const file = parseObjectsFile("t", JSON.stringify(objects))
+  const served = servedBy(file, {
+    servers: SERVERS,
+    ...more,
+    fakeUpstream(query, transport, server) {
+      asked.push({ query: query.slice(), transport, address: server.address })
+      return answer(query, transport, server)
+    },
+  })
+  return {
+    ...served,
+    asked,
+    async say(name: string, type = "A", options: Partial<Packet> = {}) {
+      const bytes = await served.ask(queryFor(name, type, options), CLIENT)
+      return readPacket(bytes)
+    },
+  }
+}
+
+test("an answer of another server is passed on, with the client's id, case and flags", async () => {
+  const { say, asked } = serve((query) => says(query, { answers: [A] }))
+  const answer = await say("Example.COM", "A", { id: 4711 })
+  expect(answer).toMatchObject({ id: 4711, rcode: "NOERROR", flag_ra: true, flag_aa: false })
+  expect(answer.questions?.[0]?.name).toBe("Example.COM")
+  expect(answer.answers).toMatchObject([{ type: "A", ttl: 30, data: "192.0.2.7" }])
+  expect(answer.additionals).toEqual([])
+  expect(asked).toHaveLength(1)
+  expect(readPacket(asked[0]?.query).additionals).toMatchObject([
+    { type: "OPT", udpPayloadSize: 1232 },
+  ])
+})
+
+test("it is kept for its TTL, which grows shorter", async () => {
+  const { say, asked, timers } = serve((query) => says(query, { answers: [A] }))
+  await say("example.com")
+  await timers.pass(10_500)
+  expect((await say("EXAMPLE.com")).answers?.[0]?.ttl).toBe(20)
+  expect(asked).toHaveLength(1)
+  await timers.pass(20_000)
+  expect((await say("example.com")).answers?.[0]?.ttl).toBe(30)
+  expect(asked).toHaveLength(2)
+})
+
+test("that a name is not there is kept as its SOA says, and not without one", async () => {
+  const first = serve((query) => says(query, { code: 3, authorities: [SOA] }))
+  expect((await first.say("no.com")).rcode).toBe("NXDOMAIN")
+  expect((await first.say("no.com")).authorities?.[0]?.type).toBe("SOA")
+  expect(first.asked).toHaveLength(1)
+  await first.timers.pass(61_000)
+  await first.say("no.com")
+  expect(first.asked).toHaveLength(2)
+  const second = serve((query) => says(query, { code: 3 }))
+  await second.say("no.com")
+  await second.say("no.com")
+  expect(second.asked).toHaveLength(2)
+})
+
+test("SERVFAIL is asked of the next server, and not kept", async () => {
+  const { say, asked } = serve((query) => says(query, { code: 2 }))
+  expect((await say("example.com")).rcode).toBe("SERVFAIL")
+  expect(asked.map(({ address }) => address)).toEqual(["192.0.2.53", "192.0.2.54"])
+  expect((await say("example.com")).rcode).toBe("SERVFAIL")
+  expect(asked).toHaveLength(4)
+})
+
+test("a slow server is raced by the next, and asked last from then on", async () => {
+  const { say, asked } = serve((query, _, { address }) =>
+    address === "192.0.2.53" ? undefined : says(query, { answers: [{ ...A, ttl: 0 }] }),
+  )
+  expect((await say("example.com")).rcode).toBe("NOERROR")
+  expect(asked).toHaveLength(2)
+  const dead = serve(() => undefined)
+  expect((await dead.say("example.com")).rcode).toBe("SERVFAIL")
+})
+
+test("a cut-off answer is asked for again over TCP", async () => {
+  const { say, asked } = serve((query, transport) =>
+    transport === "udp"
+      ? says(query, { flags: 0x0380 })
+      : says(query, { answers: Array(100).fill(A) }),
+  )
+  const cut = await say("example.com")
+  expect([cut.flag_tc, cut.answers?.length]).toEqual([true, 0])
+  expect(asked.map(({ transport }) => transport)).toEqual(["udp", "tcp"])
+})
+
+test("an answer to another question, of another id, or broken, is none", async () => {
+  const wrong: FakeUpstream[] = [
+    (query) => says(query, { answers: [A], id: (readPacket(query).id ?? 0) ^ 1 }),
+    (query) => says(query, { answers: [A], questions: [{ name: "example.org", type: "A" }] }),
+    (query) => says(query, { answers: [A] }).subarray(0, -2),
+    (query) => query,
+    () => new Uint8Array(0),
+  ]
+  for (const answer of wrong)
+    expect((await serve(answer).say("example.com")).rcode).toBe("SERVFAIL")
+})
+
+test("a server from before EDNS is asked without", async () => {
+  const { say, asked } = serve((query) =>
+    read16(query, 10) === 1 ? says(query, { code: 1 }) : says(query, { answers: [A] }),
+  )
+  expect((await say("example.com")).answers).toHaveLength(1)
+  expect(asked).toHaveLength(2)
+})
+
+test("letters in random case must come back so", async () => {
+  const echo = serve((query) => says(query, { answers: [A] }), [], {
+    upstream: { randomCase: true },
+  })
+  expect((await echo.say("example.com")).rcode).toBe("NOERROR")
+  const name = readPacket(echo.asked[0]?.query).questions?.[0]?.name ?? ""
+  expect([name === name.toLowerCase(), name.toLowerCase()]).toEqual([false, "example.com"])
+  const folded = serve(
+    (query) => says(query, { answers: [A], questions: [{ name: "example.com", type: "A" }] }),
+    [],
+    { upstream: { randomCase: true } },
+  )
+  expect((await folded.say("example.com")).rcode).toBe("SERVFAIL")
+})
+
+test("one question of many clients is asked once; with too many others, not at all", async () => {
+  const { server, asked, timers } = serve(() => undefined, [], { upstream: { maxInFlight: 2 } })
+  const codes: number[] = []
+  const ask = (name: string) =>
+    server.datagram(queryFor(name), 1, CLIENT, (bytes) => void codes.push(read16(bytes, 2) & 15))
+  for (let n = 0; n < 5; n++) ask("example.com")
+  await settled()
+  expect(asked).toHaveLength(1)
+  ask("example.org")
+  ask("example.net")
+  await settled()
+  expect(codes).toEqual([2])
+  await timers.pass(5000)
+  expect(codes).toHaveLength(7)
+})
+
+test("a name elsewhere stands before what that name has", async () => {
+  const external = { metadata_kind: "service", uuid: "e", name: "ext", stack_name: "k" }
+  const objects = [{ ...external, kind: "externalService", hostname: "www.example.com" }]
+  const { say, asked } = serve(
+    (query) =>
+      says(query, {
+        answers: [
+          { name: "www.example.com", type: "CNAME", ttl: 9, data: "example.com" },
+          { ...A },
+          { name: "example.com", type: "TXT", ttl: 9, data: ["left out"] },
+        ],
+      }),
+    objects,
+  )
+  const { answers } = await say("ext.k.rancher.internal")
+  expect(readPacket(asked[0]?.query).questions?.[0]?.name).toBe("www.example.com")
+  expect(answers).toMatchObject([
+    { name: "ext.k.rancher.internal", type: "CNAME", data: "www.example.com" },
+    { name: "www.example.com", type: "CNAME", ttl: 9, data: "example.com" },
+    { name: "example.com", type: "A", ttl: 30, data: "192.0.2.7" },
+  ])
+  expect((await say("ext.k", "CNAME")).answers).toHaveLength(1)
+  expect(asked).toHaveLength(1)
+})
+
+test("a container's own servers are asked first, but never this one", async () => {
+  const base = { metadata_kind: "container", uuid: "c", name: "c", primary_ip: CLIENT }
+  const dns = ["169.254.169.250", "127.0.0.11", "198.51.100.1", "junk"]
+  const { say, asked, server } = serve(() => undefined, [{ ...base, dns }])
+  await say("example.com")
+  const order = [...new Set(asked.map(({ address }) => address))]
+  expect(order).toEqual(["198.51.100.1", "192.0.2.53", "192.0.2.54"])
+  server.setServers([])
+  asked.length = 0
+  await say("example.org")
+  expect(new Set(asked.map(({ address }) => address))).toEqual(new Set(["198.51.100.1"]))
+})
