@@ -1,0 +1,289 @@
+import { describe, expect, test } from "bun:test"
+import fc from "fast-check"
+import {
+  type EncapsulationMode,
+  type Endpoint,
+  type NatDatagram,
+  NatDetection,
+  type NatDetectionOptions,
+} from "./nat_detection.ts"
+import { sameEndpoint } from "./nat_message.ts"
+
+const KEY = new Uint8Array(32).fill(9)
+const A_OWN = { address: "192.168.1.2", port: 4500 }
+const A_OUTSIDE = { address: "203.0.113.7", port: 61_234 }
+const B = { address: "198.51.100.5", port: 4500 }
+const A = 1
+const B_NUMBER = 2
+
+let counter = 0
+/** Different each time, and the same in each run. */
+function random(length: number): Uint8Array {
+  counter++
+  return Uint8Array.from({ length }, (_, index) => (counter * 31 + index * 7) & 0xff)
+}
+
+interface SideOptions {
+  readonly mode?: EncapsulationMode
+  readonly kernelKeepsAlive?: boolean
+}
+
+/** Two hosts; A may be behind a NAT that maps its address once it has sent something. */
+class World {
+  readonly a: NatDetection
+  readonly b: NatDetection
+  now = 1000
+  /** Where A is seen; its own address without a NAT. */
+  mapping: Endpoint
+  hasMapping: boolean
+  keepalives = 0
+  delivered = 0
+  lost: () => boolean = () => false
+
+  constructor(nat: boolean, a: SideOptions = {}, b: SideOptions = {}) {
+    this.mapping = nat ? A_OUTSIDE : A_OWN
+    this.hasMapping = !nat
+    const make = (number: number, side: SideOptions): NatDetection => {
+      const options: NatDetectionOptions = { mode: "auto", number, random, ...side }
+      return new NatDetection(options)
+    }
+    this.a = make(A, a)
+    this.b = make(B_NUMBER, b)
+    this.a.setPeer(B_NUMBER, { announced: B, own: A_OWN, key: KEY }, this.now)
+    this.b.setPeer(A, { announced: A_OWN, own: B, key: KEY }, this.now)
+  }
+
+  run(ms: number): void {
+    const end = this.now + ms
+    for (; this.now <= end; this.now += 100) {
+      for (const one of this.a.due(this.now)) this.fromA(one)
+      for (const one of this.b.due(this.now)) this.fromB(one)
+    }
+  }
+
+  fromA(datagram: NatDatagram): void {
+    if (datagram.kind === "keepalive") this.keepalives++
+    this.hasMapping = true
+    if (datagram.kind === "keepalive" || !sameEndpoint(datagram.to, B) || this.lost()) return
+    this.delivered++
+    for (const one of this.b.receive(datagram.bytes, this.mapping, B, this.now).send)
+      this.fromB(one)
+  }
+
+  fromB(datagram: NatDatagram): void {
+    const reached = this.hasMapping && sameEndpoint(datagram.to, this.mapping)
+    if (datagram.kind === "keepalive" || !reached || this.lost()) return
+    this.delivered++
+    for (const one of this.a.receive(datagram.bytes, B, A_OWN, this.now).send) this.fromA(one)
+  }
+}
+
+const outcome = (encapsulate: boolean, { address, port }: Endpoint) => ({
+  encapsulate,
+  peerAddress: address,
+  peerPort: port,
+})
+
+describe("two hosts", () => {
+  test("without a NAT send ESP as it is, to the addresses that they announce", () => {
+    const world = new World(false)
+    world.run(5000)
+    expect(world.a.outcome(B_NUMBER)).toEqual(outcome(false, B))
+    expect(world.b.outcome(A)).toEqual(outcome(false, A_OWN))
+    expect(world.a.outside(B_NUMBER)).toEqual(A_OWN)
+    expect(world.keepalives).toBe(0)
+  })
+
+  test("with one behind a NAT encapsulate, and the other learns where that one is", () => {
+    const world = new World(true)
+    expect(world.b.outcome(A)).toEqual(outcome(false, A_OWN))
+    world.run(5000)
+    expect(world.a.outcome(B_NUMBER)).toEqual(outcome(true, B))
+    expect(world.b.outcome(A)).toEqual(outcome(true, A_OUTSIDE))
+    expect(world.a.outside(B_NUMBER)).toEqual(A_OUTSIDE)
+  })
+
+  test("follow a NAT that forgets its mapping, or that comes between them", () => {
+    const world = new World(true)
+    world.run(5000)
+    world.mapping = { address: "203.0.113.7", port: 7777 }
+    world.run(70_000)
+    expect(world.b.outcome(A)).toEqual(outcome(true, world.mapping))
+    const later = new World(false)
+    later.run(5000)
+    later.mapping = A_OUTSIDE
+    later.run(70_000)
+    expect(later.a.outcome(B_NUMBER)?.encapsulate).toBe(true)
+    expect(later.b.outcome(A)).toEqual(outcome(true, A_OUTSIDE))
+  })
+
+  test("agree, whatever they want and whatever is lost", () => {
+    const mode = fc.constantFrom<EncapsulationMode>("auto", "udp")
+    fc.assert(
+      fc.property(
+        fc.boolean(),
+        mode,
+        mode,
+        fc.infiniteStream(fc.nat({ max: 2 })),
+        (nat, modeA, modeB, losses) => {
+          const world = new World(nat, { mode: modeA }, { mode: modeB })
+          world.lost = () => losses.next().value === 0
+          world.run(60_000)
+          world.lost = () => false
+          world.run(130_000)
+          const wanted = nat || modeA === "udp" || modeB === "udp"
+          expect(world.a.outcome(B_NUMBER)).toEqual(outcome(wanted, B))
+          expect(world.b.outcome(A)).toEqual(outcome(wanted, world.mapping))
+        },
+      ),
+      { numRuns: 30 },
+    )
+  })
+
+  test("of which one never answers are asked less and less, and stay as announced", () => {
+    const world = new World(false)
+    world.lost = () => true
+    const asked: number[] = []
+    for (let now = 0; now <= 400_000; now += 100) {
+      if (world.a.due(now).length > 0) asked.push(now)
+    }
+    expect(asked.slice(0, 6)).toEqual([1000, 1500, 2500, 4500, 8500, 16_500])
+    expect(asked.length).toBeLessThan(15)
+    expect(world.a.outcome(B_NUMBER)).toEqual(outcome(false, B))
+    expect(world.a.outside(B_NUMBER)).toBeUndefined()
+  })
+})
+
+describe("the modes", () => {
+  test("udp encapsulates before anything is known, and goes to where the peer is found", () => {
+    const world = new World(true, { mode: "udp" }, { mode: "udp" })
+    expect(world.b.outcome(A)).toEqual(outcome(true, A_OWN))
+    world.run(5000)
+    expect(world.b.outcome(A)).toEqual(outcome(true, A_OUTSIDE))
+  })
+
+  test("none sends nothing, answers nothing and never encapsulates", () => {
+    const world = new World(true, {}, { mode: "none" })
+    world.run(5000)
+    expect(world.b.outcome(A)).toEqual(outcome(false, A_OWN))
+    expect(world.b.nextMs()).toBe(Number.POSITIVE_INFINITY)
+    expect(world.a.outside(B_NUMBER)).toBeUndefined()
+  })
+})
+
+describe("keepalives", () => {
+  test("go each 20 s from the host behind the NAT alone", () => {
+    const world = new World(true)
+    world.run(5000)
+    world.keepalives = 0
+    world.run(100_000)
+    expect(world.keepalives).toBe(5)
+  })
+
+  test("are left to a kernel that does them", () => {
+    const world = new World(true, { kernelKeepsAlive: true })
+    world.run(100_000)
+    expect(world.a.outcome(B_NUMBER)?.encapsulate).toBe(true)
+    expect(world.keepalives).toBe(0)
+  })
+})
+
+describe("strangers, liars and listeners", () => {
+  const EVIL = { address: "192.0.2.66", port: 666 }
+
+  /** A request of A as it was on the wire. */
+  function request(world: World): Uint8Array {
+    const [first] = world.a.due(world.now)
+    if (first?.kind !== "message") throw new Error("no request")
+    return first.bytes
+  }
+
+  test("a replayed request gets an answer of its own length at the most, and moves nobody", () => {
+    const world = new World(false)
+    const bytes = request(world)
+    for (let copy = 0; copy < 3; copy++) {
+      const { send, changed } = world.b.receive(bytes, EVIL, B, world.now)
+      expect(changed).toBeUndefined()
+      expect(send.length).toBe(1)
+      const [answer] = send
+      expect(answer?.kind === "message" ? answer.bytes.length : 0).toBe(bytes.length)
+    }
+    expect(world.b.outcome(A)).toEqual(outcome(false, A_OWN))
+  })
+
+  test("a confirmation counts from where its request came, and for a minute at the most", () => {
+    const world = new World(true)
+    const { send } = world.b.receive(request(world), A_OUTSIDE, B, world.now)
+    const [answer] = send
+    if (answer?.kind !== "message") throw new Error("no answer")
+    const [confirm] = world.a.receive(answer.bytes, B, A_OWN, world.now).send
+    if (confirm?.kind !== "message") throw new Error("no confirmation")
+    expect(world.b.receive(confirm.bytes, EVIL, B, world.now).changed).toBeUndefined()
+    expect(world.b.receive(confirm.bytes, A_OUTSIDE, B, world.now + 60_000).changed).toBeUndefined()
+    expect(world.b.outcome(A)?.peerAddress).toBe(A_OWN.address)
+    expect(world.b.receive(confirm.bytes, A_OUTSIDE, B, world.now).changed).toBe(A)
+    // Again: it says nothing new.
+    expect(world.b.receive(confirm.bytes, A_OUTSIDE, B, world.now).changed).toBeUndefined()
+  })
+
+  test("an answer counts once, and in time", () => {
+    const world = new World(true)
+    const { send } = world.b.receive(request(world), A_OUTSIDE, B, world.now)
+    const [answer] = send
+    if (answer?.kind !== "message") throw new Error("no answer")
+    expect(world.a.receive(answer.bytes, B, A_OWN, world.now + 10_001).send).toEqual([])
+    expect(world.a.receive(answer.bytes, B, A_OWN, world.now).changed).toBe(B_NUMBER)
+    expect(world.a.receive(answer.bytes, EVIL, A_OWN, world.now).send).toEqual([])
+  })
+
+  test("messages of others, to others, or thrown back are ignored", () => {
+    const world = new World(false)
+    const bytes = request(world)
+    const third = new NatDetection({ mode: "auto", number: 3, random })
+    expect(third.receive(bytes, A_OWN, B, 0).send).toEqual([])
+    third.setPeer(A, { announced: A_OWN, own: B, key: KEY }, 0)
+    expect(third.receive(bytes, A_OWN, B, 0).send).toEqual([])
+    expect(world.a.receive(bytes, B, A_OWN, world.now).send).toEqual([])
+    world.b.removePeer(A)
+    expect(world.b.receive(bytes, A_OWN, B, world.now).send).toEqual([])
+    expect(world.b.outcome(A)).toBeUndefined()
+  })
+
+  test("no bytes harm", () => {
+    const world = new World(false)
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        expect(world.b.receive(bytes, EVIL, B, world.now)).toEqual({ send: [], changed: undefined })
+      }),
+    )
+  })
+})
+
+describe("many peers", () => {
+  test("are asked a few at a time, and each is", () => {
+    const many = new NatDetection({ mode: "auto", number: 1, random })
+    for (let number = 2; number < 1002; number++) {
+      const announced = { address: `10.0.${number >> 8}.${number & 0xff}`, port: 4500 }
+      many.setPeer(number, { announced, own: A_OWN, key: KEY }, 0)
+    }
+    const asked = new Set<string>()
+    for (let now = 0; asked.size < 1000; now = Math.max(now, many.nextMs())) {
+      const send = many.due(now)
+      expect(send.length).toBeLessThanOrEqual(32)
+      for (const { to } of send) asked.add(to.address)
+      expect(now).toBeLessThan(10_000)
+      expect(many.nextMs()).toBeGreaterThanOrEqual(now + 100)
+    }
+  })
+
+  test("that move are forgotten, those that only have a new key are not", () => {
+    const world = new World(true)
+    world.run(5000)
+    const peer = { announced: A_OWN, own: B, key: KEY.with(0, 1) }
+    world.b.setPeer(A, peer, world.now)
+    expect(world.b.outcome(A)).toEqual(outcome(true, A_OUTSIDE))
+    const moved = { address: "192.168.9.9", port: 4500 }
+    world.b.setPeer(A, { ...peer, announced: moved }, world.now)
+    expect(world.b.outcome(A)).toEqual(outcome(false, moved))
+  })
+})
