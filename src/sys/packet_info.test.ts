@@ -30,11 +30,11 @@ test("the kernel sends from that address, and says by which one a datagram came"
   const receiver = openSocket(2, SOCK_DGRAM)
   const sender = openSocket(2, SOCK_DGRAM)
   setIntOption(receiver, PACKET_INFO[4].level, PACKET_INFO[4].receiveOption, 1)
-  const any = ipSocketAddress("0.0.0.0", 0).bytes
-  expect(libc.bind(receiver, any, any.length)).toBe(0)
+  const wildcard = ipSocketAddress("0.0.0.0", 0).bytes
+  expect(libc.bind(receiver, wildcard, wildcard.length)).toBe(0)
   const length = Uint8Array.of(16, 0, 0, 0)
-  expect(libc.getsockname(receiver, any, length)).toBe(0)
-  bytes.set(any.subarray(2, 4), 2)
+  expect(libc.getsockname(receiver, wildcard, length)).toBe(0)
+  bytes.set(wildcard.subarray(2, 4), 2)
   const buffer = new MessageBuffer(16)
   const control = encodePacketInfo(4, Uint8Array.of(127, 0, 0, 3))
   expect(buffer.send(sender, Uint8Array.of(1), { to: { family: 2, bytes }, control })).toBe(1)

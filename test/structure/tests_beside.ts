@@ -29,6 +29,8 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/sys/icmp.ts": "test/netns/sys_parity.test.ts",
   "src/sys/packet.ts": "test/netns/sys_parity.test.ts",
   "src/sys/thread_pool.ts": "test/netns/sys_parity.test.ts",
+  "src/sys/udp_encap.ts": "test/netns/nat_detection.test.ts",
+  "src/sys/udp_encap_reader.ts": "test/netns/nat_detection.test.ts",
 }
 
 /**
