@@ -3,8 +3,8 @@ import { afterEach, expect, test } from "bun:test"
 import { join } from "node:path"
 import type { EtcdStore } from "../../src/cluster/etcd_store.ts"
 import { waitFor } from "../clients/program.ts"
+import { Ear } from "./ear.ts"
 import { Scene } from "./scene.ts"
-import { Ear } from "./store_contract.ts"
 
 let scene: Scene | undefined
 afterEach(async () => {

@@ -1,8 +1,8 @@
 /** Presences on a real etcd: kept, lost, made again, and gone with their host. */
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import { waitFor } from "../clients/program.ts"
+import { Ear } from "./ear.ts"
 import { Scene } from "./scene.ts"
-import { Ear } from "./store_contract.ts"
 
 let scene: Scene
 beforeAll(async () => {

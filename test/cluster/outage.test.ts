@@ -2,9 +2,9 @@
 import { afterEach, expect, test } from "bun:test"
 import type { StoreHealth } from "../../src/cluster/store.ts"
 import { waitFor } from "../clients/program.ts"
+import { Ear, errorOf } from "./ear.ts"
 import { PacketCut } from "./packet_cut.ts"
 import { Scene } from "./scene.ts"
-import { Ear, errorOf } from "./store_contract.ts"
 import { CountingWriter } from "./writer.ts"
 
 let scene: Scene | undefined

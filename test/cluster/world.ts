@@ -3,17 +3,20 @@ import type { Fetch, Surroundings } from "../../src/cluster/surroundings.ts"
 import { secureFetch } from "../../src/sys/fetch.ts"
 import { type Certificates, clientTls } from "./certificates.ts"
 
-/** Network, clock and chance as the agent gives them to a store. */
+/** Clock and chance as the agent gives them to a store. */
+export const timersOfRuntime: Omit<Surroundings, "fetch"> = {
+  now: () => performance.now(),
+  after: (ms, call) => {
+    const timer = setTimeout(call, ms)
+    return { cancel: () => clearTimeout(timer) }
+  },
+  random: Math.random,
+}
+
+/** With the network too. */
 export function realWorld(certificates?: Certificates): Surroundings {
-  return {
-    fetch: secureFetch(certificates === undefined ? {} : clientTls(certificates)),
-    now: () => performance.now(),
-    after: (ms, call) => {
-      const timer = setTimeout(call, ms)
-      return { cancel: () => clearTimeout(timer) }
-    },
-    random: Math.random,
-  }
+  const tls = certificates === undefined ? {} : clientTls(certificates)
+  return { ...timersOfRuntime, fetch: secureFetch(tls) }
 }
 
 /** The network of a host that can be taken off it. */
