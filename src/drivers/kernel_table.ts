@@ -37,6 +37,8 @@ export interface RowKind<T> {
   /** Makes the row, or turns the one that has its key into it in one step. */
   add(row: T): MessageWriter
   remove(row: T): MessageWriter
+  /** More refusals of {@link remove} that mean that the row is not there. Default none. */
+  readonly gone?: readonly number[]
 }
 
 /** A row, its link or what it hangs on is not there any more. */
@@ -187,7 +189,7 @@ export class KernelTable<T> implements Settled {
     return {
       message: this.#kind.remove(row),
       did: `removed ${this.#name(row)}`,
-      forgiven: GONE,
+      forgiven: [...GONE, ...(this.#kind.gone ?? [])],
       done,
     }
   }

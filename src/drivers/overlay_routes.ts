@@ -158,13 +158,13 @@ export class OverlayRoutes {
    * @throws NetlinkError
    */
   repair(): string[] {
-    this.reload()
+    this.load()
+    this.sweep()
     return this.settle()
   }
 
-  /** {@link load}, and marks what nobody wants for the next {@link settle}. @throws NetlinkError */
-  reload(): void {
-    this.load()
+  /** Marks what nobody wants: it goes with the next {@link settle}. */
+  sweep(): void {
     this.#table.sweep()
   }
 

@@ -21,6 +21,7 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/cli/endpoints.ts": "test/clients/lariat.ts",
   "src/cli/main.ts": "test/build.test.ts",
   "src/cli/version.ts": "test/build.test.ts",
+  "src/drivers/vxlan/vxlan_driver.ts": "test/netns/driver_vxlan.test.ts",
   "src/endpoint/": "test/netns/endpoint_port.test.ts",
   "src/netlink/nsid.ts": "test/netns/endpoint_port.test.ts",
   "src/netlink/monitor.ts": "test/netns/netlink_monitor.test.ts",

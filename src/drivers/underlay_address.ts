@@ -1,0 +1,36 @@
+/** Which address of another host is used. */
+
+import {
+  type Family,
+  formatAddress,
+  parseAddress,
+  parsePrefix,
+  prefixContains,
+} from "../core/address.ts"
+
+/** The family of an address; undefined for what is none. */
+export function familyOf(address: string): Family | undefined {
+  try {
+    return parseAddress(address).family
+  } catch {
+    return undefined
+  }
+}
+
+/** The first address of a family, canonical; what is no address is passed over. */
+export function addressOf(addresses: readonly string[], family: Family): string | undefined {
+  const found = addresses.find((address) => familyOf(address) === family)
+  return found === undefined ? undefined : formatAddress(parseAddress(found))
+}
+
+/** The family that a host uses toward others: IPv4 where it has it, so that most have it in common. */
+export function ownFamily(underlay: readonly string[]): Family | undefined {
+  if (addressOf(underlay, 4) !== undefined) return 4
+  return addressOf(underlay, 6) === undefined ? undefined : 6
+}
+
+/** Whether an address lies in one of the prefixes. */
+export function liesIn(address: string, prefixes: readonly string[]): boolean {
+  const parsed = parseAddress(address)
+  return prefixes.some((prefix) => prefixContains(parsePrefix(prefix), parsed))
+}

@@ -1,0 +1,100 @@
+/** What the kernel is to have for one peer of a VXLAN network. */
+
+import type { Family } from "../../core/address.ts"
+import { overheadOf } from "../../core/overhead.ts"
+import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "../driver.ts"
+import type { OverlayRoute } from "../overlay_routes.ts"
+import { type Hop, peerPrefixes, routesVia } from "../peer_routes.ts"
+import { addressOf, liesIn } from "../underlay_address.ts"
+import { readVtep, type Vtep } from "./vtep.ts"
+
+/** Frames for a MAC go to a far end. */
+export interface Forwarding {
+  readonly index: number
+  readonly mac: string
+  /** Address of the far end; undefined in what was found and names none. */
+  readonly remote: string | undefined
+}
+
+/** An overlay address has a MAC. */
+export interface Neighbour {
+  readonly index: number
+  readonly address: string
+  readonly mac: string
+}
+
+/** What a plan rests on. */
+export interface VxlanContext {
+  readonly network: OverlayNetwork
+  readonly self: OverlaySelf
+  readonly vtep: Vtep
+  /** Of the device. */
+  readonly index: number
+  readonly contains: (prefix: string) => boolean
+  /** The host that has a MAC already, if another than the peer does. */
+  readonly macHolder: (mac: string) => string | undefined
+}
+
+/** A peer's rows; empty where it cannot be spoken to, and then `reason` says why. */
+export interface VxlanPlan {
+  /** Address outside. */
+  readonly remote: string | undefined
+  readonly reason: string | undefined
+  /** Whether another peer has what this one needs, and may give it up. */
+  readonly waits: boolean
+  readonly forwardings: readonly Forwarding[]
+  readonly neighbours: readonly Neighbour[]
+  readonly routes: readonly OverlayRoute[]
+}
+
+/** Plans for one peer. Whatever the peer says of itself, this does not throw. */
+export function planPeer(context: VxlanContext, peer: OverlayPeer): VxlanPlan {
+  const { index, self, vtep, network } = context
+  const remote = addressOf(peer.underlay, vtep.family)
+  const none = (reason: string, waits = false): VxlanPlan => ({
+    remote,
+    reason,
+    waits,
+    forwardings: [],
+    neighbours: [],
+    routes: [],
+  })
+  if (remote === undefined) return none(`it has no IPv${vtep.family} address outside the network`)
+  if (liesIn(remote, network.subnets)) return none(`its address ${remote} is inside the network`)
+  const theirs = readVtep(peer.parameters, vtep)
+  if ("reason" in theirs) return none(theirs.reason)
+  const { mac } = theirs
+  if (mac === vtep.mac) return none("it has the VTEP's MAC of this host")
+  const holder = context.macHolder(mac)
+  if (holder !== undefined) return none(`host ${holder} has the same MAC of its VTEP`, true)
+
+  const mtu = routeMtu(network, peer, vtep.family)
+  const neighbours: Neighbour[] = []
+  const hop = (family: Family): Hop | string => {
+    const via = addressOf(peer.overlay, family)
+    if (via === undefined || !context.contains(`${via}/${family === 4 ? 32 : 128}`)) {
+      return `it has IPv${family} blocks but no own IPv${family} address on the network`
+    }
+    neighbours.push({ index, address: via, mac })
+    return { index, via, onlink: true, source: addressOf(self.overlay, family), mtu }
+  }
+  const prefixes = peerPrefixes(peer, context.contains)
+  const { routes, reason } = routesVia(prefixes, { 4: hop(4), 6: hop(6) })
+  const forwardings = [{ index, mac, remote }]
+  return { remote, reason, waits: false, forwardings, neighbours, routes }
+}
+
+/** What fits the way to a peer where that is narrower than the network's; else undefined. */
+function routeMtu(
+  { underlayMtu }: OverlayNetwork,
+  { mtu }: OverlayPeer,
+  family: Family,
+): number | undefined {
+  if (mtu === undefined || mtu >= underlayMtu) return undefined
+  try {
+    return overheadOf("vxlan", { outer: mtu, family }).mtu
+  } catch {
+    // Nothing sensible fits; the device's own MTU is the better guess.
+    return undefined
+  }
+}
