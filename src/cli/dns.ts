@@ -12,6 +12,7 @@ import { Model } from "../metadata/model.ts"
 import { loadObjects, parseObjectsFile } from "../metadata/objects_file.ts"
 import { askTcp, listenTcp } from "../sys/tcp_server.ts"
 import { bindUdp, connectUdp } from "../sys/udp.ts"
+import { sheddingOf } from "../sys/udp_shedding.ts"
 import { readText } from "./validate.ts"
 
 /** The options of `lariat dns serve`. */
@@ -72,6 +73,8 @@ export async function dnsServe(options: DnsServeOptions): Promise<number> {
   const udp = await bindUdp({ hostname, port }, (bytes, fromPort, address, send) =>
     server.datagram(bytes, fromPort, address, send),
   )
+  const shedding = sheddingOf(hostname, udp.port)
+  if (shedding !== undefined) server.protect(shedding)
   const tcp = await listenTcp({ hostname, port: udp.port }, (connection) =>
     server.connection(connection),
   )

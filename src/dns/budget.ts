@@ -11,8 +11,26 @@ export interface BudgetOptions {
 
 /** How much one client has asked in a round. */
 export interface Share {
+  readonly address: string
   round: number
   used: number
+}
+
+/** What was asked in a round that is over. */
+export interface Round {
+  /** The client that asked most. */
+  readonly heaviest: string
+  /** How much it asked. */
+  readonly used: number
+  /** How much all asked. */
+  readonly total: number
+  readonly clients: number
+  /** What may be answered in a round while several ask. */
+  readonly fair: number
+  /** How long a round is; from one to the next it may take longer. */
+  readonly roundMs: number
+  /** Milliseconds. */
+  readonly now: number
 }
 
 /**
@@ -26,6 +44,9 @@ export class Budget {
   #clients = 0
   #clientsBefore = 0
   #until = Number.NEGATIVE_INFINITY
+  #total = 0
+  #heaviest: Share | undefined
+  readonly #listeners: ((round: Round) => void)[] = []
 
   constructor(options: BudgetOptions = {}) {
     this.#roundMs = options.roundMs ?? 10
@@ -33,8 +54,13 @@ export class Budget {
   }
 
   /** A client's share, to be kept with it. */
-  share(): Share {
-    return { round: -1, used: 0 }
+  share(address: string): Share {
+    return { address, round: -1, used: 0 }
+  }
+
+  /** Hears of each round in which something was asked, when the next one begins. */
+  onRound(listener: (round: Round) => void): void {
+    this.#listeners.push(listener)
   }
 
   /**
@@ -51,11 +77,23 @@ export class Budget {
       this.#clients += 1
     }
     share.used += 1
+    this.#total += 1
+    if (this.#heaviest === undefined || share.used > this.#heaviest.used) this.#heaviest = share
     const clients = Math.max(this.#clients, this.#clientsBefore)
     return clients <= 1 || share.used <= this.#queriesPerRound / clients
   }
 
   #nextRound(now: number): void {
+    const heaviest = this.#heaviest
+    if (heaviest !== undefined) {
+      const { address, used } = heaviest
+      const [total, clients, fair] = [this.#total, this.#clients, this.#queriesPerRound]
+      const roundMs = this.#roundMs
+      const round = { heaviest: address, used, total, clients, fair, roundMs, now }
+      for (const listener of this.#listeners) listener(round)
+    }
+    this.#heaviest = undefined
+    this.#total = 0
     // After a pause nobody of the last round counts.
     this.#clientsBefore = now - this.#until < this.#roundMs ? this.#clients : 0
     this.#clients = 0

@@ -90,7 +90,7 @@ export class Clients {
   #add(address: string): Client {
     const plain = plainAddress(address)
     const view = new ClientView(plain, this.#model, this.#index)
-    const client = new Client(view, this.#budget.share(), this.#permits(plain))
+    const client = new Client(view, this.#budget.share(plain), this.#permits(plain))
     this.#byAddress.set(address, client)
     for (const oldest of this.#byAddress.keys()) {
       if (this.#byAddress.size <= MAX_CLIENTS) break

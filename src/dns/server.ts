@@ -3,6 +3,7 @@ import { Answerer, type Recursion, type Transport } from "./answer.ts"
 import { Budget, type BudgetOptions } from "./budget.ts"
 import { AnswerCache, type CacheLimits } from "./cache.ts"
 import { type Client, Clients } from "./clients.ts"
+import { FloodGuard, type Shedding } from "./flood_guard.ts"
 import { NameIndex, type NameIndexOptions } from "./name_index.ts"
 import { questionOf, relayed } from "./relay.ts"
 import type { ServerAddress } from "./resolv_conf.ts"
@@ -108,6 +109,12 @@ export class DnsServer {
   /** Stops following the model. Sockets are the caller's. */
   close(): void {
     this.index.close()
+  }
+
+  /** Has the kernel's help against floods, of a socket whose datagrams come here. */
+  protect(shedding: Shedding): void {
+    const guard = new FloodGuard(shedding)
+    this.#budget.onRound((round) => guard.round(round))
   }
 
   /** Takes a datagram. */
