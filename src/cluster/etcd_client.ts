@@ -108,7 +108,7 @@ export class EtcdClient {
     for (;;) {
       for (const endpoint of this.#endpoints.inTurn()) {
         const left = until - this.#world.now()
-        if (left <= 0 || this.signal.aborted) break
+        if (left < LEAST_MEMBER_MS || this.signal.aborted) break
         try {
           const silenceMs = Math.min(left, this.#memberMs)
           const value = await this.#attempt(endpoint, path, body, silenceMs, parse)
@@ -116,7 +116,8 @@ export class EtcdClient {
         } catch (error) {
           const failure = this.#failed(endpoint, error)
           if (failure.final) throw failure.denied ? this.#denied(doing, failure) : failure
-          failures.set(endpoint, failure.message)
+          // The first reason: later attempts have less time.
+          if (!failures.has(endpoint)) failures.set(endpoint, failure.message)
           doubtful ||= !failure.untouched
         }
       }

@@ -86,6 +86,8 @@ export class SqliteEntries {
 
   #open(): void {
     // Prepared throughout: errors of exec() carry no result code in Deno.
+    // Alone: the revision, and who has to hear of a change, are known to one process only.
+    this.#one("PRAGMA locking_mode = EXCLUSIVE")
     this.#one("PRAGMA journal_mode = WAL")
     this.#one("PRAGMA synchronous = NORMAL")
     this.#transaction(() => {

@@ -40,6 +40,8 @@ export class SqliteStore implements Store {
   readonly #onError: (error: unknown) => void
   readonly #watches = new Set<Watch>()
   readonly #present = new Map<string, string>()
+  /** Presences whose last write failed: it is made up for by the next call that succeeds. */
+  readonly #owed = new Set<string>()
   #telling = false
   #closed = false
 
@@ -73,7 +75,7 @@ export class SqliteStore implements Store {
     this.#spread(changes)
     for (const { key, value } of changes) {
       const wanted = this.#present.get(key)
-      if (wanted !== undefined && wanted !== value) this.#put(key, wanted)
+      if (wanted !== undefined && wanted !== value) this.#writePresence(key, wanted)
     }
     return { committed, revision }
   }
@@ -93,13 +95,13 @@ export class SqliteStore implements Store {
       })
     }
     this.#present.set(key, value)
-    this.#put(key, value)
+    this.#writePresence(key, value)
     let open = true
     return {
       update: (text) => {
         if (!open) return
         this.#present.set(key, text)
-        this.#put(key, text)
+        this.#writePresence(key, text)
       },
       close: () => {
         if (!open) return
@@ -131,16 +133,15 @@ export class SqliteStore implements Store {
     }
     try {
       const result = work()
-      this.#health.up("sqlite")
+      if (!this.#health.get().reachable) {
+        this.#health.up("sqlite")
+        this.#catchUp()
+      }
       return result
     } catch (error) {
       this.#health.down("sqlite", messageOf(error))
       throw error
     }
-  }
-
-  #put(key: string, value: string): void {
-    this.#writePresence(key, value)
   }
 
   #leave(key: string): void {
@@ -156,8 +157,17 @@ export class SqliteStore implements Store {
       )
       this.#spread(changes)
     } catch (error) {
+      this.#owed.add(key)
       this.#onError(error)
     }
+  }
+
+  /** Does what could not be done while the disk failed. */
+  #catchUp(): void {
+    const keys = [...this.#owed]
+    this.#owed.clear()
+    for (const key of keys) this.#writePresence(key, this.#present.get(key))
+    this.#tellSoon()
   }
 
   #spread(changes: readonly Change[]): void {
