@@ -16,6 +16,8 @@ export interface OverlaySelf {
 /** Another host's part in a network, checked: nobody else claims any of it. */
 export interface OverlayPeer extends OverlaySelf {
   readonly name: string
+  /** Its place among all hosts, 1 to 65535: part of SPIs. */
+  readonly number: number
   /** Of the path to it as far as known, bytes; else undefined. */
   readonly mtu: number | undefined
   /** What its driver of the same kind says of itself: a VTEP's MAC, a WireGuard key, a UDP port. */
@@ -48,6 +50,8 @@ export interface PeerLink {
   readonly rxBytes: number
   readonly txPackets: number
   readonly rxPackets: number
+  /** When both ends last agreed on a key, milliseconds of the wall clock; where the kernel tells. */
+  readonly lastHandshake?: number | undefined
 }
 
 /**
