@@ -1,18 +1,16 @@
-import { randomFillSync } from "node:crypto"
 import { unwatchFile, watchFile } from "node:fs"
-import { networkInterfaces } from "node:os"
+import { isLocal, random32, timers, upstreamSockets } from "../agent/dns_environment.ts"
 import { listenAddress } from "../agent/metadata_server.ts"
 import { type Prefix, parseAddress, parsePrefix, prefixContains } from "../core/address.ts"
 import { parseResolvConf, type ServerAddress } from "../dns/resolv_conf.ts"
 import { DnsServer } from "../dns/server.ts"
-import { framed } from "../dns/tcp_session.ts"
-import type { Timers, UpstreamSockets } from "../dns/upstream.ts"
 import { messageOf } from "../errors.ts"
 import { Model } from "../metadata/model.ts"
 import { loadObjects, parseObjectsFile } from "../metadata/objects_file.ts"
-import { askTcp, listenTcp } from "../sys/tcp_server.ts"
-import { bindUdp, connectUdp } from "../sys/udp.ts"
+import { listenTcp } from "../sys/tcp_server.ts"
+import { bindUdp } from "../sys/udp.ts"
 import { sheddingOf } from "../sys/udp_shedding.ts"
+import { onObjects, until } from "./objects.ts"
 import { readText } from "./validate.ts"
 
 /** The options of `lariat dns serve`. */
@@ -23,36 +21,17 @@ export interface DnsServeOptions {
   readonly resolvConf: string
 }
 
-const MAX_MESSAGE_BYTES = 65_535
 const WATCH_MS = 1000
-
-/** Time for the DNS server. */
-export const timers: Timers = {
-  now: () => performance.now(),
-  after(ms, action) {
-    const timer = setTimeout(action, ms)
-    return () => clearTimeout(timer)
-  },
-}
-
-/** Sockets to other servers. */
-export const upstreamSockets: UpstreamSockets = {
-  openUdp: connectUdp,
-  async askTcp(server, message, signal) {
-    const length = (bytes: Uint8Array) => ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0)
-    const isEnough = (bytes: Uint8Array) => bytes.length >= 2 && bytes.length >= 2 + length(bytes)
-    const options = { signal, maxBytes: 2 + MAX_MESSAGE_BYTES }
-    const answer = await askTcp(server, framed(message), isEnough, options)
-    return answer.subarray(2, 2 + length(answer))
-  },
-}
 
 /** `lariat dns serve`: DNS over a file of objects, until SIGTERM or SIGINT; SIGHUP reads it again. */
 export async function dnsServe(options: DnsServeOptions): Promise<number> {
   const { hostname, port } = listenAddress(options.listen)
-  let file = parseObjectsFile(options.objects, readText(options.objects))
   const model = new Model()
-  loadObjects(model, file)
+  onObjects(options.objects, (name, text, earlier) => {
+    const file = parseObjectsFile(name, text)
+    loadObjects(model, file, earlier)
+    return file
+  })
   let prefixes = bridgePrefixes(model)
   const server = new DnsServer(
     model,
@@ -86,20 +65,8 @@ export async function dnsServe(options: DnsServeOptions): Promise<number> {
   watchFile(options.resolvConf, { interval: WATCH_MS, persistent: false }, () =>
     server.setServers(hostServers(options.resolvConf)),
   )
-  process.on("SIGHUP", () => {
-    try {
-      const next = parseObjectsFile(options.objects, readText(options.objects))
-      loadObjects(model, next, file)
-      file = next
-    } catch (error) {
-      console.error(`lariat: cannot read again: ${messageOf(error)}`)
-    }
-  })
   console.log(`dns: ${server.index.size} names on ${options.listen.replace(/:0$/, `:${udp.port}`)}`)
-  await new Promise<void>((resolve) => {
-    process.once("SIGTERM", resolve)
-    process.once("SIGINT", resolve)
-  })
+  await until(["SIGTERM", "SIGINT"])
   unwatchFile(options.resolvConf)
   tcp.stop()
   udp.close()
@@ -130,23 +97,4 @@ function hostServers(path: string): readonly ServerAddress[] {
     console.error(`lariat: only own names are answered: ${messageOf(error)}`)
     return []
   }
-}
-
-function isLocal(address: string): boolean {
-  if (address.startsWith("127.") || address === "::1") return true
-  return Object.values(networkInterfaces()).some((list) =>
-    list?.some((one) => one.address === address),
-  )
-}
-
-const pool = new Uint32Array(1024)
-let used = pool.length
-
-/** 32 bits of the kernel's randomness, fetched many at a time. */
-export function random32(): number {
-  if (used === pool.length) {
-    randomFillSync(pool)
-    used = 0
-  }
-  return pool[used++] ?? 0
 }

@@ -16,6 +16,8 @@ export class Client {
   readonly isPermitted: boolean
   /** TCP connections that it has open. */
   connections = 0
+  /** Its queries that wait for other servers. */
+  recursions = 0
   #servers: readonly ServerAddress[] = []
   #serversOf:
     | { container: ContainerRecord | undefined; fallback: readonly ServerAddress[] }

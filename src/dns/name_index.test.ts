@@ -220,9 +220,12 @@ test("any changes leave what an index made anew has", () => {
 
 test("one change of 10,000 containers makes one answer anew, not all", () => {
   const model = new Model()
+  const base = container("c")
   model.batch(() => {
     for (let n = 0; n < 10_000; n++) {
-      model.put(container(`c${n}`, { primary_ip: `10.${n >> 14}.${(n >> 7) & 127}.${n & 127}` }))
+      const uuid = `c${n}`
+      const ip = `10.${n >> 14}.${(n >> 7) & 127}.${n & 127}`
+      model.put({ ...base, uuid, name: uuid, primary_ip: ip })
     }
   })
   const index = new NameIndex(model)

@@ -207,3 +207,23 @@ test("a container's own servers are asked first, but never this one", async () =
   await say("example.org")
   expect(new Set(asked.map(({ address }) => address))).toEqual(new Set(["198.51.100.1"]))
 })
+
+test("one client's names elsewhere do not keep others from theirs", async () => {
+  const { server, asked, timers } = serve(() => undefined, [], { maxRecursionsPerClient: 3 })
+  const codes = new Map<string, number[]>()
+  const ask = (name: string, source: string) =>
+    server.datagram(queryFor(name), 1, source, (bytes) => {
+      codes.set(source, [...(codes.get(source) ?? []), read16(bytes, 2) & 15])
+    })
+  for (let n = 0; n < 5; n++) ask(`n${n}.example.com`, CLIENT)
+  expect(codes.get(CLIENT)).toEqual([2, 2])
+  ask("other.example.com", "10.42.0.3")
+  await settled()
+  expect(codes.get("10.42.0.3")).toBeUndefined()
+  expect(asked).toHaveLength(4)
+  await timers.pass(5000)
+  ask("later.example.com", CLIENT)
+  await settled()
+  expect(asked.length).toBeGreaterThan(4)
+  expect(codes.get(CLIENT)).toHaveLength(5)
+})

@@ -36,6 +36,8 @@ export interface DnsServerOptions extends NameIndexOptions {
   readonly maxConnections?: number
   /** TCP connections of one client. Default 32. */
   readonly maxConnectionsPerClient?: number
+  /** Queries of one client that wait for other servers; more get SERVFAIL. Default 128. */
+  readonly maxRecursionsPerClient?: number
 }
 
 /** How many queries there were. */
@@ -65,7 +67,11 @@ export class DnsServer {
   readonly #resolver: Resolver
   readonly #budget: Budget
   readonly #never: ReadonlySet<string>
-  readonly #limits: { readonly all: number; readonly perClient: number }
+  readonly #limits: {
+    readonly all: number
+    readonly perClient: number
+    readonly recursions: number
+  }
   #servers: readonly ServerAddress[]
   #connections = 0
 
@@ -92,6 +98,7 @@ export class DnsServer {
     this.#limits = {
       all: options.maxConnections ?? 512,
       perClient: options.maxConnectionsPerClient ?? 32,
+      recursions: options.maxRecursionsPerClient ?? 128,
     }
   }
 
@@ -192,9 +199,17 @@ export class DnsServer {
       this.counters.cached += 1
       return relayed(writer, asked, kept, ttl)
     }
+    if (client.recursions >= this.#limits.recursions) {
+      this.counters.dropped += 1
+      return relayed(writer, asked, undefined, ttl)
+    }
     this.counters.recursed += 1
+    client.recursions += 1
     return this.#resolver
       .ask(question, servers)
+      .finally(() => {
+        client.recursions -= 1
+      })
       .then(
         (message) => () =>
           relayed(writer, asked, message === undefined ? undefined : { message, age: 0 }, ttl),
