@@ -41,8 +41,8 @@ export interface Growth {
 /** include/uapi/asm-generic/errno-base.h, errno.h: what sending to a peer fails with. */
 const REASON_OF_ERRNO: Readonly<Record<number, DownReason>> = {
   1: "no-policy", // EPERM: the policy that blocks clear text
+  // A policy without its association mostly drops the packet unseen; EAGAIN is also a full socket.
   3: "no-sa", // ESRCH
-  11: "no-sa", // EAGAIN: a policy waits for an association
   101: "no-route", // ENETUNREACH
   113: "no-route", // EHOSTUNREACH
 }

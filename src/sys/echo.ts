@@ -36,8 +36,9 @@ export type EchoResult =
   /** A router, or this host's neighbour discovery, says that it cannot be reached. */
   | { readonly kind: "unreachable"; readonly errno: number }
   /**
-   * This host did not send it: ENETUNREACH is no route; with IPsec EPERM is the policy that blocks
-   * clear text, EAGAIN or ESRCH a policy without its SA; EINVAL, ENETUNREACH a source that is not its own.
+   * This host did not send it: ENETUNREACH is no route; EINVAL and ENETUNREACH a source that is not
+   * its own; with IPsec EPERM is the policy that blocks clear text. A policy without its
+   * association is a time-out: the kernel takes the packet, counts XfrmOutNoStates and drops it.
    */
   | { readonly kind: "unsent"; readonly errno: number }
 
