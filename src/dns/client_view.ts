@@ -38,8 +38,8 @@ export class ClientView {
   find(hash: number, bytes: Uint8Array, start: number, end: number): NameEntry | undefined {
     this.#refresh()
     const link = this.#links?.find(hash, bytes, start, end)
-    if (link !== undefined) return this.#follow(link)
-    return this.#index.find(hash, bytes, start, end)
+    const linked = link === undefined ? undefined : this.#follow(link)
+    return linked ?? this.#index.find(hash, bytes, start, end)
   }
 
   /** The same with each suffix of the client behind the labels, until one is a name. */
@@ -48,9 +48,10 @@ export class ClientView {
     for (const suffix of this.#suffixes) {
       const whole = hashLabels(suffix, 0, suffix.length, hash)
       const link = this.#links?.find(whole, bytes, start, end, suffix)
-      const found =
-        link === undefined ? this.#index.find(whole, bytes, start, end, suffix) : this.#follow(link)
-      if (found !== undefined) return found
+      const linked = link === undefined ? undefined : this.#follow(link)
+      if (linked !== undefined) return linked
+      const found = this.#index.find(whole, bytes, start, end, suffix)
+      if (found !== undefined && this.#index.recordsOf(found).isSearchable) return found
     }
     return undefined
   }

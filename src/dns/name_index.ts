@@ -7,7 +7,14 @@ import {
 } from "../metadata/records.ts"
 import { encodeName } from "./name.ts"
 import { type Named, NameTable } from "./name_table.ts"
-import { containerName, linkTarget, METADATA_NAME, reverseName, serviceNames } from "./names.ts"
+import {
+  containerName,
+  linkTarget,
+  METADATA_NAME,
+  reverseName,
+  serviceNames,
+  ZONE,
+} from "./names.ts"
 import { type PortTargets, portTargets } from "./ports.ts"
 import { addressBlock, nameData, type RecordBlock, recordBlock } from "./records.ts"
 import {
@@ -27,6 +34,8 @@ export interface NameRecords {
   readonly ptr: RecordBlock
   /** The name outside that stands for it, as text. */
   readonly alias: string | undefined
+  /** Whether it may be found by a name without the zone behind it. */
+  readonly isSearchable: boolean
 }
 
 /** What a name belongs to. Several may have the same name, which then has what all of them have. */
@@ -160,7 +169,10 @@ export class NameIndex {
   }
 
   #build(entry: Entry): NameRecords {
-    const owners = [...entry.owners.values()]
+    const all = [...entry.owners.values()]
+    // Nobody takes the place of the metadata API by having its name.
+    const fixed = all.filter(({ kind }) => kind === "fixed")
+    const owners = fixed.length > 0 ? fixed : all
     const { v4, v6, alias } = union(owners.map((owner) => this.#targetOf(owner)))
     const pointers = owners.flatMap((owner) => {
       const name = encodeName(this.#pointerOf(owner) ?? "")
@@ -171,6 +183,8 @@ export class NameIndex {
       aaaa: addressBlock(TYPE_AAAA, v6, this.ttlSeconds),
       ptr: recordBlock(TYPE_PTR, pointers, this.ttlSeconds),
       alias,
+      // A container that somebody has called example.com must not be that for all others.
+      isSearchable: owners.some(({ kind }) => kind !== "container") || !isDotted(entry.text),
     }
   }
 
@@ -337,6 +351,11 @@ export class NameIndex {
     if (entry !== undefined) forget(entry)
     for (const alias of this.#aliasesOf.get(text) ?? []) this.#stale(`service ${alias}`, seen)
   }
+}
+
+/** Whether there is a dot in what stands before the zone. */
+function isDotted(name: string): boolean {
+  return name.slice(0, -ZONE.length - 1).includes(".")
 }
 
 function forget(entry: Entry): void {

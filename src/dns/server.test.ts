@@ -246,3 +246,14 @@ test("connections are counted, per client and in all", () => {
   expect(open("10.42.0.3")).toBeDefined()
   expect([b, c]).not.toContain(undefined)
 })
+
+test("no container takes the place of the metadata API, nor of a name elsewhere", async () => {
+  const { say } = serve([
+    container("rancher-metadata", { primary_ip: "10.42.0.66" }),
+    container("c", { name: "www.example.com", primary_ip: "10.42.0.67" }),
+  ])
+  const addresses = async (name: string) => (await say(name)).answers?.map(({ data }) => data)
+  expect(await addresses("rancher-metadata.rancher.internal")).toEqual(["169.254.169.250"])
+  expect((await say("www.example.com")).rcode).toBe("SERVFAIL")
+  expect(await addresses("www.example.com.rancher.internal")).toEqual(["10.42.0.67"])
+})
