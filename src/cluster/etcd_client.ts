@@ -5,7 +5,7 @@ import { Backoff } from "./backoff.ts"
 import type { Fields } from "./etcd_codec.ts"
 import { Endpoints, parseEndpoints } from "./etcd_endpoints.ts"
 import { ask, type Exchange, type MessageStream, openStream } from "./etcd_exchange.ts"
-import { type EtcdFailure, failureOf } from "./etcd_failure.ts"
+import { EtcdFailure, failureOf } from "./etcd_failure.ts"
 import { EtcdToken, type EtcdUser } from "./etcd_token.ts"
 import { HealthKeeper } from "./store_health.ts"
 import { pause, type Surroundings } from "./surroundings.ts"
@@ -33,7 +33,7 @@ export interface MemberStream extends MessageStream {
 
 /** The least that a member gets to answer, ms, however many there are. */
 const LEAST_MEMBER_MS = 250
-/** New tokens within one attempt: the second covers one that another member just took away. */
+/** New tokens within one attempt. */
 const MAX_LOGINS = 2
 
 const HINT =
@@ -112,6 +112,7 @@ export class EtcdClient {
         try {
           const silenceMs = Math.min(left, this.#memberMs)
           const value = await this.#attempt(endpoint, path, body, silenceMs, parse)
+          this.#answered(endpoint)
           return { value, doubtful }
         } catch (error) {
           const failure = this.#failed(endpoint, error)
@@ -184,9 +185,7 @@ export class EtcdClient {
     const fields = await this.#withToken(endpoint, silenceMs, (token) =>
       ask(this.#world, this.#exchange(endpoint, path, body, token, silenceMs)),
     )
-    const value = parsed(fields, parse)
-    this.#answered(endpoint)
-    return value
+    return parsed(fields, parse)
   }
 
   async #withToken<T>(
@@ -201,8 +200,11 @@ export class EtcdClient {
       try {
         return await request(token)
       } catch (error) {
-        if (!failureOf(error).staleToken || logins >= MAX_LOGINS) throw error
+        const failure = failureOf(error)
+        if (!failure.staleToken || token === undefined) throw failure
         this.#token.refused(token)
+        // Its own affair: members learn of a new token one after the other.
+        if (logins >= MAX_LOGINS) throw new EtcdFailure(failure.message, { untouched: true })
       }
     }
   }

@@ -148,7 +148,7 @@ class Connection {
         if (chunk === SILENCE) return undefined
         reading = undefined
         if (chunk.done || chunk.value === undefined) throw new EtcdFailure("the stream ended")
-        waiting.push(...lines.push(chunk.value))
+        for (const text of lines.push(chunk.value)) waiting.push(text)
       }
     }
     return {

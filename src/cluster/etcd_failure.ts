@@ -113,7 +113,7 @@ export function failureOf(error: unknown): EtcdFailure {
   const code = error instanceof Error && "code" in error ? String(error.code) : ""
   const cause = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : ""
   const untouched = UNCONNECTED_WORDS.test(`${code} ${message} ${cause}`)
-  return new EtcdFailure(quote(reasonOf(code, message)), { untouched, cause: error })
+  return new EtcdFailure(quote(reasonOf(code, message, cause)), { untouched, cause: error })
 }
 
 /** The failure of a member as an error of what was being done; other errors as they are. */
@@ -122,16 +122,32 @@ export function inContext(doing: string, error: unknown): unknown {
   return new LariatError(`Cannot ${doing}: ${error.message}`, { code: "store-away", cause: error })
 }
 
-/** The runtimes' own texts advise a person in front of a browser. */
-function reasonOf(code: string, message: string): string {
-  if (/refused/i.test(`${code} ${message}`)) return "connection refused"
-  if (/ECONNRESET|socket connection was closed/i.test(`${code} ${message}`)) {
-    return "the connection broke"
-  }
-  return code === "" || message.includes(code) ? message : `${message} (${code})`
+/** What the runtimes say, by what it means; their own texts advise a person at a browser. */
+const REASONS: readonly (readonly [RegExp, string])[] = [
+  [/refused/i, "connection refused"],
+  [/ECONNRESET|socket connection was closed/i, "the connection broke"],
+  [/ALTNAME|NotValidForName/i, "its certificate is for another name"],
+  [
+    /UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER|SELF_SIGNED|UnknownIssuer/i,
+    "its certificate is of an authority that is not trusted: storeCa names the right one",
+  ],
+  [/CERT_HAS_EXPIRED|Expired/i, "its certificate has expired"],
+  [
+    /EPROTO|handshake|CertificateRequired/i,
+    "the TLS handshake failed: it may want a client certificate (storeCert, storeKey), or speak no TLS",
+  ],
+]
+
+function reasonOf(code: string, message: string, cause: string): string {
+  const said = `${code} ${message} ${cause}`
+  const known = REASONS.find(([words]) => words.test(said))
+  if (known !== undefined) return known[1]
+  const most = cause === "" ? message : cause
+  return code === "" || most.includes(code) ? most : `${most} (${code})`
 }
 
-function quote(text: string): string {
+/** A foreign text, cut to what helps. */
+export function quote(text: string): string {
   const plain = text.replace(/\s+/g, " ").trim()
   return plain.length <= MAX_QUOTE ? plain : `${plain.slice(0, MAX_QUOTE)}…`
 }

@@ -1,5 +1,6 @@
 /** A key of etcd under a lease that is kept alive, and made again after it was lost. */
 
+import { LariatError } from "../errors.ts"
 import { Backoff } from "./backoff.ts"
 import { txnAnswer } from "./etcd_answer.ts"
 import type { EtcdClient } from "./etcd_client.ts"
@@ -19,6 +20,9 @@ export interface EtcdLeaseOptions {
 const RENEWALS = 3
 /** Longer than that no caller waits for a lease to be given back, ms. */
 const REVOKE_MS = 1000
+
+/** The longest wait after etcd refused it: asking more often would not help, ms. */
+const REFUSED_MS = 10_000
 
 interface Lease {
   readonly id: string
@@ -70,7 +74,9 @@ export class EtcdLease implements Presence {
   }
 
   async #run(): Promise<void> {
-    const backoff = new Backoff(this.#world.random)
+    const { random } = this.#world
+    const backoff = new Backoff(random)
+    const refusals = new Backoff(random, { firstMs: 1000, longestMs: REFUSED_MS })
     while (!this.#closed) {
       // Of before the request: etcd counts from when it was served, which is later.
       const begunMs = this.#world.now()
@@ -78,12 +84,14 @@ export class EtcdLease implements Presence {
       try {
         await this.#keep()
         backoff.reset()
+        refusals.reset()
         const due = begunMs + (this.#lease?.ttlMs ?? 0) / RENEWALS
         waitMs = due - this.#world.now()
       } catch (error) {
         if (this.#closed) break
         this.#report(error)
-        waitMs = backoff.next()
+        const refused = error instanceof LariatError && error.code === "permission"
+        waitMs = (refused ? refusals : backoff).next()
       }
       if (!this.#closed) await pause(this.#world, waitMs, this.#wake.signal)
       if (!this.#closed) this.#wake = new AbortController()

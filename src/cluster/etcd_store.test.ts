@@ -68,7 +68,7 @@ test("nobody has to ask for the health to be known, and to change", async () => 
   expect(store.health()).toMatchObject({ reachable: false })
   expect(store.health().reason).toContain("connection refused")
   away = false
-  await world.advance(2000)
+  await world.advance(5000)
   expect(store.health().reachable).toBe(true)
   away = true
   await world.advance(15_000)

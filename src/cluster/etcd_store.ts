@@ -1,6 +1,7 @@
 /** The store of many hosts: an etcd, 3.4 or later, through its v3 JSON gateway. */
 
 import { LariatError } from "../errors.ts"
+import { Backoff } from "./backoff.ts"
 import { checkCommit, checkKey } from "./commit_check.ts"
 import { rangeAnswer, txnAnswer } from "./etcd_answer.ts"
 import { EtcdClient, type EtcdClientOptions } from "./etcd_client.ts"
@@ -36,7 +37,7 @@ export interface EtcdStoreOptions extends EtcdClientOptions, SilenceOptions {
 const CLOSE_MS = 2000
 /** When nothing else was asked for so long, etcd is asked how it is, ms. */
 const IDLE_MS = 5000
-/** How often it is asked while it is away, ms. */
+/** The first wait while it is away, ms; later ones are longer, up to {@link IDLE_MS}. */
 const AWAY_MS = 1000
 
 export class EtcdStore implements Store {
@@ -179,6 +180,8 @@ export class EtcdStore implements Store {
   /** Keeps the health true while nobody asks for anything, and sees when etcd comes back. */
   async #look(): Promise<void> {
     const { signal } = this.#client
+    const { random } = this.#world
+    const backoff = new Backoff(random, { firstMs: AWAY_MS, longestMs: IDLE_MS })
     while (!signal.aborted) {
       const { reachable } = this.#client.health.get()
       const idleMs = this.#world.now() - this.#client.answeredMs
@@ -187,9 +190,10 @@ export class EtcdStore implements Store {
           .call("/v3/maintenance/status", {}, "ask etcd how it is", (fields) => fields)
           .catch(() => undefined)
       }
-      const jitter = 0.75 + 0.5 * this.#world.random()
-      const waitMs = this.#client.health.get().reachable ? IDLE_MS : AWAY_MS
-      await pause(this.#world, waitMs * jitter, signal)
+      const well = this.#client.health.get().reachable
+      if (well) backoff.reset()
+      const waitMs = well ? IDLE_MS * (0.75 + 0.5 * random()) : backoff.next()
+      await pause(this.#world, waitMs, signal)
     }
   }
 }

@@ -162,6 +162,20 @@ test("where it is not, the member is asked, and the watch opened anew after a wh
   expect(ear.listings).toHaveLength(1)
 })
 
+test("a member that always says compacted is not asked in a loop without end", async () => {
+  const { world, streams, asked } = watching()
+  const before = world.answer
+  world.answer = (request) => {
+    const answer = before(request)
+    if (request.path === "/v3/watch") {
+      streams.at(-1)?.result({ header: header(5), canceled: true, compact_revision: "99" })
+    }
+    return answer
+  }
+  await world.advance(20_000)
+  expect(asked.length).toBeLessThan(40)
+})
+
 test("a refused watch is asked for again, ever more rarely, and says why", async () => {
   const { world, errors, streams, asked } = watching()
   await settle()

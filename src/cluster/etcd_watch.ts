@@ -5,7 +5,7 @@ import { Backoff } from "./backoff.ts"
 import { type WatchAnswer, type WatchEvent, watchAnswer } from "./etcd_answer.ts"
 import type { EtcdClient, MemberStream } from "./etcd_client.ts"
 import { encodePrefix } from "./etcd_codec.ts"
-import { EtcdFailure, inContext } from "./etcd_failure.ts"
+import { EtcdFailure, inContext, quote } from "./etcd_failure.ts"
 import { listPrefix, plainEntry } from "./etcd_list.ts"
 import { resumeRevision, type WatchPosition } from "./etcd_resume.ts"
 import { Silence, type SilenceOptions } from "./etcd_silence.ts"
@@ -72,7 +72,7 @@ export class EtcdWatch implements Subscription {
     while (!this.#closed) {
       let waitMs = 0
       try {
-        await this.#follow()
+        if (!(await this.#follow())) waitMs = this.#backoff.next()
       } catch (error) {
         if (this.#closed) return
         this.#report(error)
@@ -86,10 +86,10 @@ export class EtcdWatch implements Subscription {
     }
   }
 
-  /** Opens the watch and tells what comes; returns when it should be opened anew at once. */
-  async #follow(): Promise<void> {
+  /** Opens the watch and tells what comes, until it has to be opened anew: at once, or later. */
+  async #follow(): Promise<boolean> {
     const from = await this.#start()
-    if (this.#closed) return
+    if (this.#closed) return true
     const stream = await this.#client.stream("/v3/watch", {
       create_request: {
         ...encodePrefix(this.#prefix),
@@ -99,26 +99,32 @@ export class EtcdWatch implements Subscription {
       },
     })
     this.#stream = stream
-    if (this.#closed) return
+    if (this.#closed) return true
     this.#silence.begin(this.#world.now())
     let parts: WatchEvent[] = []
     for (;;) {
       const fields = await stream.next(this.#silence.waitMs)
-      if (this.#closed) return
+      if (this.#closed) return true
       if (fields === undefined) {
-        if (await this.#suspect(stream.endpoint)) return
+        if (await this.#suspect(stream.endpoint)) return true
         continue
       }
       const answer = watchAnswer(fields)
       const progress = !answer.created && answer.events.length === 0
       this.#silence.heard(this.#world.now(), progress)
-      if (answer.canceled) return this.#canceled(answer)
-      this.#backoff.reset()
-      this.#refused.reset()
+      if (answer.canceled) {
+        this.#canceled(answer)
+        return false
+      }
+      // Not for a watch that is made and ended again and again.
+      if (!answer.created) {
+        this.#backoff.reset()
+        this.#refused.reset()
+      }
       parts = parts.length === 0 ? [...answer.events] : parts.concat(answer.events)
       if (parts.length > MAX_PARTED_EVENTS) {
         this.#position = undefined
-        return
+        return false
       }
       if (answer.fragment) continue
       this.#tell(parts, answer)
@@ -188,18 +194,19 @@ export class EtcdWatch implements Subscription {
   }
 
   #canceled({ cancelReason, compactRevision }: WatchAnswer): void {
+    const reason = cancelReason === "" ? "etcd ended the watch" : quote(cancelReason)
     if (compactRevision > 0 && this.#position !== undefined) {
       this.#position = { ...this.#position, compacted: compactRevision }
       return
     }
     this.#client.renewToken()
     if (/permission denied/i.test(cancelReason)) {
-      throw new LariatError(`Cannot watch ${this.#prefix}: ${cancelReason}`, {
+      throw new LariatError(`Cannot watch ${this.#prefix}: ${reason}`, {
         code: "permission",
         hint: "give the user's role in etcd the right to read this prefix",
       })
     }
-    throw new EtcdFailure(cancelReason === "" ? "etcd ended the watch" : cancelReason)
+    throw new EtcdFailure(reason)
   }
 
   #call(tell: () => void): void {

@@ -34,3 +34,14 @@ test("another member that serves is known, and told to nobody", () => {
   expect(keeper.get()).toEqual({ reachable: true, endpoint: "b" })
   expect(told).toBe(0)
 })
+
+test("a listener that throws keeps nobody from hearing", () => {
+  const keeper = new HealthKeeper(() => 0, "a")
+  keeper.listen(() => {
+    throw new Error("bad listener")
+  })
+  let told = 0
+  keeper.listen(() => told++)
+  keeper.down("a", "gone")
+  expect(told).toBe(1)
+})

@@ -47,6 +47,12 @@ export class HealthKeeper {
   }
 
   #tell(): void {
-    for (const listener of [...this.#listeners]) listener(this.#health)
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(this.#health)
+      } catch {
+        // What one listener does wrong must fail neither the call that found out nor other listeners.
+      }
+    }
   }
 }

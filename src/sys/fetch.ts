@@ -32,9 +32,9 @@ export function secureFetch(tls: TlsIdentity = {}): SecureFetch {
       hint: "give both, as PEM files",
     })
   }
-  const given = Object.fromEntries(
-    Object.entries({ ca, cert, key }).filter(([, pem]) => pem !== undefined),
-  )
+  const pems = Object.entries({ ca, cert, key }).filter(([, pem]) => pem !== undefined)
+  // NODE_TLS_REJECT_UNAUTHORIZED must not switch the check off.
+  const given = { ...Object.fromEntries(pems), rejectUnauthorized: true }
   return bunGlobal() === undefined
     ? denoFetch(tls)
     : (url, init) => fetch(url, { ...init, tls: given })

@@ -70,14 +70,23 @@ test("a certificate is demanded, and the server's is checked", async () => {
   if (certificates === undefined) throw new Error("no certificates")
   const ca = readFileSync(certificates.ca, "utf8")
   const { secureFetch } = await import("../../src/sys/fetch.ts")
+  // Without a certificate; with another authority; under a name that the server's does not have.
+  const named = urls.map((url) => url.replace("127.0.0.1", "localhost"))
+  const cases = [
+    { members: urls, fetch: secureFetch({ ca }) },
+    { members: urls, fetch: secureFetch() },
+    { members: named, fetch: realWorld(certificates).fetch },
+  ]
   const errors = []
-  for (const fetch of [secureFetch({ ca }), secureFetch()]) {
-    const store = new EtcdStore(urls, { ...realWorld(), fetch }, { user, callMs: 1500 })
+  for (const { members, fetch } of cases) {
+    const store = new EtcdStore(members, { ...realWorld(), fetch }, { user, callMs: 1500 })
     errors.push(await errorOf(store.get("/t/a")))
     await store.close()
   }
-  expect(errors.map(({ code }) => code)).toEqual(["store-away", "store-away"])
-  expect(errors[1]?.message).toContain("certificate")
+  expect(errors.map(({ code }) => code)).toEqual(cases.map(() => "store-away"))
+  expect(errors[0]?.message).toContain("client certificate")
+  expect(errors[1]?.message).toContain("authority that is not trusted")
+  expect(errors[2]?.message).toContain("for another name")
 })
 
 test("the leader is killed: writes go on at the others, the watch misses nothing", async () => {
