@@ -131,7 +131,7 @@ export class Agent {
     const watch = await Watch.start(context)
     const recovery = await recover(context)
     context.firewall.sync(networks.all())
-    const metadata = MetadataServer.start(context)
+    const metadata = await MetadataServer.start(context)
     const service = new CniService(context)
     const control = await ControlServer.listen(join(settings.runDir, SOCKET), (value) =>
       answerRequest(context, service, value),
@@ -157,7 +157,7 @@ export class Agent {
     clearTimeout(this.#release)
     await this.#control.close()
     await this.#watch.stop()
-    this.#metadata.stop()
+    await this.#metadata.stop()
     this.#context.journal.close()
     this.#context.firewall.close()
     this.#context.kernel.close()

@@ -1,7 +1,7 @@
 import { networkInterfaces } from "node:os"
 import { parseAddress } from "../core/address.ts"
 import { LariatError, messageOf } from "../errors.ts"
-import { metadataApi } from "../metadata/app.ts"
+import { MetadataApi } from "../metadata/metadata_api.ts"
 import { newAddress } from "../netlink/addr.ts"
 import { changeLink } from "../netlink/link.ts"
 import { serveHttp } from "../sys/http.ts"
@@ -11,6 +11,8 @@ import { containerUuid } from "./metadata_feed.ts"
 /** The link that carries the metadata address: packets from any bridge reach it. */
 const LOOPBACK = "lo"
 const MAX_ASKERS = 4096
+/** Connections, and requests that wait for a change, of one address. */
+const MAX_PER_CONTAINER = 1024
 
 /** The metadata API on its well-known address, which the server puts on the host itself. */
 export class MetadataServer {
@@ -18,7 +20,7 @@ export class MetadataServer {
   readonly #address: string
   /** Addresses that are no endpoint's, and whether they may ask. */
   readonly #askers = new Map<string, boolean>()
-  #server: { stop(): void } | undefined
+  #server: { stop(): Promise<void> } | undefined
 
   private constructor(context: AgentContext, address: string) {
     this.#context = context
@@ -29,10 +31,10 @@ export class MetadataServer {
    * Starts serving. A port that is taken does not keep the agent from attaching containers: it
    * becomes a problem of `status`.
    */
-  static start(context: AgentContext): MetadataServer {
+  static async start(context: AgentContext): Promise<MetadataServer> {
     const { hostname, port } = listenAddress(context.settings.metadataListen)
     const server = new MetadataServer(context, hostname)
-    const api = metadataApi({
+    const api = new MetadataApi({
       model: context.metadata.model,
       // An adopted container also asks from the address that its engine gave it.
       askerAt: (address) => {
@@ -45,11 +47,18 @@ export class MetadataServer {
         const timer = setTimeout(run, ms)
         return () => clearTimeout(timer)
       },
+      waiting: { mostPerSource: MAX_PER_CONTAINER },
     })
     try {
       server.ensureAddress()
-      server.#server = serveHttp({ hostname, port }, (request, remote) =>
-        api.fetch(request, remote.address),
+      server.#server = await serveHttp(
+        {
+          hostname,
+          port,
+          maxConnectionsPerSource: MAX_PER_CONTAINER,
+          onError: (error) => context.log.error("metadata: {error}", { error }),
+        },
+        (request, { address }) => api.answer(request, address),
       )
       context.health.clear("metadata")
     } catch (error) {
@@ -85,8 +94,8 @@ export class MetadataServer {
     }
   }
 
-  stop(): void {
-    this.#server?.stop()
+  async stop(): Promise<void> {
+    await this.#server?.stop()
   }
 }
 

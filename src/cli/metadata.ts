@@ -1,5 +1,5 @@
 import { listenAddress } from "../agent/metadata_server.ts"
-import { metadataApi } from "../metadata/app.ts"
+import { MetadataApi } from "../metadata/metadata_api.ts"
 import { Model } from "../metadata/model.ts"
 import { loadObjects, parseObjectsFile } from "../metadata/objects_file.ts"
 import { serveHttp } from "../sys/http.ts"
@@ -23,7 +23,7 @@ export async function serveMetadata(options: MetadataOptions): Promise<number> {
     return file
   })
   const { hostname, port } = listenAddress(options.listen)
-  const api = metadataApi({
+  const api = new MetadataApi({
     model,
     mayAsk: () => true,
     newVersion: () => crypto.randomUUID(),
@@ -32,8 +32,8 @@ export async function serveMetadata(options: MetadataOptions): Promise<number> {
       return () => clearTimeout(timer)
     },
   })
-  const server = serveHttp({ hostname, port }, (request, { address }) =>
-    api.fetch(request, address),
+  const server = await serveHttp({ hostname, port }, (request, { address }) =>
+    api.answer(request, address),
   )
   console.log(`metadata of ${options.objects} at http://${options.listen}/`)
   await until(["SIGTERM", "SIGINT"])

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto"
 import { API_VERSIONS, type ApiVersion, isApiVersion } from "./api_version.ts"
+import { KeptAnswers, type KeptLimits } from "./kept_answers.ts"
 import { lookup, type Tree } from "./lookup.ts"
 import type { Model } from "./model.ts"
 import type { ContainerRecord } from "./records.ts"
@@ -29,13 +30,15 @@ export interface AnswersOptions {
   readonly newVersion: () => string
   /** The container that packets from an address come from. Default: the model's. */
   readonly askerAt?: ((address: string) => ContainerRecord | undefined) | undefined
+  readonly kept?: KeptLimits | undefined
 }
 
-const MAX_KEPT = 4096
-/** Characters of all kept bodies. */
-const MAX_KEPT_LENGTH = 16 * 1024 * 1024
+/** Characters of a value beyond which no client can say that it knows it: no URL is as long. */
+const MAX_KNOWN_TEXT = 8192
 const PLAIN = "text/plain; charset=utf-8"
+/** In keys: whoever asks; and who is no container. Neither is a uuid. */
 const ANYBODY = "*"
+const NOBODY = "-"
 
 /**
  * The answers to all paths of the API. What was answered is kept until the model changes: the
@@ -46,12 +49,12 @@ export class Answers {
   readonly #newVersion: () => string
   readonly #askerAt: (address: string) => ContainerRecord | undefined
   readonly #trees = new Map<ApiVersion, VersionTree>()
-  readonly #kept = new Map<string, Answer>()
-  #keptLength = 0
+  readonly #kept: KeptAnswers
   #modelVersion = -1
   #version = ""
 
-  constructor({ model, newVersion, askerAt }: AnswersOptions) {
+  constructor({ model, newVersion, askerAt, kept }: AnswersOptions) {
+    this.#kept = new KeptAnswers(kept)
     this.#model = model
     this.#newVersion = newVersion
     this.#askerAt = askerAt ?? ((address) => model.containerAt(address))
@@ -60,35 +63,43 @@ export class Answers {
   /** The answer to a question. */
   answer(question: Question): Answer {
     this.#refresh()
+    // What is the same for all is found without looking who asks.
+    const common = keyFor(ANYBODY, question)
+    const known = this.#kept.get(common)
+    if (known !== undefined) return known
+    if (!dependsOnAsker(question.path)) return this.#make(question, undefined, common)
     const asker = this.#askerAt(question.from)
-    const key = keyOf(question, asker)
-    const kept = this.#kept.get(key)
-    if (kept !== undefined) return kept
-    const made = this.#make(question, asker)
-    const length = key.length + made.body.length
-    if (this.#kept.size >= MAX_KEPT || this.#keptLength + length > MAX_KEPT_LENGTH) this.#forget()
-    // A list of everything is not kept at the cost of all others.
-    if (length < MAX_KEPT_LENGTH / 4) {
-      this.#kept.set(key, made)
-      this.#keptLength += length
-    }
-    return made
+    const own = keyFor(asker?.uuid ?? NOBODY, question)
+    return this.#kept.get(own) ?? this.#make(question, asker, own)
   }
 
   /** What makes two questions the same. */
   key(question: Question): string {
-    return keyOf(question, this.#askerAt(question.from))
+    if (!dependsOnAsker(question.path)) return keyFor(ANYBODY, question)
+    return keyFor(this.#askerAt(question.from)?.uuid ?? NOBODY, question)
   }
 
-  /** The value that a question is about, in the words of a waiting client; undefined: none. */
+  /**
+   * The value that a question is about, in the words of a waiting client; cut where none can know
+   * it. Undefined: there is none.
+   */
   known(question: Question): string | undefined {
     this.#refresh()
     const path = segmentsOf(question.path)
     const found = path && this.#find(path, this.#askerAt(question.from))
-    return found === undefined || typeof found === "number" ? undefined : goText(found.value)
+    return found === undefined || typeof found === "number"
+      ? undefined
+      : goText(found.value, MAX_KNOWN_TEXT)
   }
 
-  #make({ path, format }: Question, asker: ContainerRecord | undefined): Answer {
+  #make(question: Question, asker: ContainerRecord | undefined, key: string): Answer {
+    const answer = this.#answerOf(question, asker)
+    // What is not there has endless names.
+    if (answer.status === 200) this.#kept.put(key, answer)
+    return answer
+  }
+
+  #answerOf({ path, format }: Question, asker: ContainerRecord | undefined): Answer {
     const segments = segmentsOf(path)
     if (segments === undefined) return failure(400, "Bad request", format)
     const found = this.#find(segments, asker)
@@ -121,12 +132,7 @@ export class Answers {
     if (this.#modelVersion === this.#model.version) return
     this.#modelVersion = this.#model.version
     this.#version = this.#newVersion()
-    this.#forget()
-  }
-
-  #forget(): void {
     this.#kept.clear()
-    this.#keptLength = 0
   }
 }
 
@@ -135,13 +141,15 @@ const VERSION_LIST: Tree = Object.fromEntries(
   API_VERSIONS.map((version) => [version, `/${version}`]),
 )
 
-/** Answers below `self`, and whole versions, depend on who asks. */
-function keyOf({ path, format }: Question, asker: ContainerRecord | undefined): string {
+/** Whether who asks makes a difference: below `self`, and for whole versions. */
+function dependsOnAsker(path: string): boolean {
   const [, , third] = path.split("/", 3)
   // What is escaped may be `self` too.
-  const own =
-    third === undefined || third === "" || third.includes("%") || third.toLowerCase() === "self"
-  return `${format} ${own ? (asker?.uuid ?? ANYBODY) : ANYBODY} ${path}`
+  return third === undefined || third === "" || /[%+]/.test(third) || third.toLowerCase() === "self"
+}
+
+function keyFor(who: string, { path, format }: Question): string {
+  return `${format} ${who} ${path}`
 }
 
 /** Segments of a path, query-unescaped; undefined when an escape is broken. */

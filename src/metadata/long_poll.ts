@@ -1,10 +1,11 @@
 /** Requests that wait for a value to become another. */
 
-/** What a path holds at a moment. */
-export interface Snapshot<T> {
+/** What is waited for. */
+export interface Watched<T> {
   /** The value as a client says that it knows it; undefined where there is nothing. */
-  readonly text: string | undefined
-  readonly answer: T
+  readonly text: () => string | undefined
+  /** What is answered as things are. */
+  readonly answer: () => T
 }
 
 /** Runs something later. @returns takes it back */
@@ -16,7 +17,7 @@ interface Waiter<T> {
 }
 
 interface Group<T> {
-  readonly look: () => Snapshot<T>
+  readonly watched: Watched<T>
   readonly waiters: Set<Waiter<T>>
 }
 
@@ -24,12 +25,22 @@ interface Group<T> {
 export interface Wait<T> {
   /** The same for requests that look at the same thing: it is looked up once for all of them. */
   readonly key: string
-  readonly look: () => Snapshot<T>
+  readonly watched: Watched<T>
   /** The value that the client knows. */
   readonly known: string
   readonly ms: number
+  /** Who asks. */
+  readonly source: string
   /** Fires when the client has gone. */
   readonly signal?: AbortSignal | undefined
+}
+
+/** How many may wait. */
+export interface LongPollOptions {
+  /** At once. Default 20,000. */
+  readonly most?: number | undefined
+  /** At once from one source. Default `most`. */
+  readonly mostPerSource?: number | undefined
 }
 
 /**
@@ -38,14 +49,16 @@ export interface Wait<T> {
  */
 export class LongPoll<T> {
   readonly #groups = new Map<string, Group<T>>()
+  readonly #bySource = new Map<string, number>()
   readonly #schedule: Schedule
   readonly #most: number
+  readonly #mostPerSource: number
   #waiting = 0
 
-  /** @param options.most requests that may wait at once; the next is answered at once */
-  constructor(schedule: Schedule, options: { readonly most?: number } = {}) {
+  constructor(schedule: Schedule, { most = 20_000, mostPerSource = most }: LongPollOptions = {}) {
     this.#schedule = schedule
-    this.#most = options.most ?? 20_000
+    this.#most = most
+    this.#mostPerSource = mostPerSource
   }
 
   /** How many requests wait. */
@@ -53,45 +66,62 @@ export class LongPoll<T> {
     return this.#waiting
   }
 
-  wait({ key, look, known, ms, signal }: Wait<T>): Promise<T> {
-    const now = look()
-    if (differs(now, known) || ms <= 0 || this.#waiting >= this.#most || signal?.aborted === true) {
-      return Promise.resolve(now.answer)
+  /**
+   * The answer, now where the value is another already.
+   *
+   * @returns undefined when too many wait
+   */
+  wait({ key, watched, known, ms, source, signal }: Wait<T>): T | Promise<T> | undefined {
+    if (ms <= 0 || signal?.aborted === true || differs(watched.text(), known)) {
+      return watched.answer()
     }
+    const ofSource = this.#bySource.get(source) ?? 0
+    if (this.#waiting >= this.#most || ofSource >= this.#mostPerSource) return undefined
     let group = this.#groups.get(key)
     if (group === undefined) {
-      group = { look, waiters: new Set() }
+      group = { watched, waiters: new Set() }
       this.#groups.set(key, group)
     }
     const { waiters } = group
     this.#waiting += 1
+    this.#bySource.set(source, ofSource + 1)
     return new Promise((resolve) => {
       const end = (answer: () => T): void => {
         if (!waiters.delete(waiter)) return
-        this.#waiting -= 1
         if (waiters.size === 0) this.#groups.delete(key)
+        this.#release(source)
         cancel()
-        signal?.removeEventListener("abort", onAbort)
+        signal?.removeEventListener("abort", onTime)
         resolve(answer())
       }
-      const waiter: Waiter<T> = { known, settle: (answer) => end(() => answer) }
-      const onAbort = (): void => end(() => look().answer)
-      const cancel = this.#schedule(ms, () => end(() => look().answer))
-      signal?.addEventListener("abort", onAbort)
+      const waiter = { known, settle: (answer: T) => end(() => answer) }
+      const onTime = (): void => end(watched.answer)
+      const cancel = this.#schedule(ms, onTime)
+      signal?.addEventListener("abort", onTime)
       waiters.add(waiter)
     })
   }
 
   /** Something changed: whoever's value is another now is answered. */
   changed(): void {
-    for (const { look, waiters } of [...this.#groups.values()]) {
-      const now = look()
-      for (const waiter of [...waiters]) if (differs(now, waiter.known)) waiter.settle(now.answer)
+    for (const { watched, waiters } of [...this.#groups.values()]) {
+      const text = watched.text()
+      const woken = [...waiters].filter(({ known }) => differs(text, known))
+      if (woken.length === 0) continue
+      const answer = watched.answer()
+      for (const waiter of woken) waiter.settle(answer)
     }
+  }
+
+  #release(source: string): void {
+    this.#waiting -= 1
+    const left = (this.#bySource.get(source) ?? 1) - 1
+    if (left > 0) this.#bySource.set(source, left)
+    else this.#bySource.delete(source)
   }
 }
 
 /** A path that is not there is waited for. */
-function differs<T>({ text }: Snapshot<T>, known: string): boolean {
+function differs(text: string | undefined, known: string): boolean {
   return text !== undefined && text !== known
 }

@@ -51,17 +51,48 @@ export function renderYaml(value: Tree): string {
   return stringify(plain(value), { indentSeq: false, lineWidth: 0, sortMapEntries: true })
 }
 
-/** Go's way of printing a value with %v, by which a waiting client says what it knows. */
-export function goText(value: Tree): string {
-  if (value === null) return "<nil>"
-  if (isList(value)) return `[${value.map(goText).join(" ")}]`
-  if (isMap(value)) {
-    const pairs = Object.keys(value)
-      .sort()
-      .map((key) => `${key}:${goText(value[key] ?? null)}`)
-    return `map[${pairs.join(" ")}]`
+/**
+ * Go's way of printing a value with %v, by which a waiting client says what it knows.
+ *
+ * @param most characters after which the rest may be left out: what costs more is not worth it
+ */
+export function goText(value: Tree, most: number): string {
+  const writer = new GoWriter(most)
+  writer.write(value)
+  return writer.text
+}
+
+class GoWriter {
+  text = ""
+  readonly #most: number
+
+  constructor(most: number) {
+    this.#most = most
   }
-  return typeof value === "number" ? goNumber(value) : String(value)
+
+  write(value: Tree): void {
+    if (isList(value)) {
+      this.#between("[", value.keys(), (index) => this.write(value[index] ?? null))
+    } else if (isMap(value)) {
+      this.#between("map[", Object.keys(value).sort(), (key) => {
+        this.text += `${key}:`
+        this.write(value[key] ?? null)
+      })
+    } else if (value === null) this.text += "<nil>"
+    else this.text += typeof value === "number" ? goNumber(value) : String(value)
+  }
+
+  #between<K>(begin: string, keys: Iterable<K>, write: (key: K) => void): void {
+    this.text += begin
+    let gap = ""
+    for (const key of keys) {
+      if (this.text.length > this.#most) return
+      this.text += gap
+      write(key)
+      gap = " "
+    }
+    this.text += "]"
+  }
 }
 
 /** %v of a float64: an exponent below -4 is written, with two digits. */

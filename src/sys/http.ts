@@ -1,9 +1,19 @@
-/** An HTTP server on an address and port, over Bun.serve or Deno.serve. */
+/**
+ * An HTTP/1 server for questions without a body. Written for sockets, the same for both runtimes:
+ * their own servers bound neither connections nor the share of one client.
+ */
 
+import { readFileSync } from "node:fs"
+import { createServer, type Server, type Socket } from "node:net"
 import { LariatError, messageOf } from "../errors.ts"
-import { bunGlobal } from "./bun_global.ts"
-import { denoGlobal } from "./deno_global.ts"
-import { concat } from "./file.ts"
+import { FairShare, type Share } from "./fair_share.ts"
+import { type HttpAnswer, refusal } from "./http_answer.ts"
+import {
+  type ConnectionHost,
+  type ConnectionLimits,
+  HttpConnection,
+  type HttpRequest,
+} from "./http_connection.ts"
 
 /** Who asks. An IPv4 address is plain also when the server listens on IPv6. */
 export interface RemoteAddress {
@@ -11,7 +21,10 @@ export interface RemoteAddress {
   readonly port: number
 }
 
-export type HttpHandler = (request: Request, remote: RemoteAddress) => Response | Promise<Response>
+export type HttpHandler = (
+  request: HttpRequest,
+  remote: RemoteAddress,
+) => HttpAnswer | Promise<HttpAnswer>
 
 /** Where and how to listen. */
 export interface HttpOptions {
@@ -20,117 +33,64 @@ export interface HttpOptions {
   /** 0 picks a free one. */
   readonly port: number
   /**
-   * Seconds after which a connection that says nothing, or whose answer does not come, is closed;
-   * 0 to 255, 0 is never. Default 120. Longer than any long poll. Deno has no such limit.
+   * Connections at once. Default 16,384, and at most three quarters of the descriptors that this
+   * process may have.
    */
-  readonly idleTimeoutSeconds?: number
-  /** Larger requests get 413. Default 64 KiB. */
-  readonly maxBodyBytes?: number
+  readonly maxConnections?: number | undefined
+  /** Connections at once of one address. Default `maxConnections`. */
+  readonly maxConnectionsPerSource?: number | undefined
+  /** Default: 10 s for a head, 75 s between requests, 30 s to send, heads of 16 KiB, bodies of 64 KiB. */
+  readonly limits?: Partial<ConnectionLimits> | undefined
+  /** Requests of one source while others ask too. Default as {@link FairShare}. */
+  readonly share?: { readonly perSecond?: number; readonly burst?: number } | undefined
   /** Hears what a handler threw; the client gets a bare 500. Default: nothing. */
-  readonly onError?: (error: unknown) => void
+  readonly onError?: ((error: unknown) => void) | undefined
 }
 
 /** A server that is listening. */
 export interface HttpServer {
   readonly port: number
+  /** How many connections there are. */
+  readonly connections: number
   /** Stops listening and closes all connections. */
   stop(): Promise<void>
 }
 
 const KIBIBYTE = 1024
-
-/** "::ffff:10.0.0.1" is how a socket of both families writes 10.0.0.1. */
-function plainAddress(address: string): string {
-  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address
+const LIMITS: ConnectionLimits = {
+  headMs: 10_000,
+  idleMs: 75_000,
+  sendMs: 30_000,
+  headBytes: 16 * KIBIBYTE,
+  bodyBytes: 64 * KIBIBYTE,
 }
+const MAX_CONNECTIONS = 16_384
+/** Addresses that are remembered after their last connection. */
+const MAX_SOURCES = 16_384
+/** How often deadlines are looked at. */
+const SWEEP_MS = 500
+/** listen(2); the kernel's own limit is lower or higher. */
+const BACKLOG = 4096
 
-/** The handler with its errors answered: nothing of the program reaches the client. */
-function guarded(handler: HttpHandler, onError: (error: unknown) => void): HttpHandler {
-  return async (request, remote) => {
-    try {
-      return await handler(request, remote)
-    } catch (error) {
-      onError(error)
-      return new Response("Internal Server Error\n", { status: 500 })
-    }
-  }
-}
-
-function serveBun(
-  bun: typeof Bun,
-  options: Required<HttpOptions>,
-  handler: HttpHandler,
-): HttpServer {
-  const server = bun.serve({
-    hostname: options.hostname,
-    port: options.port,
-    idleTimeout: options.idleTimeoutSeconds,
-    maxRequestBodySize: options.maxBodyBytes,
-    development: false,
-    // Without development Bun would share the port, and two agents would split the requests.
-    reusePort: false,
-    fetch(request, self): Response | Promise<Response> {
-      const ip = self.requestIP(request)
-      // Null when the client has gone already.
-      if (ip === null) return new Response(null, { status: 400 })
-      return handler(request, { address: plainAddress(ip.address), port: ip.port })
-    },
-  })
-  return { port: server.port ?? options.port, stop: () => server.stop(true) }
-}
-
-/** The request with its body read, or undefined when that exceeds the limit. */
-async function withBoundedBody(request: Request, limit: number): Promise<Request | undefined> {
-  if (request.body === null) return request
-  const chunks: Uint8Array[] = []
-  let total = 0
-  for await (const chunk of request.body) {
-    total += chunk.length
-    if (total > limit) return undefined
-    chunks.push(chunk)
-  }
-  // Without its signal, which under Deno also fires when all went well.
-  const { url, method, headers } = request
-  return new Request(url, { method, headers, body: concat(chunks, total).slice() })
-}
-
-function serveDeno(options: Required<HttpOptions>, handler: HttpHandler): HttpServer {
-  const abort = new AbortController()
-  const { hostname, port } = options
-  const server = denoGlobal().serve(
-    { hostname, port, signal: abort.signal, onListen: () => undefined },
-    async (request, { remoteAddr }) => {
-      const bounded = await withBoundedBody(request, options.maxBodyBytes)
-      if (bounded === undefined) return new Response(null, { status: 413 })
-      const address = plainAddress(remoteAddr.hostname)
-      return handler(bounded, { address, port: remoteAddr.port })
-    },
-  )
-  return {
-    port: server.addr.port,
-    async stop() {
-      abort.abort()
-      await server.finished
-    },
-  }
+/** All connections of one address. */
+interface Source {
+  readonly address: string
+  readonly share: Share
+  readonly connections: Set<HttpConnection>
+  /** Those that wait for a request, the longest waiting first. */
+  readonly idle: Set<HttpConnection>
 }
 
 /**
- * Listens for HTTP, in the network namespace the thread is in when this is called.
+ * Listens for HTTP, in the network namespace the thread is in when this is called. A connection
+ * beyond the limits costs the same address its longest idle one, else it is closed at once.
  *
  * @throws LariatError io when the address cannot be listened on
  */
-export function serveHttp(options: HttpOptions, handler: HttpHandler): HttpServer {
-  const full: Required<HttpOptions> = {
-    idleTimeoutSeconds: 120,
-    maxBodyBytes: 64 * KIBIBYTE,
-    onError: () => undefined,
-    ...options,
-  }
-  const safe = guarded(handler, full.onError)
+export async function serveHttp(options: HttpOptions, handler: HttpHandler): Promise<HttpServer> {
+  const listener = new Listener(options, handler)
   try {
-    const bun = bunGlobal()
-    return bun === undefined ? serveDeno(full, safe) : serveBun(bun, full, safe)
+    await listener.listen()
   } catch (cause) {
     throw new LariatError(
       `Cannot serve HTTP on ${options.hostname} port ${options.port}: ${messageOf(cause)}`,
@@ -140,5 +100,186 @@ export function serveHttp(options: HttpOptions, handler: HttpHandler): HttpServe
         cause,
       },
     )
+  }
+  return listener
+}
+
+class Listener implements HttpServer, ConnectionHost {
+  readonly now = () => performance.now()
+  readonly limits: ConnectionLimits
+  readonly #options: HttpOptions
+  readonly #handler: HttpHandler
+  readonly #most: number
+  readonly #mostPerSource: number
+  readonly #fair: FairShare
+  readonly #sources = new Map<string, Source>()
+  readonly #remotes = new Map<HttpConnection, { remote: RemoteAddress; source: Source }>()
+  readonly #server: Server
+  #sweeper: ReturnType<typeof setInterval> | undefined
+
+  constructor(options: HttpOptions, handler: HttpHandler) {
+    this.#options = options
+    this.#handler = handler
+    this.limits = { ...LIMITS, ...options.limits }
+    this.#most = options.maxConnections ?? Math.min(MAX_CONNECTIONS, descriptorsToSpare())
+    this.#mostPerSource = options.maxConnectionsPerSource ?? this.#most
+    this.#fair = new FairShare({ now: this.now, ...options.share })
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
+      this.#accept(socket),
+    )
+  }
+
+  get port(): number {
+    const address = this.#server.address()
+    return typeof address === "object" && address !== null ? address.port : this.#options.port
+  }
+
+  get connections(): number {
+    return this.#remotes.size
+  }
+
+  listen(): Promise<void> {
+    const { hostname: host, port } = this.#options
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject)
+      this.#server.listen({ host, port, backlog: BACKLOG, exclusive: true }, () => {
+        this.#server.off("error", reject)
+        // A connection that could not be accepted, for want of descriptors: the next may be.
+        this.#server.on("error", (error) => this.#options.onError?.(error))
+        this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
+        resolve()
+      })
+    })
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#sweeper)
+    this.#fair.stop()
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    for (const connection of [...this.#remotes.keys()]) connection.destroy()
+    await closed
+  }
+
+  answer(connection: HttpConnection, request: HttpRequest): void {
+    const known = this.#remotes.get(connection)
+    if (known === undefined) return
+    this.#fair.run(known.source.share, () => this.#handle(connection, request, known.remote))
+  }
+
+  idle(connection: HttpConnection, idle: boolean): void {
+    const source = this.#remotes.get(connection)?.source
+    if (idle) source?.idle.add(connection)
+    else source?.idle.delete(connection)
+  }
+
+  closed(connection: HttpConnection): void {
+    const source = this.#remotes.get(connection)?.source
+    this.#remotes.delete(connection)
+    if (source === undefined) return
+    source.idle.delete(connection)
+    source.connections.delete(connection)
+    // Its share is remembered until it is full again: hanging up is no way to a new one.
+    if (source.connections.size === 0 && this.#sources.size > MAX_SOURCES) {
+      this.#sources.delete(source.address)
+    }
+  }
+
+  #handle(connection: HttpConnection, request: HttpRequest, remote: RemoteAddress): void {
+    // It hung up while it waited for its turn.
+    if (!this.#remotes.has(connection)) return
+    try {
+      const answer = this.#handler(request, remote)
+      if (answer instanceof Promise) {
+        answer
+          .then((late) => connection.reply(late))
+          .catch((error) => this.#fail(connection, error))
+      } else connection.reply(answer)
+    } catch (error) {
+      this.#fail(connection, error)
+    }
+  }
+
+  /** Nothing of the program reaches the client. */
+  #fail(connection: HttpConnection, error: unknown): void {
+    this.#options.onError?.(error)
+    connection.reply(refusal(500))
+  }
+
+  #accept(socket: Socket): void {
+    const { remoteAddress, remotePort } = socket
+    // Undefined when it has gone already.
+    const address = plainAddress(remoteAddress ?? "")
+    const source = this.#sourceOf(address)
+    if (remoteAddress === undefined || !this.#hasRoom(source)) {
+      socket.destroy()
+      return
+    }
+    const connection = new HttpConnection(socket, this)
+    this.#remotes.set(connection, { remote: { address, port: remotePort ?? 0 }, source })
+    source.connections.add(connection)
+    source.idle.add(connection)
+  }
+
+  /** Makes room where there is none: at the cost of who has most. */
+  #hasRoom(source: Source): boolean {
+    if (source.connections.size >= this.#mostPerSource) return makeRoom(source)
+    return this.#remotes.size < this.#most || makeRoom(this.#largest(source))
+  }
+
+  #sourceOf(address: string): Source {
+    const known = this.#sources.get(address)
+    if (known !== undefined) return known
+    const source = {
+      address,
+      share: this.#fair.share(),
+      connections: new Set<HttpConnection>(),
+      idle: new Set<HttpConnection>(),
+    }
+    this.#sources.set(address, source)
+    return source
+  }
+
+  /** Who has the most; of those that have as many, not who has just come. */
+  #largest(source: Source): Source {
+    let largest = source
+    for (const other of this.#sources.values()) {
+      if (other.connections.size >= largest.connections.size) largest = other
+    }
+    return largest
+  }
+
+  #sweep(): void {
+    const now = this.now()
+    for (const connection of this.#remotes.keys()) {
+      if (connection.deadline < now) connection.expire()
+    }
+    for (const source of this.#sources.values()) {
+      if (source.connections.size === 0 && this.#fair.isRested(source.share)) {
+        this.#sources.delete(source.address)
+      }
+    }
+  }
+}
+
+/** Closes the connection that has been idle longest. @returns whether there was one */
+function makeRoom({ idle }: Source): boolean {
+  const [oldest] = idle
+  oldest?.destroy()
+  return oldest !== undefined
+}
+
+/** "::ffff:10.0.0.1" is how a socket of both families writes 10.0.0.1. */
+function plainAddress(address: string): string {
+  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address
+}
+
+/** Three quarters of what this process may open: the agent needs some for itself. */
+function descriptorsToSpare(): number {
+  try {
+    const limits = readFileSync("/proc/self/limits", "utf8")
+    const soft = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1])
+    return soft > 0 ? Math.floor(soft * 0.75) : MAX_CONNECTIONS
+  } catch {
+    return MAX_CONNECTIONS
   }
 }

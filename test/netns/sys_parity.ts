@@ -55,12 +55,14 @@ function failure(call: () => unknown): string {
 }
 
 /** The child's part: an HTTP server and a unix server; says "ready" and the port. */
-function serve(socketPath: string): void {
-  const handler = async (request: Request, remote: { readonly address: string }) => {
-    if (new URL(request.url).pathname === "/throw") throw new Error("secret")
-    return new Response(`${request.method} ${remote.address} ${(await request.text()).length}`)
-  }
-  const server = serveHttp({ hostname: "::", port: 0, maxBodyBytes: 10 }, handler)
+async function serve(socketPath: string): Promise<void> {
+  const server = await serveHttp(
+    { hostname: "::", port: 0, limits: { bodyBytes: 10 } },
+    async ({ method, target }, { address }) => {
+      if (target === "/throw") throw new Error("secret")
+      return { status: 200, headers: {}, body: `${method} ${address} ${target.length}` }
+    },
+  )
   createServer((socket) => {
     socket.on("data", (data) => socket.end(`you said ${data}`))
   }).listen(socketPath, () => writeFd(1, encode(`${server.port}\n`)))

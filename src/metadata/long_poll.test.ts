@@ -1,0 +1,116 @@
+import { expect, test } from "bun:test"
+import { LongPoll } from "./long_poll.ts"
+
+/** A clock that stands still until it is told, and something to watch. */
+function world(options: { most?: number; mostPerSource?: number } = {}) {
+  const timers = new Set<{ at: number; run: () => void }>()
+  let now = 0
+  const poll = new LongPoll<string>((ms, run) => {
+    const timer = { at: now + ms, run }
+    timers.add(timer)
+    return () => timers.delete(timer)
+  }, options)
+  const state = { text: "one" as string | undefined, looks: 0, answers: 0 }
+  const watched = {
+    text: () => {
+      state.looks += 1
+      return state.text
+    },
+    answer: () => {
+      state.answers += 1
+      return `answer ${state.text}`
+    },
+  }
+  const wait = (known: string, more: { ms?: number; source?: string; signal?: AbortSignal } = {}) =>
+    poll.wait({ key: "k", watched, known, ms: 1000, source: "s", ...more })
+  const pass = (ms: number) => {
+    now += ms
+    for (const timer of [...timers]) if (timer.at <= now && timers.delete(timer)) timer.run()
+  }
+  return { poll, state, wait, pass, timers }
+}
+
+test("a value that is another already is answered at once", () => {
+  const { wait, poll } = world()
+  expect(wait("zero")).toBe("answer one")
+  expect(poll.waiting).toBe(0)
+})
+
+test("a change answers all who wait, looking once for all of them", async () => {
+  const { poll, state, wait, timers } = world()
+  const waits = Array.from({ length: 100 }, () => wait("one"))
+  expect(poll.waiting).toBe(100)
+  state.text = "two"
+  state.looks = 0
+  state.answers = 0
+  poll.changed()
+  expect(await Promise.all(waits)).toEqual(Array.from({ length: 100 }, () => "answer two"))
+  expect(state).toMatchObject({ looks: 1, answers: 1 })
+  expect([poll.waiting, timers.size]).toEqual([0, 0])
+})
+
+test("a change of something else answers nobody, and makes no answer", () => {
+  const { poll, state, wait } = world()
+  const pending = wait("one")
+  poll.changed()
+  expect(poll.waiting).toBe(1)
+  expect(state.answers).toBe(0)
+  expect(pending).toBeInstanceOf(Promise)
+})
+
+test("the time ends it with what is then, not before", async () => {
+  const { pass, poll, wait } = world()
+  const pending = wait("one")
+  pass(999)
+  expect(poll.waiting).toBe(1)
+  pass(1)
+  expect(await pending).toBe("answer one")
+})
+
+test("what is not there is waited for", async () => {
+  const { poll, state, wait } = world()
+  state.text = undefined
+  const pending = wait("")
+  poll.changed()
+  expect(poll.waiting).toBe(1)
+  state.text = "here"
+  poll.changed()
+  expect(await pending).toBe("answer here")
+})
+
+test("no time is no wait", () => {
+  expect(world().wait("one", { ms: 0 })).toBe("answer one")
+})
+
+test("a client that goes frees its place and leaves nothing", async () => {
+  const { poll, wait, timers } = world()
+  const abort = new AbortController()
+  const pending = wait("one", { signal: abort.signal })
+  abort.abort()
+  await pending
+  expect([poll.waiting, timers.size]).toEqual([0, 0])
+  expect(wait("one", { signal: AbortSignal.abort() })).toBe("answer one")
+})
+
+test("only so many wait, in all and of one source, and places come back", async () => {
+  const { poll, wait, pass } = world({ most: 3, mostPerSource: 2 })
+  const held = [wait("one"), wait("one")]
+  expect(wait("one")).toBeUndefined()
+  held.push(wait("one", { source: "t" }))
+  expect(wait("one", { source: "u" })).toBeUndefined()
+  expect(poll.waiting).toBe(3)
+  pass(1000)
+  await Promise.all(held)
+  expect(wait("one")).toBeInstanceOf(Promise)
+  expect(poll.waiting).toBe(1)
+})
+
+test("who asks again while being answered waits for the next change", async () => {
+  const { poll, state, wait } = world()
+  const first = wait("one")
+  state.text = "two"
+  poll.changed()
+  await first
+  expect(wait("two")).toBeInstanceOf(Promise)
+  expect(poll.waiting).toBe(1)
+})

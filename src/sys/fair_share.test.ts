@@ -1,0 +1,78 @@
+import { afterEach, beforeEach, expect, jest, test } from "bun:test"
+import { FairShare } from "./fair_share.ts"
+
+let now = 0
+beforeEach(() => {
+  now = 0
+  jest.useFakeTimers()
+})
+afterEach(() => jest.useRealTimers())
+
+const fairShare = () => new FairShare({ now: () => now, perSecond: 1000, burst: 10 })
+
+function pass(ms: number): void {
+  for (let step = 0; step < ms; step++) {
+    now += 1
+    jest.advanceTimersByTime(1)
+  }
+}
+
+test("who is alone is never put off", () => {
+  const fair = fairShare()
+  const one = fair.share()
+  let done = 0
+  for (let count = 0; count < 10_000; count++) fair.run(one, () => done++)
+  expect(done).toBe(10_000)
+})
+
+test("a flood waits as soon as another asks, the other does not", () => {
+  const fair = fairShare()
+  const [flood, other] = [fair.share(), fair.share()]
+  let [floods, others] = [0, 0]
+  for (let count = 0; count < 1000; count++) fair.run(flood, () => floods++)
+  fair.run(other, () => others++)
+  expect([floods, others]).toEqual([1000, 1])
+  // What it spent while it was alone is spent.
+  for (let count = 0; count < 1000; count++) fair.run(flood, () => floods++)
+  expect(floods).toBe(1000)
+  pass(100)
+  expect(floods).toBeGreaterThanOrEqual(1090)
+  expect(floods).toBeLessThanOrEqual(1110)
+  fair.run(other, () => others++)
+  expect(others).toBe(2)
+})
+
+test("what waits is done in order, and all of it", () => {
+  const fair = fairShare()
+  const [flood, other] = [fair.share(), fair.share()]
+  fair.run(other, () => undefined)
+  const done: number[] = []
+  for (let count = 0; count < 50; count++) fair.run(flood, () => done.push(count))
+  expect(done.length).toBe(10)
+  pass(1000)
+  expect(done).toEqual(Array.from({ length: 50 }, (_, index) => index))
+  expect(fair.isRested(flood)).toBe(true)
+})
+
+test("who is alone again for a minute is not put off", () => {
+  const fair = fairShare()
+  const [flood, other] = [fair.share(), fair.share()]
+  fair.run(other, () => undefined)
+  now += 60_001
+  let done = 0
+  fair.run(flood, () => undefined)
+  now += 60_001
+  for (let count = 0; count < 100; count++) fair.run(flood, () => done++)
+  expect(done).toBe(100)
+})
+
+test("what waits when it stops is forgotten", () => {
+  const fair = fairShare()
+  const [flood, other] = [fair.share(), fair.share()]
+  fair.run(other, () => undefined)
+  let done = 0
+  for (let count = 0; count < 50; count++) fair.run(flood, () => done++)
+  fair.stop()
+  pass(1000)
+  expect(done).toBe(10)
+})
