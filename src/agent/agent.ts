@@ -12,6 +12,7 @@ import { sdNotify } from "../sys/notify.ts"
 import { warmRuntime } from "../sys/thread_pool.ts"
 import { type PageSnapshot, touchedRanges } from "../sys/touched_pages.ts"
 import { Bridges } from "./bridges.ts"
+import type { Cluster, ClusterParts } from "./cluster/cluster.ts"
 import { CniService } from "./cni_service.ts"
 import type { AgentContext } from "./context.ts"
 import { answerRequest } from "./control.ts"
@@ -88,7 +89,6 @@ export class Agent {
     options: { readonly startPages?: PageSnapshot | undefined } = {},
   ): Promise<Agent> {
     const { agent: settings } = configuration
-    const log = getLogger(["lariat", "agent"])
     mkdirSync(settings.stateDir, { recursive: true, mode: 0o700 })
     // Threads that the runtime makes while inside a container's namespace would stay there.
     await warmRuntime()
@@ -97,12 +97,17 @@ export class Agent {
     const kernel = Kernel.open()
     const health = new Health({ onRepair: (what) => log.info("mended: {what}", { what }) })
     const index = new EndpointIndex()
+    const log = getLogger(["lariat", "agent"])
+    const host = hostIdentity(journal, settings, () => kernel.routeTo(SOMEWHERE)?.preferredSource)
+    const random = (length: number) => crypto.getRandomValues(new Uint8Array(length))
+    const parts = { settings, host, bootId: boot, journal, health, log, random }
+    const cluster = settings.store === "sqlite" ? undefined : await openCluster(parts)
     const networks = new Networks({
       journal,
       clock: monotonicMs,
       restMs: settings.quarantineMs,
+      leasedPools: (network) => cluster?.pools(network),
     })
-    const host = hostIdentity(journal, settings, () => kernel.routeTo(SOMEWHERE)?.preferredSource)
     const context: AgentContext = {
       settings,
       bootId: boot,
@@ -123,7 +128,8 @@ export class Agent {
       }),
       hostNetns: kernel.netns,
       log,
-      random: (length) => crypto.getRandomValues(new Uint8Array(length)),
+      random,
+      cluster,
       timings: new Timings(),
       underlay: new Underlay(kernel),
     }
@@ -131,6 +137,7 @@ export class Agent {
     const watch = await Watch.start(context)
     const recovery = await recover(context)
     context.firewall.sync(networks.all())
+    cluster?.start(context)
     const metadata = await MetadataServer.start(context)
     const service = new CniService(context)
     const control = await ControlServer.listen(join(settings.runDir, SOCKET), (value) =>
@@ -147,6 +154,7 @@ export class Agent {
     sdNotify("RELOADING=1")
     configure(this.#context, configuration)
     this.#context.firewall.sync(this.#context.networks.all())
+    this.#context.cluster?.configure()
     sdNotify("READY=1")
   }
 
@@ -158,6 +166,7 @@ export class Agent {
     await this.#control.close()
     await this.#watch.stop()
     await this.#metadata.stop()
+    await this.#context.cluster?.stop()
     this.#context.journal.close()
     this.#context.firewall.close()
     this.#context.kernel.close()
@@ -180,6 +189,7 @@ export class Agent {
     try {
       firewall.sync(networks.all())
       this.#metadata.ensureAddress()
+      this.#context.cluster?.repair()
       journal.purgeResting(monotonicMs())
       journal.checkpoint()
     } catch (error) {
@@ -187,6 +197,12 @@ export class Agent {
     }
     void collectGarbage(this.#context)
   }
+}
+
+/** A host alone does not load what only many hosts need. */
+async function openCluster(parts: ClusterParts): Promise<Cluster> {
+  const { Cluster } = await import("./cluster/cluster.ts")
+  return Cluster.open(parts)
 }
 
 /** Takes the networks in, and says what the configuration's remarks and conflicts are. */

@@ -40,6 +40,9 @@ const ANNOUNCE_AFTER_MS = 2
  */
 export async function attach(context: AgentContext, request: AttachRequest): Promise<AttachResult> {
   await clearTheWay(context, request)
+  if (request.pool?.leased === true) {
+    await context.cluster?.roomFor(request.pool, request.requested)
+  }
   const netns = openNetns(request.netnsPath)
   const undo = new Undo()
   try {

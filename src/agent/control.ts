@@ -2,6 +2,7 @@ import type { ControlResponse } from "../cni/protocol.ts"
 import { LariatError, messageOf } from "../errors.ts"
 import { runtimeName } from "../sys/runtime.ts"
 import { BUILD, VERSION } from "../version.ts"
+import type { Cluster } from "./cluster/cluster.ts"
 import type { CniService } from "./cni_service.ts"
 import type { AgentContext } from "./context.ts"
 import { endpointReports, statusReport } from "./status.ts"
@@ -10,6 +11,10 @@ import { endpointReports, statusReport } from "./status.ts"
 const OPERATIONS: Readonly<Record<string, (context: AgentContext) => unknown>> = {
   status: statusReport,
   endpoints: endpointReports,
+  peers: ({ cluster }) => cluster?.peers() ?? [],
+  blocks: ({ cluster }) => cluster?.blocks() ?? [],
+  rotate: (context) => clusterOf(context).rotate(),
+  rotation: (context) => clusterOf(context).rotation(),
   version: () => ({ version: VERSION, build: BUILD, runtime: runtimeName() }),
 }
 
@@ -33,6 +38,15 @@ export async function answerRequest(
     const refusal = { ok: false, code, message: messageOf(error) } as const
     return (hint === undefined ? refusal : { ...refusal, hint }) satisfies ControlResponse
   }
+}
+
+/** @throws LariatError `config-invalid` for a host alone */
+function clusterOf({ cluster }: AgentContext): Cluster {
+  if (cluster !== undefined) return cluster
+  throw new LariatError("Cannot speak of keys: this host is in no cluster", {
+    code: "config-invalid",
+    hint: "set agent.store to the URL of an etcd; see lariat status",
+  })
 }
 
 function operation(op: unknown): (context: AgentContext) => unknown {

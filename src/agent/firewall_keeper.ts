@@ -27,6 +27,7 @@ export class FirewallKeeper {
   #table: FirewallTable | undefined
   #configured: readonly HostNat[] = []
   #overlay: readonly string[] = []
+  #clamp: readonly string[] = []
   /** hostNat of networks that only a netconf names, by subnet and bridge. */
   readonly #learned = new Map<string, HostNat>()
   readonly #masquerade = new Set<string>()
@@ -56,7 +57,10 @@ export class FirewallKeeper {
    * somebody else is mended here.
    */
   sync(networks: readonly ManagedNetwork[]): void {
-    this.#overlay = networks.flatMap(({ subnets }) => subnets.map(({ cidr }) => cidr))
+    const cidrsOf = (some: readonly ManagedNetwork[]) =>
+      some.flatMap(({ subnets }) => subnets.map(({ cidr }) => cidr))
+    this.#overlay = cidrsOf(networks)
+    this.#clamp = cidrsOf(networks.filter(({ leased }) => leased))
     this.#try((table) => {
       const drift = this.#isSet ? table.differences() : []
       table.ensure(this.#state())
@@ -118,6 +122,8 @@ export class FirewallKeeper {
       hostNat: [...this.#configured, ...this.#learned.values()],
       overlay: this.#overlay,
       masquerade: [...this.#masquerade],
+      // What goes to other hosts may meet a narrower path than the container knows.
+      clamp: this.#clamp,
     }
   }
 

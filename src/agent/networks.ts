@@ -211,7 +211,14 @@ export class Networks {
       return owner === undefined ? undefined : `container ${owner.containerId} (${owner.ifname})`
     }
     const pools = leased ?? subnets
-    const allocator = new Allocator({ network: name, subnets: pools, restMs, clock, ownerOf })
+    const allocator = new Allocator({
+      network: name,
+      subnets: pools,
+      families: subnets.map(({ cidr }) => (cidr.includes(":") ? 6 : 4)),
+      restMs,
+      clock,
+      ownerOf,
+    })
     allocator.restore(journal.leases(name), journal.resting(name), journal.cursors(name))
     return allocator
   }

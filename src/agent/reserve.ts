@@ -30,6 +30,7 @@ export async function reserve(
 ): Promise<AttachResult> {
   await clearTheWay(context, request)
   const { pool, routes } = request
+  await context.cluster?.roomFor(pool, request.requested)
   const taken = pool.allocator.allocate({ requested: request.requested }).map((one) => ({
     ...one,
     prefix: one.family === 4 ? (request.prefixLength ?? one.prefix) : one.prefix,

@@ -28,7 +28,7 @@ export function statusReport(context: AgentContext): StatusReport {
       detaching: count("detaching"),
     },
     calls: context.timings.report(),
-    cluster: null,
+    cluster: context.cluster?.report() ?? null,
     problems: context.health.problems(),
     repairs: context.health.repairs(),
   }
@@ -38,18 +38,21 @@ function networkReport(
   network: ReturnType<AgentContext["networks"]["all"]>[number],
 ): NetworkReport {
   const stats = network.allocator.stats()
+  // A subnet of several hosts is here as the blocks that this one holds.
+  const sum = (cidr: string, what: "size" | "used" | "resting" | "free") =>
+    stats.filter(({ subnet }) => subnet === cidr).reduce((total, one) => total + one[what], 0)
   return {
     name: network.name,
     driver: network.driver,
     cniNames: [...network.cniNames],
     source: network.configured === undefined ? "netconf" : "config",
-    subnets: network.subnets.map(({ cidr, gateway }, index) => ({
+    subnets: network.subnets.map(({ cidr, gateway }) => ({
       cidr,
       gateway,
-      size: stats[index]?.size ?? 0,
-      used: stats[index]?.used ?? 0,
-      resting: stats[index]?.resting ?? 0,
-      free: stats[index]?.free ?? 0,
+      size: sum(cidr, "size"),
+      used: sum(cidr, "used"),
+      resting: sum(cidr, "resting"),
+      free: sum(cidr, "free"),
     })),
   }
 }

@@ -144,8 +144,20 @@ export class Directory implements WatchListener {
     for (const host of this.#hosts.values()) if (!host.present) host.absentSince = now
   }
 
+  /** All announcements and acknowledgements are to be told again with the next snapshot. */
+  retellKeys(): void {
+    const { keys } = this.#options
+    for (const key of this.#texts.keys()) {
+      const kind = keys.parse(key)?.kind
+      if (kind === "keys" || kind === "ack") this.#texts.delete(key)
+    }
+  }
+
   snapshot({ entries, revision }: Listing): void {
-    if (revision < this.#revision) this.#options.listener.putBack(revision)
+    if (revision < this.#revision) {
+      this.#options.listener.putBack(revision)
+      this.retellKeys()
+    }
     const there = new Set(entries.map(({ key }) => key))
     const changes: Change[] = [...this.#texts.keys()]
       .filter((key) => !there.has(key))
@@ -171,7 +183,13 @@ export class Directory implements WatchListener {
 
   #take(change: PlacedChange): void {
     const { key, value, parsed } = change
-    if ("hostId" in parsed && parsed.hostId === this.#options.selfId) return
+    const { selfId, listener } = this.#options
+    const own = "hostId" in parsed && parsed.hostId === selfId
+    // Its own keys are told too: the key ring needs to know what the store has of them.
+    if (own && parsed.kind !== "keys" && parsed.kind !== "ack") return
+    if (parsed.kind === "endpoint" && value !== undefined && peek(value)?.hostId === selfId) {
+      listener.ownEndpoint(key)
+    }
     if (value !== undefined && this.#texts.get(key) === value && parsed.kind !== "alive") return
     this.#refused.delete(key)
     if (value === undefined) this.#texts.delete(key)
@@ -188,6 +206,7 @@ export class Directory implements WatchListener {
     } catch (error) {
       if (!(error instanceof PeerRefusedError)) throw error
       if (this.#refused.size < MAX_REFUSED) this.#refused.set(key, change)
+      if (parsed.kind === "keys") this.#options.listener.keysRefused(parsed.hostId)
       const hostId = claimedHost(parsed, value)
       const known = hostId !== undefined && this.#hosts.has(hostId) ? hostId : undefined
       this.#options.refusals.report({ hostId: known, kind: parsed.kind, error })
@@ -215,7 +234,7 @@ export class Directory implements WatchListener {
         break
       case "keys":
       case "ack":
-        if (value !== undefined) this.#keyExchange(key, parsed.kind, parsed.hostId, value, revision)
+        this.#keyExchange(key, parsed.kind, parsed.hostId, value, revision)
         break
     }
   }
@@ -354,12 +373,15 @@ export class Directory implements WatchListener {
     key: string,
     kind: "keys" | "ack",
     hostId: string,
-    text: string,
+    text: string | undefined,
     revision: number,
   ): void {
-    this.#known(hostId, key)
-    const body = this.#open(text, kind, key, hostId)
-    const { listener } = this.#options
+    const { listener, selfId } = this.#options
+    if (hostId !== selfId) {
+      if (text === undefined && !this.#hosts.has(hostId)) return
+      this.#known(hostId, key)
+    }
+    const body = text === undefined ? undefined : this.#open(text, kind, key, hostId)
     if (kind === "keys") listener.keysAnnounced(hostId, body, revision)
     else listener.keysAcknowledged(hostId, body, revision)
   }

@@ -12,10 +12,17 @@ export interface DirectoryListener {
   endpointPut(network: string, hostId: string, record: EndpointRecord): void
   /** No address of it is left. */
   endpointRemoved(network: string, hostId: string, record: EndpointRecord): void
-  /** A verified key announcement; its body is for its own parser. */
+  /**
+   * A verified key announcement, this host's own too; its body is for its own parser, which may
+   * throw PeerRefusedError. Undefined: there is none any more.
+   */
   keysAnnounced(hostId: string, body: unknown, revision: number): void
-  /** A verified acknowledgement. */
+  /** A verified acknowledgement, this host's own too. */
   keysAcknowledged(hostId: string, body: unknown, revision: number): void
+  /** A key announcement of a host did not hold. */
+  keysRefused(hostId: string): void
+  /** The store has an endpoint under this key that is this host's. */
+  ownEndpoint(key: string): void
   /** Everything up to this revision of the store has been heard. */
   caughtUp(revision: number): void
   /** The store was put back from a snapshot: revisions begin anew. */

@@ -99,8 +99,8 @@ function drivers(cipher: Cipher, family: 4 | 6): Pair {
 }
 
 function agree({ a, b }: Pair, pairs: readonly { a: Association; b: Association }[]): void {
-  a.setAssociations("b", { associations: pairs.map((pair) => pair.a), keepOthers: false })
-  b.setAssociations("a", { associations: pairs.map((pair) => pair.b), keepOthers: false })
+  a.setAssociations("b", { associations: pairs.map((pair) => pair.a), others: "drop" })
+  b.setAssociations("a", { associations: pairs.map((pair) => pair.b), others: "drop" })
 }
 
 function place(name: string): Place {
@@ -186,9 +186,9 @@ test("a new driver finds what the old one left, and sends on it without a gap", 
     // New keys, while the old ones stay as somebody else's.
     const next = newPair("aes256gcm16", 9)
     const waiting = { ...next.a, send: false }
-    again.b.setAssociations("a", { associations: [next.b], keepOthers: true })
-    again.a.setAssociations("b", { associations: [waiting], keepOthers: true })
-    again.a.setAssociations("b", { associations: [next.a], keepOthers: true })
+    again.b.setAssociations("a", { associations: [next.b], others: "use" })
+    again.a.setAssociations("b", { associations: [waiting], others: "use" })
+    again.a.setAssociations("b", { associations: [next.a], others: "use" })
     await stream.more(500)
     agree(again, [next])
     await stream.more(200)

@@ -56,10 +56,11 @@ export interface PeerKeys {
   /** Newest first. */
   readonly associations: readonly Association[]
   /**
-   * Associations in the kernel that are not named are an earlier process's and in use: they stay,
-   * and are sent on until one that is named says `send`.
+   * What becomes of associations in the kernel that are not named, an earlier process's: `use`: they
+   * stay, and are sent on until one that is named says `send`; `receive`: they stay and are not sent
+   * on; `drop`: they go.
    */
-  readonly keepOthers: boolean
+  readonly others: "use" | "receive" | "drop"
 }
 
 /** ESP in UDP with one peer. */
@@ -78,7 +79,7 @@ interface Known {
   route: Route | undefined
 }
 
-const NO_KEYS: PeerKeys = { associations: [], keepOthers: true }
+const NO_KEYS: PeerKeys = { associations: [], others: "use" }
 /** The owner of the policies that stand before any peer does. */
 const BASE = " base"
 
@@ -203,7 +204,7 @@ export class IpsecDriver implements Driver {
     const lost = this.#associations.install(known.route, keys.associations)
     this.#wantPolicies(known)
     settle(this.#xfrm, [this.#policies])
-    if (!keys.keepOthers) {
+    if (keys.others === "drop") {
       this.#associations.keepOnly(known.route.reqid, this.#named(known.route, keys))
     }
     if (lost.length > 0) this.#options.onLost?.(hostId, `${lost.join(", ")} had been deleted`)
@@ -329,9 +330,7 @@ export class IpsecDriver implements Driver {
   #trouble({ peer, route, keys }: Known): string | undefined {
     if (route === undefined) return `host ${peer.name} has no address of this host's family`
     if (!this.#policies.complete(peer.hostId)) return "a policy is missing"
-    const sent = keys.associations.find(({ send }) => send)
-    const spi =
-      sent?.outbound.spi ?? (keys.keepOthers ? this.#foundSpis.get(route.reqid) : undefined)
+    const spi = this.#sentOn(route, keys)
     if (spi === undefined) return "no keys are agreed on yet"
     return this.#associations.has({ destination: route.remote, spi })
       ? undefined
@@ -364,13 +363,17 @@ export class IpsecDriver implements Driver {
       this.#policies.want(peer.hostId, [])
       return
     }
-    const sent = keys.associations.find(({ send }) => send)
-    const spi =
-      sent?.outbound.spi ?? (keys.keepOthers ? this.#foundSpis.get(route.reqid) : undefined)
+    const spi = this.#sentOn(route, keys)
     const { prefixes } = peerPrefixes(peer, (prefix) => this.#routes.contains(prefix))
     const tunnel = { ...route, spi, prefixes }
     const policies = peerPolicies(tunnel, this.#network.subnets, ifIdOf(this.#network.number))
     this.#policies.want(peer.hostId, policies)
+  }
+
+  /** The SPI that is sent on now; undefined: nothing may be sent. */
+  #sentOn({ reqid }: Route, { associations, others }: PeerKeys): number | undefined {
+    const sent = associations.find(({ send }) => send)
+    return sent?.outbound.spi ?? (others === "use" ? this.#foundSpis.get(reqid) : undefined)
   }
 
   #routeOf({ peer, encapsulation }: Known): Route | undefined {

@@ -1,0 +1,260 @@
+import type { BlockLeases } from "../../cluster/block_lease.ts"
+import type { Network } from "../../config/network.ts"
+import { type Family, parseAddress, parsePrefix, prefixContains } from "../../core/address.ts"
+import { LariatError } from "../../errors.ts"
+import type { Allocator } from "../../ipam/allocator.ts"
+import { BlockPlan, type BlockSpec } from "../../ipam/blocks.ts"
+import type { PoolSpec } from "../../ipam/pool.ts"
+import type { Health } from "../health.ts"
+import type { Journal } from "../journal.ts"
+import type { ClusterMemory } from "./memory.ts"
+
+/** With fewer free addresses than this, another block is leased before it is needed. */
+const LOW_WATER = 8
+
+/** What a {@link BlockKeeper} works with. */
+export interface BlockKeeperOptions {
+  readonly memory: ClusterMemory
+  readonly journal: Journal
+  readonly health: Health
+  /** Undefined until the store was reached once. */
+  readonly leases: () => BlockLeases
+  /** The allocator of a network. */
+  readonly allocatorOf: (network: string) => Allocator | undefined
+  /** The blocks of a network are others now. */
+  readonly onChange: (network: string) => void
+  readonly nameOf: (hostId: string) => string
+}
+
+/** The blocks that this host holds of each network, and the addresses of its own in them. */
+export class BlockKeeper {
+  readonly #options: BlockKeeperOptions
+  readonly #plans = new Map<string, readonly BlockPlan[]>()
+  /** Leases that are under way, by network and family. */
+  readonly #leasing = new Map<string, Promise<void>>()
+
+  constructor(options: BlockKeeperOptions) {
+    this.#options = options
+  }
+
+  /** Takes a network in. @returns the pools of the blocks that are held @throws LariatError config-invalid */
+  pools(network: Network): readonly PoolSpec[] {
+    const plans = network.subnets.map((subnet) => {
+      const length = subnet.cidr.includes(":") ? undefined : network.carriage.blockSize
+      return new BlockPlan(subnet, length)
+    })
+    this.#plans.set(network.name, plans)
+    return this.held(network.name).flatMap((block) => this.#spec(network.name, block) ?? [])
+  }
+
+  /** The blocks that are held. */
+  held(network: string): readonly string[] {
+    return this.#options.memory.blocks(network)
+  }
+
+  /** Whether a network is cut into such a block. */
+  isBlock(network: string, block: string): boolean {
+    return this.#spec(network, block) !== undefined
+  }
+
+  isHeld(network: string, block: string): boolean {
+    return this.held(network).includes(block)
+  }
+
+  /** This host's own addresses on a network: the last one of the first block of each family. */
+  overlay(network: string): readonly string[] {
+    const known = this.#options.memory.overlay(network)
+    const allocator = this.#options.allocatorOf(network)
+    const own: string[] = []
+    for (const family of this.#families(network)) {
+      const blocks = this.held(network).filter((block) => familyOf(block) === family)
+      const before = known.find((address) =>
+        blocks.some((block) => prefixContains(parsePrefix(block), parseAddress(address))),
+      )
+      const address = before ?? this.#chooseOwn(network, blocks, allocator)
+      if (address === undefined) continue
+      own.push(address)
+      if (allocator?.stateOf(address) === "free") {
+        allocator.exclude(address, "it is this host's own address on the network")
+      }
+    }
+    if (JSON.stringify(own) !== JSON.stringify(known)) {
+      this.#options.memory.putOverlay(network, own)
+    }
+    return own
+  }
+
+  /**
+   * Makes sure that there is a block with a free address for each family, or the block of each
+   * address that was asked for. Returns at once where there is.
+   *
+   * @throws LariatError `store-away`, `pool-exhausted`; `address-taken` when the block of an address
+   *   is another host's
+   */
+  async roomFor(network: string, requested: readonly string[]): Promise<void> {
+    const asked = requested.map((text) => parseAddress(text.split("/")[0] ?? text))
+    for (const address of asked) await this.#holdBlockOf(network, address)
+    for (const family of this.#families(network)) {
+      if (asked.some((address) => address.family === family)) continue
+      const free = this.#free(network, family)
+      if (free === 0) await this.lease(network, family)
+      else if (free < LOW_WATER) this.lease(network, family).catch(() => undefined)
+    }
+  }
+
+  /** Leases one block of each family that has none yet. @throws LariatError `store-away` */
+  async ensureFirst(network: string): Promise<void> {
+    for (const family of this.#families(network)) {
+      const has = this.held(network).some((block) => familyOf(block) === family)
+      if (!has) await this.lease(network, family)
+    }
+  }
+
+  /** Leases one more block. @throws LariatError `store-away`, `pool-exhausted` */
+  lease(network: string, family: Family): Promise<void> {
+    const key = `${network} ${family}`
+    const pending = this.#leasing.get(key)
+    if (pending !== undefined) return pending
+    const work = this.#lease(network, family).finally(() => this.#leasing.delete(key))
+    this.#leasing.set(key, work)
+    return work
+  }
+
+  /**
+   * Makes sure that the store knows what is held here: after it was put back from a snapshot, or
+   * after somebody wrote over it.
+   *
+   * @throws LariatError `store-away`
+   */
+  async confirm(network: string): Promise<void> {
+    const leases = this.#options.leases()
+    for (const block of this.held(network)) {
+      const outcome = await leases.hold(network, block)
+      const problem = `block/${network}/${block}`
+      if (outcome.held) {
+        this.#options.health.clear(problem)
+        continue
+      }
+      // Who has containers there has the older right: others who saw our claim refuse the new one.
+      const used = this.#usedIn(network, block)
+      const holder = this.#options.nameOf(outcome.holder)
+      if (used > 0) {
+        await leases.reclaim(network, block)
+        this.#options.health.raise(problem, {
+          severity: "error",
+          what: `block ${block} of network ${network} was claimed by ${holder} while ${used} addresses of it are in use here; it was taken back`,
+          hint: `look at ${holder}: a copied state directory, or a store put back from a snapshot`,
+        })
+        continue
+      }
+      this.#giveUp(network, block)
+      this.#options.health.repaired(`block ${block} of network ${network} was left to ${holder}`)
+    }
+    await this.ensureFirst(network)
+  }
+
+  async #lease(network: string, family: Family): Promise<void> {
+    const plans = (this.#plans.get(network) ?? []).filter(
+      ({ subnet }) => familyOf(subnet.cidr) === family,
+    )
+    let failure: unknown
+    for (const plan of plans) {
+      try {
+        this.#take(network, await this.#options.leases().claim(network, plan))
+        return
+      } catch (error) {
+        failure = error
+        if (!(error instanceof LariatError) || error.code !== "pool-exhausted") throw error
+      }
+    }
+    throw failure
+  }
+
+  async #holdBlockOf(network: string, address: ReturnType<typeof parseAddress>): Promise<void> {
+    const plans = this.#plans.get(network) ?? []
+    const spec = plans.map((plan) => plan.containing(address)).find((one) => one !== undefined)
+    // What is outside the network is for the allocator to refuse.
+    if (spec === undefined || this.isHeld(network, spec.block)) return
+    const outcome = await this.#options.leases().hold(network, spec.block)
+    if (outcome.held) {
+      this.#take(network, spec.block)
+      return
+    }
+    throw new LariatError(
+      `Cannot give the address: its block ${spec.block} of network ${network} is host ${this.#options.nameOf(outcome.holder)}'s`,
+      {
+        code: "address-taken",
+        hint: "run the container on that host, or ask for an address of this host's blocks; see lariat blocks",
+      },
+    )
+  }
+
+  #take(network: string, block: string): void {
+    const spec = this.#spec(network, block)
+    if (spec === undefined || this.isHeld(network, block)) return
+    const { memory, journal, allocatorOf, onChange } = this.#options
+    memory.putBlocks(network, [...this.held(network), block])
+    const allocator = allocatorOf(network)
+    allocator?.addPool(spec)
+    // Addresses of a host that was alone before, and its rests.
+    const inside = (address: string) => prefixContains(parsePrefix(block), parseAddress(address))
+    allocator?.restore(
+      journal.leases(network).filter(inside),
+      journal.resting(network).filter(({ address }) => inside(address)),
+    )
+    this.overlay(network)
+    onChange(network)
+  }
+
+  #giveUp(network: string, block: string): void {
+    const { memory, allocatorOf, onChange } = this.#options
+    memory.putBlocks(
+      network,
+      this.held(network).filter((one) => one !== block),
+    )
+    allocatorOf(network)?.removePool(block)
+    onChange(network)
+  }
+
+  #chooseOwn(
+    network: string,
+    blocks: readonly string[],
+    allocator: Allocator | undefined,
+  ): string | undefined {
+    for (const block of blocks) {
+      const spec = this.#spec(network, block)
+      // The first one is what a container would get next; the last is seldom in use.
+      if (spec !== undefined && allocator?.stateOf(spec.end) === "free") return spec.end
+    }
+    return undefined
+  }
+
+  #spec(network: string, block: string): BlockSpec | undefined {
+    for (const plan of this.#plans.get(network) ?? []) {
+      const spec = plan.named(block)
+      if (spec !== undefined) return spec
+    }
+    return undefined
+  }
+
+  #families(network: string): readonly Family[] {
+    const plans = this.#plans.get(network) ?? []
+    return [...new Set(plans.map(({ subnet }) => familyOf(subnet.cidr)))].sort()
+  }
+
+  #free(network: string, family: Family): number {
+    const stats = this.#options.allocatorOf(network)?.stats() ?? []
+    return stats
+      .filter((one) => one.family === family)
+      .reduce((sum, { free, resting }) => sum + free + resting, 0)
+  }
+
+  #usedIn(network: string, block: string): number {
+    const stats = this.#options.allocatorOf(network)?.stats() ?? []
+    return stats.find((one) => one.block === block)?.used ?? 0
+  }
+}
+
+function familyOf(cidr: string): Family {
+  return cidr.includes(":") ? 6 : 4
+}

@@ -1,0 +1,664 @@
+import { BlockLeases } from "../../cluster/block_lease.ts"
+import { Directory } from "../../cluster/directory.ts"
+import type { DirectoryListener } from "../../cluster/directory_events.ts"
+import { HostIdentity } from "../../cluster/identity.ts"
+import { Keyspace } from "../../cluster/keyspace.ts"
+import { networkNumber } from "../../cluster/network_number.ts"
+import { type PinRows, Pins } from "../../cluster/pins.ts"
+import { type PreSharedKey, parsePsk } from "../../cluster/psk.ts"
+import { Refusals } from "../../cluster/refusals.ts"
+import { register } from "../../cluster/registration.ts"
+import type { Store } from "../../cluster/store.ts"
+import type { Network } from "../../config/network.ts"
+import { IpsecDriver } from "../../drivers/ipsec/ipsec_driver.ts"
+import { WireguardDriver } from "../../drivers/wireguard/wireguard_driver.ts"
+import { LariatError, messageOf } from "../../errors.ts"
+import type { PoolSpec } from "../../ipam/pool.ts"
+import { monotonicMs } from "../../sys/clock.ts"
+import type { AgentContext } from "../context.ts"
+import { networkUuid } from "../metadata_feed.ts"
+import type { ManagedNetwork } from "../networks.ts"
+import { BlockKeeper } from "./block_keeper.ts"
+import { openDriver } from "./driver_choice.ts"
+import { EndpointPublisher } from "./endpoint_publisher.ts"
+import { KeyExchange } from "./key_exchange.ts"
+import { ClusterMemory } from "./memory.ts"
+import { Overlays } from "./overlays.ts"
+import type { BlockReport, ClusterReport, PeerReport, RotationReport } from "./report.ts"
+import { blockReports, clusterReport, peerReports } from "./reports.ts"
+import { Sealer } from "./sealer.ts"
+import { readSecret, writeSecret } from "./secrets.ts"
+import { openStore } from "./store_connection.ts"
+import { startWatching, type Watching } from "./watching.ts"
+
+/** The host's identity, in the state directory. */
+const IDENTITY_FILE = "identity.key"
+/** How often what needs the store is tried again, milliseconds. */
+const RETRY_MS = 1000
+/** How often silent hosts are looked for, milliseconds. */
+const TICK_MS = 1000
+/** How often blocks, pins and the host's own record are gone over, milliseconds. */
+const TIDY_MS = 30_000
+
+/** What a cluster is opened with, before anything of it runs. */
+export type ClusterParts = Pick<
+  AgentContext,
+  "settings" | "host" | "bootId" | "journal" | "health" | "log" | "random"
+>
+
+/** The drivers that send nothing without a key. */
+const KEYED: ReadonlySet<string> = new Set(["ipsec", "wireguard"])
+
+/**
+ * This host's part in a cluster: joins the store with the kernel. While the store is away what
+ * stands goes on: addresses are given from the blocks that are held, and no route or key changes.
+ */
+export class Cluster implements DirectoryListener {
+  readonly #parts: ClusterParts
+  readonly #keys: Keyspace
+  readonly #memory: ClusterMemory
+  readonly #identity: HostIdentity
+  readonly #psk: PreSharedKey | undefined
+  readonly #sealer: Sealer
+  readonly #store: Store
+  readonly #pins: Pins
+  readonly #refusals: Refusals
+  readonly #directory: Directory
+  readonly #overlays: Overlays
+  readonly #leases: BlockLeases
+  readonly #blocks: BlockKeeper
+  readonly #publisher: EndpointPublisher
+  readonly #timers: ReturnType<typeof setInterval>[] = []
+  #context: AgentContext | undefined
+  #exchange: KeyExchange | undefined
+  #watching: Watching | undefined
+  #stopped = false
+  #caughtUp = false
+  /** The host's own record as it was published. */
+  #published = ""
+
+  private constructor(parts: ClusterParts, store: Store, psk: PreSharedKey | undefined) {
+    const { settings, host, journal, health, log, random } = parts
+    this.#parts = parts
+    this.#store = store
+    this.#psk = psk
+    this.#keys = new Keyspace(settings.cluster.name)
+    this.#memory = new ClusterMemory(journal, settings.cluster.name)
+    this.#identity = ownIdentity(`${settings.stateDir}/${IDENTITY_FILE}`, random)
+    this.#sealer = new Sealer(this.#memory, host.uuid, { identity: this.#identity, psk })
+    this.#pins = new Pins((this.#memory.pins as PinRows | undefined) ?? { pins: [], sequences: [] })
+    this.#refusals = new Refusals(({ error }) => log.warn("refused: {why}", { why: error.message }))
+    this.#overlays = new Overlays(health)
+    const { hostTimeoutMs, blockReuseMs, allowHosts } = settings.cluster
+    this.#directory = new Directory({
+      keys: this.#keys,
+      selfId: host.uuid,
+      pins: this.#pins,
+      psk,
+      refusals: this.#refusals,
+      clock: monotonicMs,
+      graceMs: hostTimeoutMs / 2,
+      reuseMs: blockReuseMs,
+      allow: allowHosts,
+      isBlock: (network, block) => this.#blocks.isBlock(network, block),
+      isMine: (network, block) => this.#blocks.isHeld(network, block),
+      listener: this,
+    })
+    this.#leases = new BlockLeases({
+      store,
+      keys: this.#keys,
+      hostId: host.uuid,
+      seal: (key, state) => this.#sealer.seal("block", key, { state }),
+      mayTakeOver: (network, block) => this.#directory.mayTakeOver(network, block),
+      nameOf: (hostId) => this.#nameOf(hostId),
+    })
+    this.#blocks = new BlockKeeper({
+      memory: this.#memory,
+      journal,
+      health,
+      leases: () => this.#leases,
+      allocatorOf: (network) => this.#context?.networks.get(network)?.allocator,
+      onChange: (network) => this.#selfChanged(network),
+      nameOf: (hostId) => this.#nameOf(hostId),
+    })
+    this.#publisher = new EndpointPublisher({
+      store,
+      keys: this.#keys,
+      sealer: this.#sealer,
+      isShared: (network) => this.#context?.networks.get(network)?.leased === true,
+      onFailure: (error) =>
+        log.info("containers are not told of yet: {why}", { why: messageOf(error) }),
+    })
+  }
+
+  /**
+   * Opens the store and the secrets. Nothing runs yet.
+   *
+   * @throws LariatError `config-invalid`, `permission`, `io`: a secret or a setting cannot be used
+   */
+  static open(parts: ClusterParts): Cluster {
+    const { settings, log } = parts
+    const psk = clusterKey(settings.cluster.pskFile, settings.cluster.name)
+    const store = openStore(settings.store, settings.cluster, (error) =>
+      log.info("the store: {why}", { why: messageOf(error) }),
+    )
+    return new Cluster(parts, store, psk)
+  }
+
+  /** The pools that this host may give addresses of; undefined for a network of this host alone. */
+  pools(network: Network): readonly PoolSpec[] | undefined {
+    return network.driver === "none" ? undefined : this.#blocks.pools(network)
+  }
+
+  /** Begins: what the store is needed for is tried until it answers. */
+  start(context: AgentContext): void {
+    this.#context = context
+    for (const network of this.#carried()) this.#blocks.overlay(network.name)
+    context.index.onChange((before, after) => this.#publisher.changed(before, after))
+    for (const row of context.index.attached()) this.#publisher.changed(undefined, row)
+    this.#timers.push(setInterval(() => this.#directory.tick(), TICK_MS))
+    this.#timers.push(setInterval(() => void this.#tidy(), TIDY_MS))
+    this.#store.onHealth((health) => this.#storeChanged(health.reachable))
+    this.#run().catch((error) => this.#failed(error))
+  }
+
+  /** The configuration changed. */
+  configure(): void {
+    void this.#openNetworks()
+  }
+
+  /** Makes sure that an attach finds addresses. @throws LariatError */
+  async roomFor(network: ManagedNetwork, requested: readonly string[]): Promise<void> {
+    if (network.leased) await this.#blocks.roomFor(network.name, requested)
+  }
+
+  /** Makes new keys. @throws LariatError `config-invalid` without a network that has keys */
+  rotate(): RotationReport {
+    const exchange = this.#needExchange()
+    exchange.rotate()
+    const report = exchange.report()
+    return { ...report, settled: false }
+  }
+
+  /** How the keys stand. @throws LariatError `config-invalid` without a network that has keys */
+  rotation(): RotationReport {
+    return this.#needExchange().report()
+  }
+
+  report(): ClusterReport {
+    return clusterReport({
+      name: this.#parts.settings.cluster.name,
+      number: this.#memory.number,
+      health: this.#store.health(),
+      peers: this.peers(),
+      rotation: this.#exchange?.report(),
+    })
+  }
+
+  peers(): PeerReport[] {
+    return peerReports(this.#directory, this.#overlays, this.#watching)
+  }
+
+  blocks(): BlockReport[] {
+    return blockReports({
+      networks: this.#carried(),
+      managed: this.#context?.networks,
+      blocks: this.#blocks,
+      directory: this.#directory,
+      host: this.#parts.host,
+    })
+  }
+
+  /** Compares the drivers with the kernel. */
+  repair(): void {
+    this.#overlays.repair()
+  }
+
+  /** Ends; the data path stays, and other hosts wait a while for this one to come back. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    for (const timer of this.#timers) clearInterval(timer)
+    this.#publisher.stop()
+    await this.#watching?.stop()
+    this.#exchange?.stop()
+    this.#savePins()
+    await this.#store.close()
+    this.#overlays.close()
+    this.#psk?.wipe()
+  }
+
+  // --- what the directory tells
+
+  hostChanged(hostId: string): void {
+    const host = this.#directory.host(hostId)
+    const context = this.#context
+    if (host === undefined || context === undefined) return
+    const shared: number[] = []
+    for (const { name } of this.#carried()) {
+      const peer = this.#directory.peer(name, hostId)
+      const number = this.#memory.networkNumber(name)
+      if (peer === undefined || number === undefined) {
+        this.#overlays.removePeer(name, hostId)
+        this.#watching?.delete({ network: name, hostId })
+        continue
+      }
+      this.#shareSecret(name, hostId)
+      this.#overlays.putPeer(name, peer)
+      this.#watching?.set(name, peer)
+      if (host.record?.networks[name]?.driver === "ipsec") shared.push(number)
+    }
+    if (!host.member || host.record === undefined) return
+    this.#exchange?.putPeer(hostId, host.number, shared)
+    const { name, underlay, labels } = host.record
+    context.metadata.host({ uuid: hostId, name, ip: underlay[0], labels })
+    for (const [place, record] of host.endpoints) this.#feed(hostId, networkOf(place), record)
+  }
+
+  hostGone(hostId: string): void {
+    this.#parts.log.info("host {name} is off the mesh", { name: this.#nameOf(hostId) })
+    for (const { name } of this.#carried()) {
+      this.#overlays.removePeer(name, hostId)
+      this.#watching?.delete({ network: name, hostId })
+    }
+    this.#exchange?.removePeer(hostId)
+    this.#context?.metadata.removeHost(hostId)
+    for (const { uuid } of this.#directory.host(hostId)?.endpoints.values() ?? []) {
+      this.#context?.metadata.removeContainer(uuid)
+    }
+  }
+
+  endpointPut(
+    network: string,
+    hostId: string,
+    record: Parameters<DirectoryListener["endpointPut"]>[2],
+  ): void {
+    if (this.#directory.host(hostId)?.member === true) this.#feed(hostId, network, record)
+  }
+
+  endpointRemoved(_network: string, _hostId: string, record: { readonly uuid: string }): void {
+    this.#context?.metadata.removeContainer(record.uuid)
+  }
+
+  keysAnnounced(hostId: string, body: unknown, revision: number): void {
+    try {
+      this.#exchange?.announced(hostId, body, revision)
+    } catch (error) {
+      this.#exchange?.refused(hostId)
+      throw error
+    }
+  }
+
+  keysAcknowledged(hostId: string, body: unknown, revision: number): void {
+    this.#exchange?.acknowledged(hostId, body, revision)
+  }
+
+  keysRefused(hostId: string): void {
+    this.#exchange?.refused(hostId)
+  }
+
+  ownEndpoint(key: string): void {
+    this.#publisher.found(key)
+  }
+
+  caughtUp(revision: number): void {
+    this.#exchange?.heard(revision)
+    if (this.#caughtUp) return
+    this.#caughtUp = true
+    for (const { network } of this.#overlays.all()) this.#overlays.completed(network)
+  }
+
+  putBack(revision: number): void {
+    this.#parts.log.warn("the store was put back to an older state (revision {revision})", {
+      revision,
+    })
+    this.#exchange?.restored()
+    this.#published = ""
+    this.#publisher.again()
+    void this.#tidy()
+  }
+
+  // --- the way up
+
+  async #run(): Promise<void> {
+    const number = await this.#until("register this host", () => this.#register())
+    if (number === undefined) return
+    await this.#until("number the networks", async () => {
+      await this.#openNetworks()
+      return true
+    })
+    if (this.#stopped || this.#context === undefined) return
+    this.#startExchange(number)
+    this.#watching = startWatching({
+      context: this.#context,
+      overlays: this.#overlays,
+      directory: this.#directory,
+      networks: () => this.#carried(),
+      selfOverlay: (network) => this.#blocks.overlay(network),
+      rotate: () => this.#exchange?.rotate(),
+    })
+    this.#store.watch(this.#keys.prefix, this.#directory)
+    const { hostTimeoutMs } = this.#parts.settings.cluster
+    const { uuid, name } = this.#parts.host
+    this.#store.present(this.#keys.alive(uuid), name, { ttlMs: hostTimeoutMs / 2 })
+    await this.#tidy()
+  }
+
+  /** The host's number: remembered, or agreed with the store. */
+  async #register(): Promise<number> {
+    const known = this.#memory.number
+    const { host } = this.#parts
+    const work = register({
+      store: this.#store,
+      keys: this.#keys,
+      hostId: host.uuid,
+      identity: this.#identity,
+      psk: this.#psk,
+      number: known,
+    })
+    if (known !== undefined) {
+      // It goes on with what it knows; the regular check registers it where it is missing.
+      work.catch((error) => this.#parts.log.info("{why}", { why: messageOf(error) }))
+      this.#pinSelf(known)
+      return known
+    }
+    const number = await work
+    this.#memory.number = number
+    this.#pinSelf(number)
+    return number
+  }
+
+  #pinSelf(number: number): void {
+    this.#pins.take(this.#parts.host.uuid, { publicKey: this.#identity.publicKey, number })
+  }
+
+  /** Opens the drivers of networks that have none, and closes those of networks that are gone. */
+  async #openNetworks(): Promise<void> {
+    const context = this.#context
+    if (context === undefined) return
+    const wanted = this.#carried()
+    for (const { network } of this.#overlays.all()) {
+      if (!wanted.some(({ name }) => name === network)) this.#overlays.remove(network)
+    }
+    for (const network of wanted) {
+      const { name } = network
+      if (this.#overlays.get(name) !== undefined) continue
+      const number =
+        this.#memory.networkNumber(name) ??
+        (await networkNumber(this.#store, this.#keys.networks, name))
+      this.#memory.putNetworkNumber(name, number)
+      this.#openNetwork(network, number)
+    }
+  }
+
+  #openNetwork(network: Network, number: number): void {
+    const { health } = this.#parts
+    const { name, driver, subnets } = network
+    try {
+      if (KEYED.has(driver) && this.#psk === undefined) {
+        throw new LariatError(`Cannot carry network ${name} by ${driver}: no pskFile is set`, {
+          code: "config-invalid",
+          hint: "openssl rand -base64 48 makes a key; set agent.pskFile to its file on every host",
+        })
+      }
+      const overlay = {
+        name,
+        number,
+        subnets: subnets.map(({ cidr }) => cidr),
+        bridge: undefined,
+        underlayMtu: this.#context?.underlay.mtu ?? 1500,
+      }
+      const opened = openDriver(network, overlay, {
+        random: this.#parts.random,
+        onLost: (hostId, why) => {
+          health.repaired(`network ${name}: new keys with ${this.#nameOf(hostId)}: ${why}`)
+          this.#exchange?.rotate()
+        },
+      })
+      this.#overlays.add({ network: name, driver: opened })
+      health.clear(`overlay/${name}`)
+      this.#selfChanged(name)
+      if (this.#caughtUp) {
+        for (const { hostId } of this.#directory.hosts()) this.hostChanged(hostId)
+        this.#overlays.completed(name)
+      }
+    } catch (error) {
+      const hint = error instanceof LariatError ? error.hint : undefined
+      health.raise(`overlay/${name}`, { severity: "error", what: messageOf(error), hint })
+    }
+  }
+
+  #startExchange(number: number): void {
+    if (this.#psk === undefined || this.#keyedDrivers().length === 0) return
+    const { host, bootId, settings, random, log } = this.#parts
+    this.#exchange = new KeyExchange({
+      store: this.#store,
+      keys: this.#keys,
+      hostId: host.uuid,
+      number,
+      bootId,
+      psk: this.#psk,
+      memory: this.#memory,
+      sealer: this.#sealer,
+      clock: monotonicMs,
+      random,
+      rekeyMs: settings.cluster.rekeyMs,
+      drivers: () => this.#keyedDrivers(),
+      nameOf: (hostId) => this.#nameOf(hostId),
+      relist: () => void this.#relist(),
+      onFailure: (what, error) =>
+        log.info("cannot {what} now: {why}", { what, why: messageOf(error) }),
+    })
+  }
+
+  /** This host's part in a network changed: blocks, or own addresses. */
+  #selfChanged(network: string): void {
+    const { host } = this.#parts
+    const overlay = this.#overlays.get(network)
+    if (overlay === undefined) return
+    this.#overlays.prepare(network, {
+      hostId: host.uuid,
+      underlay: host.ip === undefined ? [] : [host.ip],
+      overlay: this.#blocks.overlay(network),
+      blocks: this.#blocks.held(network),
+    })
+    void this.#publishHost()
+  }
+
+  /** Publishes what this host says of itself, where it is not what it said before. */
+  async #publishHost(): Promise<void> {
+    const { host, settings, log } = this.#parts
+    const networks = Object.fromEntries(
+      this.#overlays.all().map(({ network, driver }) => [
+        network,
+        {
+          driver: driver.kind,
+          overlay: this.#blocks.overlay(network),
+          parameters: driver.parameters,
+        },
+      ]),
+    )
+    const record = {
+      name: host.name,
+      underlay: host.ip === undefined ? [] : [host.ip],
+      labels: settings.hostLabels,
+      networks,
+    }
+    const text = JSON.stringify(record)
+    if (text === this.#published || this.#stopped) return
+    this.#published = text
+    try {
+      const key = this.#keys.host(host.uuid)
+      await this.#store.commit([], [{ key, value: this.#sealer.seal("host", key, record) }])
+    } catch (error) {
+      this.#published = ""
+      log.info("this host is not told of yet: {why}", { why: messageOf(error) })
+    }
+  }
+
+  /** What needs the store from time to time; whatever fails is tried again. */
+  async #tidy(): Promise<void> {
+    this.#savePins()
+    if (this.#stopped || !this.#store.health().reachable) return
+    const { host, log } = this.#parts
+    try {
+      const number = this.#memory.number
+      if (number !== undefined) {
+        const { uuid: hostId } = host
+        const common = { store: this.#store, keys: this.#keys, hostId }
+        await register({ ...common, identity: this.#identity, psk: this.#psk, number })
+      }
+      await this.#openNetworks()
+      for (const { name } of this.#carried()) await this.#blocks.confirm(name)
+      await this.#publishHost()
+      this.#parts.health.clear("cluster")
+    } catch (error) {
+      log.info("the regular check of the cluster: {why}", { why: messageOf(error) })
+      if (error instanceof LariatError && error.code !== "store-away") {
+        this.#parts.health.raise("cluster", {
+          severity: "error",
+          what: error.message,
+          hint: error.hint,
+        })
+      }
+    }
+  }
+
+  #storeChanged(reachable: boolean): void {
+    const { health } = this.#parts
+    if (!reachable) {
+      const { endpoint, reason } = this.#store.health()
+      health.raise("store", {
+        severity: "warning",
+        what: `the store at ${endpoint} does not answer: ${reason ?? "no reason known"}`,
+        hint: "containers go on; new hosts, blocks and keys wait until it is back",
+      })
+      return
+    }
+    health.clear("store")
+    // Nobody is silent who could not be heard.
+    this.#directory.storeWasAway()
+    void this.#tidy()
+  }
+
+  async #relist(): Promise<void> {
+    try {
+      this.#exchange?.restored()
+      this.#directory.retellKeys()
+      this.#directory.snapshot(await this.#store.list(this.#keys.prefix))
+    } catch (error) {
+      this.#parts.log.info("the store cannot be listed: {why}", { why: messageOf(error) })
+    }
+  }
+
+  #failed(error: unknown): void {
+    const hint = error instanceof LariatError ? error.hint : undefined
+    this.#parts.health.raise("cluster", { severity: "error", what: messageOf(error), hint })
+  }
+
+  /** Tries until it works; undefined when the agent stops meanwhile. */
+  async #until<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
+    for (;;) {
+      try {
+        return await work()
+      } catch (error) {
+        const hint = error instanceof LariatError ? error.hint : undefined
+        const said = `cannot ${what} yet: ${messageOf(error)}`
+        this.#parts.health.raise("cluster", { severity: "warning", what: said, hint })
+        this.#parts.log.info("{said}", { said })
+      }
+      if (this.#stopped) return undefined
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+      if (this.#stopped) return undefined
+    }
+  }
+
+  #feed(
+    hostId: string,
+    network: string,
+    record: Parameters<DirectoryListener["endpointPut"]>[2],
+  ): void {
+    const configured = this.#context?.networks.get(network)?.configured
+    this.#context?.metadata.container({
+      uuid: record.uuid,
+      name: record.name,
+      externalId: record.containerId,
+      labels: record.labels,
+      addresses: record.addresses,
+      mac: record.mac,
+      hostUuid: hostId,
+      hostIp: this.#directory.host(hostId)?.record?.underlay[0],
+      networkUuid: networkUuid(network),
+      createIndex: record.createIndex,
+      dns: configured?.dns ?? [],
+      dnsSearch: configured?.dnsSearch ?? [],
+    })
+  }
+
+  /** WireGuard's preshared key with a host, which holders of the PSK alone can make. */
+  #shareSecret(network: string, hostId: string): void {
+    const driver = this.#overlays.get(network)?.driver
+    if (!(driver instanceof WireguardDriver) || this.#psk === undefined) return
+    driver.setPresharedKey(hostId, this.#psk.pairSecret("wireguard", this.#parts.host.uuid, hostId))
+  }
+
+  #savePins(): void {
+    const { pins, sequences } = this.#pins.rows()
+    const lasting = sequences.filter(({ key }) => this.#keys.parse(key)?.kind !== "endpoint")
+    this.#memory.pins = { pins, sequences: lasting }
+  }
+
+  /** Configured networks that reach other hosts. */
+  #carried(): Network[] {
+    return (this.#context?.networks.all() ?? []).flatMap(({ leased, configured }) =>
+      leased && configured !== undefined ? [configured] : [],
+    )
+  }
+
+  #keyedDrivers() {
+    return this.#overlays.all().flatMap(({ network, driver }) => {
+      const number = this.#memory.networkNumber(network)
+      const configured = this.#context?.networks.get(network)?.configured
+      if (!(driver instanceof IpsecDriver) || number === undefined || configured === undefined)
+        return []
+      return [{ number, cipher: configured.carriage.cipher, driver }]
+    })
+  }
+
+  #needExchange(): KeyExchange {
+    if (this.#exchange !== undefined) return this.#exchange
+    throw new LariatError("Cannot speak of keys: no network of this host is carried by ipsec", {
+      code: "config-invalid",
+      hint: "wireguard makes its own keys every two minutes; vxlan and routed have none",
+    })
+  }
+
+  #nameOf(hostId: string): string {
+    if (hostId === this.#parts.host.uuid) return this.#parts.host.name
+    return this.#directory.host(hostId)?.record?.name ?? hostId
+  }
+}
+
+/** The identity of this host: made once. @throws LariatError */
+function ownIdentity(path: string, random: (bytes: number) => Uint8Array): HostIdentity {
+  const text = readSecret(path, "this host's identity")
+  if (text !== undefined) return HostIdentity.load(text)
+  const identity = HostIdentity.create(random)
+  writeSecret(path, identity.toPem())
+  return identity
+}
+
+/** @throws LariatError */
+function clusterKey(path: string | undefined, cluster: string): PreSharedKey | undefined {
+  if (path === undefined) return undefined
+  const text = readSecret(path, "the pre-shared key")
+  if (text !== undefined) return parsePsk(text, { cluster })
+  throw new LariatError(`Cannot use the pre-shared key: there is no file ${path}`, {
+    code: "config-invalid",
+    hint: "openssl rand -base64 48 makes one; every host needs the same",
+  })
+}
+
+/** The network of a place: a network and an address, apart by the last blank. */
+function networkOf(place: string): string {
+  return place.slice(0, place.lastIndexOf(" "))
+}

@@ -1,0 +1,36 @@
+import type { Network } from "../../config/network.ts"
+import type { Driver, OverlayNetwork } from "../../drivers/driver.ts"
+import { IpsecDriver } from "../../drivers/ipsec/ipsec_driver.ts"
+import { VxlanDriver } from "../../drivers/vxlan/vxlan_driver.ts"
+import { WireguardDriver } from "../../drivers/wireguard/wireguard_driver.ts"
+import { LariatError } from "../../errors.ts"
+
+/** What a driver may need of the agent. */
+export interface DriverParts {
+  readonly random: (bytes: number) => Uint8Array
+  /** Hears that the keys with a host are lost. */
+  readonly onLost: (hostId: string, why: string) => void
+}
+
+/** Opens the driver that a network asks for. The kernel is not changed yet. @throws LariatError */
+export function openDriver(network: Network, overlay: OverlayNetwork, parts: DriverParts): Driver {
+  const { cipher, udp, port, vni } = network.carriage
+  switch (network.driver) {
+    case "ipsec":
+      return IpsecDriver.open(overlay, { cipher, udp: udp !== "none", onLost: parts.onLost })
+    case "vxlan":
+      return VxlanDriver.open(overlay, { vni: vni + overlay.number, port })
+    case "wireguard":
+      return WireguardDriver.open(overlay, parts.random, {
+        port: (port ?? 51_820) + overlay.number,
+      })
+    default:
+      throw new LariatError(
+        `Cannot carry network ${network.name}: there is no driver ${network.driver}`,
+        {
+          code: "config-invalid",
+          hint: "choose ipsec, vxlan, routed or wireguard",
+        },
+      )
+  }
+}

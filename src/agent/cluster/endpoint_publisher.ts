@@ -1,0 +1,127 @@
+import { type EndpointRecord, endpointBody } from "../../cluster/endpoint_record.ts"
+import type { Keyspace } from "../../cluster/keyspace.ts"
+import type { Store } from "../../cluster/store.ts"
+import type { EndpointRow } from "../journal_rows.ts"
+import { containerName, containerUuid } from "../metadata_feed.ts"
+import type { Sealer } from "./sealer.ts"
+
+/** Writes of one commit; etcd takes 128 operations in one. */
+const BATCH = 64
+/** After a failure, milliseconds. */
+const RETRY_MS = 1000
+
+/** What an {@link EndpointPublisher} works with. */
+export interface EndpointPublisherOptions {
+  readonly store: Store
+  readonly keys: Keyspace
+  readonly sealer: Sealer
+  /** Whether other hosts are told of a network's containers. */
+  readonly isShared: (network: string) => boolean
+  readonly onFailure: (error: unknown) => void
+}
+
+/**
+ * Tells the other hosts of this one's containers, after the fact: an attach waits for no store.
+ * What could not be told is told as soon as the store answers.
+ */
+export class EndpointPublisher {
+  readonly #options: EndpointPublisherOptions
+  /** Everything that is to stand in the store. */
+  readonly #wanted = new Map<string, EndpointRecord>()
+  /** Keys that have to be written or deleted. */
+  readonly #due = new Set<string>()
+  #running = false
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #stopped = false
+
+  constructor(options: EndpointPublisherOptions) {
+    this.#options = options
+  }
+
+  /** A row came, went, or became another. */
+  changed(before: EndpointRow | undefined, after: EndpointRow | undefined): void {
+    if (before !== undefined) {
+      for (const key of this.#keysOf(before)) {
+        this.#wanted.delete(key)
+        this.#due.add(key)
+      }
+    }
+    if (after?.state === "attached") {
+      const record = recordOf(after)
+      for (const key of this.#keysOf(after)) {
+        this.#wanted.set(key, record)
+        this.#due.add(key)
+      }
+    }
+    this.#wake(0)
+  }
+
+  /** The store has a record of ours under a key: one that is not wanted goes. */
+  found(key: string): void {
+    if (this.#wanted.has(key)) return
+    this.#due.add(key)
+    this.#wake(0)
+  }
+
+  /** Writes everything again: the store was put back. */
+  again(): void {
+    for (const key of this.#wanted.keys()) this.#due.add(key)
+    this.#wake(0)
+  }
+
+  stop(): void {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+  }
+
+  #wake(ms: number): void {
+    if (this.#stopped || this.#running || this.#due.size === 0) return
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => void this.#flush(), ms)
+  }
+
+  async #flush(): Promise<void> {
+    const { store, sealer, onFailure } = this.#options
+    this.#running = true
+    let wait = 0
+    try {
+      while (this.#due.size > 0 && !this.#stopped) {
+        const keys = [...this.#due].slice(0, BATCH)
+        const writes = keys.map((key) => {
+          const record = this.#wanted.get(key)
+          const value = record && sealer.seal("endpoint", key, endpointBody(record))
+          return { key, value }
+        })
+        for (const key of keys) this.#due.delete(key)
+        try {
+          await store.commit([], writes)
+        } catch (error) {
+          for (const key of keys) this.#due.add(key)
+          throw error
+        }
+      }
+    } catch (error) {
+      onFailure(error)
+      wait = RETRY_MS
+    }
+    this.#running = false
+    this.#wake(wait)
+  }
+
+  #keysOf(row: EndpointRow): string[] {
+    if (!this.#options.isShared(row.pool)) return []
+    return row.addresses.map(({ address }) => this.#options.keys.endpoint(row.pool, address))
+  }
+}
+
+function recordOf(row: EndpointRow): EndpointRecord {
+  return {
+    uuid: containerUuid(row),
+    containerId: row.containerId,
+    name: containerName(row),
+    addresses: row.addresses.map(({ address }) => address),
+    mac: row.mac,
+    labels: row.names.labels,
+    createIndex: row.id,
+  }
+}

@@ -1,0 +1,137 @@
+/** What keeps an eye on the overlay: probes to every peer, and what the kernel tells of ESP. */
+
+import type { Directory, DirectoryPeer } from "../../cluster/directory.ts"
+import type { HealthReport } from "../../cluster/peer_health.ts"
+import type { Network } from "../../config/network.ts"
+import { overheadOf } from "../../core/overhead.ts"
+import { IpsecDriver } from "../../drivers/ipsec/ipsec_driver.ts"
+import { messageOf } from "../../errors.ts"
+import { NETLINK_XFRM } from "../../netlink/constants.ts"
+import { Monitor } from "../../netlink/monitor.ts"
+import { XFRMNLGRP_EXPIRE, XFRMNLGRP_SA } from "../../netlink/xfrm_constants.ts"
+import { parseXfrmEvent } from "../../netlink/xfrm_event.ts"
+import { monotonicMs } from "../../sys/clock.ts"
+import { EchoProber } from "../../sys/echo.ts"
+import type { AgentContext } from "../context.ts"
+import { familyOf } from "../identity.ts"
+import type { Overlays } from "./overlays.ts"
+import { PeerWatch, type WatchedPath } from "./peer_watch.ts"
+
+/** What watching works with. */
+export interface WatchingParts {
+  readonly context: AgentContext
+  readonly overlays: Overlays
+  readonly directory: Directory
+  readonly networks: () => readonly Network[]
+  /** This host's own addresses on a network. */
+  readonly selfOverlay: (network: string) => readonly string[]
+  /** Makes new keys. */
+  readonly rotate: () => void
+}
+
+/** Both, as one thing that is stopped once. */
+export interface Watching {
+  /** Probes a peer from now on, or what changed of it. */
+  set(network: string, peer: DirectoryPeer): void
+  delete(path: WatchedPath): void
+  report(path: WatchedPath): HealthReport | undefined
+  /** A monotonic time as ISO 8601. */
+  dateOf(monotonic: number): string
+  stop(): Promise<void>
+}
+
+/** Starts both; where one cannot be, the other goes on and `status` says so. */
+export function startWatching(parts: WatchingParts): Watching {
+  const { context, overlays, directory } = parts
+  const monitor = listenToKernel(parts)
+  const nameOf = (hostId: string) => directory.host(hostId)?.record?.name ?? hostId
+  const watch = new PeerWatch({
+    prober: EchoProber.open(),
+    clock: monotonicMs,
+    facts: ({ network, hostId }) => {
+      const driver = overlays.get(network)?.driver
+      const alive = directory.host(hostId)?.member
+      return driver instanceof IpsecDriver ? { ...driver.facts(hostId), alive } : { alive }
+    },
+    repair: ({ network, hostId }, repair) => {
+      if (repair === "none") return
+      const what = repair === "rotate-keys" ? "new keys" : "policies and routes put back"
+      context.health.repaired(`network ${network}: ${what}, since ${nameOf(hostId)} did not answer`)
+      if (repair === "rotate-keys") parts.rotate()
+      else overlays.repair(network)
+    },
+    onChange: ({ network, hostId }, { before, after }) => {
+      const mtu =
+        after.state === "degraded" ? `, largest packet ${after.largestBytes ?? "unknown"}` : ""
+      const reason = after.reason === undefined ? "" : ` (${after.reason})`
+      const text = {
+        name: nameOf(hostId),
+        network,
+        before: before.state,
+        after: after.state + reason + mtu,
+      }
+      context.log.info("network {network}: {name} was {before}, is {after}", text)
+    },
+    onFailure: (error) =>
+      context.log.info("peers cannot be probed: {why}", { why: messageOf(error) }),
+  })
+  watch.start()
+  return {
+    set(network, peer) {
+      const fullBytes = fullSize(parts, network)
+      const [destination] = peer.overlay
+      if (destination === undefined || fullBytes === undefined) return
+      const source = parts
+        .selfOverlay(network)
+        .find((address) => address.includes(":") === destination.includes(":"))
+      if (source === undefined) return
+      watch.set({ network, hostId: peer.hostId }, { destination, source, fullBytes })
+    },
+    delete: (path) => watch.delete(path),
+    report: (path) => watch.report(path),
+    dateOf: (monotonic) => new Date(Date.now() - (monotonicMs() - monotonic)).toISOString(),
+    async stop() {
+      watch.stop()
+      await monitor.stop()
+    },
+  }
+}
+
+/** The largest packet that the network carries, bytes. */
+function fullSize({ context, networks }: WatchingParts, name: string): number | undefined {
+  const network = networks().find((one) => one.name === name)
+  if (network === undefined) return undefined
+  const { cipher, udp } = network.carriage
+  const outer = context.underlay.mtu
+  const family = familyOf(context.host.ip)
+  if (network.driver !== "ipsec") return overheadOf(network.driver, { outer, family }).mtu
+  return overheadOf("ipsec", { outer, family, cipher, udp: udp !== "none" }).mtu
+}
+
+function listenToKernel({ context, overlays }: WatchingParts): Monitor {
+  const monitor = new Monitor()
+  const ipsec = () =>
+    overlays.all().flatMap(({ driver }) => (driver instanceof IpsecDriver ? [driver] : []))
+  const failed = (error: unknown) =>
+    context.log.info("associations are not watched: {why}", { why: messageOf(error) })
+  monitor
+    .start(
+      { groups: [XFRMNLGRP_SA, XFRMNLGRP_EXPIRE], protocol: NETLINK_XFRM, onFailure: failed },
+      (messages) => {
+        for (const message of messages) {
+          try {
+            const event = parseXfrmEvent(message)
+            if (event !== undefined) for (const driver of ipsec()) driver.handle(event)
+          } catch (error) {
+            failed(error)
+          }
+        }
+      },
+      () => {
+        for (const driver of ipsec()) driver.handle({ kind: "flushed" })
+      },
+    )
+    // A kernel without XFRM has no associations either.
+    .catch(failed)
+  return monitor
+}
