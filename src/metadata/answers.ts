@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto"
+import { type Answer, failure, success } from "./answer.ts"
 import { API_VERSIONS, type ApiVersion, isApiVersion } from "./api_version.ts"
 import { KeptAnswers, type KeptLimits } from "./kept_answers.ts"
 import { lookup, type Tree } from "./lookup.ts"
@@ -6,13 +6,6 @@ import type { Model } from "./model.ts"
 import type { ContainerRecord } from "./records.ts"
 import { type Format, goText, render } from "./render.ts"
 import { VersionTree } from "./version_tree.ts"
-
-/** One answer, ready to be sent. */
-export interface Answer {
-  readonly status: number
-  readonly body: string
-  readonly headers: Readonly<Record<string, string>>
-}
 
 /** One question. */
 export interface Question {
@@ -35,7 +28,6 @@ export interface AnswersOptions {
 
 /** Characters of a value beyond which no client can say that it knows it: no URL is as long. */
 const MAX_KNOWN_TEXT = 8192
-const PLAIN = "text/plain; charset=utf-8"
 /** In keys: whoever asks; and who is no container. Neither is a uuid. */
 const ANYBODY = "*"
 const NOBODY = "-"
@@ -161,34 +153,5 @@ function segmentsOf(path: string): string[] | undefined {
       .map((part) => decodeURIComponent(part.replaceAll("+", " ")))
   } catch {
     return undefined
-  }
-}
-
-/**
- * An answer of any length. JSON and YAML are called plain text too, as clients know it; nothing is
- * ever called HTML: a label that a container was given must not run in the browser of who looks.
- */
-function success(body: string): Answer {
-  const headers: Record<string, string> = {
-    "Access-Control-Allow-Origin": "*",
-    "X-Content-Type-Options": "nosniff",
-    ETag: `"${createHash("sha256").update(body).digest("base64url").slice(0, 22)}"`,
-  }
-  if (body !== "") headers["Content-Type"] = PLAIN
-  return { status: 200, body, headers }
-}
-
-/** An error in the words and the format of the original. */
-export function failure(status: number, message: string, format: Format): Answer {
-  const body =
-    format === "text" ? message : render({ code: status, message, type: "error" }, format).trimEnd()
-  return {
-    status,
-    body: `${body}\n`,
-    headers: {
-      "Access-Control-Allow-Origin": "*",
-      "Content-Type": PLAIN,
-      "X-Content-Type-Options": "nosniff",
-    },
   }
 }

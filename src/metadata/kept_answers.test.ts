@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import type { Answer } from "./answers.ts"
+import type { Answer } from "./answer.ts"
 import { KeptAnswers } from "./kept_answers.ts"
 
 const answer = (length: number): Answer => ({ status: 200, headers: {}, body: "x".repeat(length) })

@@ -1,4 +1,4 @@
-import type { Answer } from "./answers.ts"
+import type { Answer } from "./answer.ts"
 
 /** What may be kept. */
 export interface KeptLimits {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import recorded from "../../test/fixtures/metadata/cases.json" with { type: "json" }
 import objects from "../../test/fixtures/metadata/objects.json" with { type: "json" }
-import type { Answer } from "./answers.ts"
+import type { Answer } from "./answer.ts"
 import type { LongPollOptions } from "./long_poll.ts"
 import { type ApiRequest, MetadataApi } from "./metadata_api.ts"
 import { Model } from "./model.ts"

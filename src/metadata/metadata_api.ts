@@ -1,4 +1,5 @@
-import { type Answer, Answers, type AnswersOptions, failure } from "./answers.ts"
+import { type Answer, failure } from "./answer.ts"
+import { Answers, type AnswersOptions, type Question } from "./answers.ts"
 import { LongPoll, type LongPollOptions, type Schedule } from "./long_poll.ts"
 import { formatFor, wantsHtml } from "./negotiation.ts"
 import { pages } from "./pages.ts"
@@ -76,11 +77,7 @@ export class MetadataApi {
       : unlessKnown(answer, request)
   }
 
-  #wait(
-    question: Parameters<Answers["answer"]>[0],
-    query: string,
-    { signal }: ApiRequest,
-  ): Answer | Promise<Answer> {
+  #wait(question: Question, query: string, { signal }: ApiRequest): Answer | Promise<Answer> {
     const answers = this.#answers
     const wishes = new URLSearchParams(query)
     const known = wishes.get("value")

@@ -1,4 +1,4 @@
-import { stringify } from "yaml"
+import { type ScalarTag, stringify } from "yaml"
 import { isList, isMap, NIL_LIST, type Tree } from "./lookup.ts"
 
 /** The formats of an answer. */
@@ -46,9 +46,25 @@ export function renderJson(value: Tree): string {
   return text
 }
 
-/** A value as YAML: keys sorted, lists not indented. */
+/** What YAML 1.1 takes for a truth value or a number of base 60; dates existing clients read as text. */
+const YAML_1_1: ScalarTag = {
+  tag: "tag:yaml.org,2002:bool",
+  default: true,
+  test: /^(?:y|n|yes|no|on|off|[-+]?\d+(?::[0-5]?\d)+(?:\.\d*)?)$/i,
+  resolve: (text) => text,
+}
+
+/**
+ * A value as YAML: keys sorted, lists not indented. Texts such as `yes` are quoted: to readers of
+ * YAML 1.1 they are more than text.
+ */
 export function renderYaml(value: Tree): string {
-  return stringify(plain(value), { indentSeq: false, lineWidth: 0, sortMapEntries: true })
+  return stringify(plain(value), {
+    compat: [YAML_1_1],
+    indentSeq: false,
+    lineWidth: 0,
+    sortMapEntries: true,
+  })
 }
 
 /**
@@ -121,9 +137,12 @@ function enterable(value: Tree): value is Extract<Tree, object> {
   return typeof value === "object" && value !== null
 }
 
-/** Escapes a key as a URL query does: a space is `+`. */
+/**
+ * Escapes a key as a URL query does: a space is `+`. Half of a surrogate pair, which JSON may bring,
+ * is no character.
+ */
 function queryEscape(text: string): string {
-  return encodeURIComponent(text).replace(/%20|[!'()*]/g, (found) =>
+  return encodeURIComponent(text.toWellFormed()).replace(/%20|[!'()*]/g, (found) =>
     found === "%20" ? "+" : `%${found.charCodeAt(0).toString(16).toUpperCase()}`,
   )
 }

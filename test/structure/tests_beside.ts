@@ -21,6 +21,8 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/cli/dns.ts": "test/netns/dns.blackbox.test.ts",
   "src/cli/endpoints.ts": "test/clients/lariat.ts",
   "src/cli/main.ts": "test/build.test.ts",
+  "src/cli/metadata.ts": "test/netns/metadata_limits.blackbox.test.ts",
+  "src/cli/objects.ts": "test/netns/metadata_limits.blackbox.test.ts",
   "src/cli/version.ts": "test/build.test.ts",
   "src/drivers/vxlan/vxlan_driver.ts": "test/netns/driver_vxlan.test.ts",
   "src/endpoint/": "test/netns/endpoint_port.test.ts",
