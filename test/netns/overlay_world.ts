@@ -64,28 +64,63 @@ export function peerOf(
   }
 }
 
+/** Starting a program is dear in a virtual machine: `ip` takes many commands at a time. */
+function batch(netns: string | undefined, commands: readonly string[]): string {
+  const where = netns === undefined ? "" : `-n ${netns} `
+  return `ip ${where}-batch - <<'END'\n${commands.join("\n")}\nEND`
+}
+
+function setInside(netns: string, settings: Readonly<Record<string, string>>): string {
+  const writes = Object.entries(settings).map(
+    ([path, value]) => `echo ${value} > /proc/sys/net/${path}`,
+  )
+  return `nsenter --net=/run/netns/${netns} sh -c '${writes.join("; ")}'`
+}
+
+/** Without link-local addresses, which a search for duplicates holds back, nobody is solicited. */
+const NO_DAD = { "ipv6/conf/default/accept_dad": "0", "ipv6/conf/all/accept_dad": "0" }
+const FORWARD = { "ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1" }
+
 function script(): string[] {
+  const spaces = HOSTS.flatMap((host) => [host, `c${host}`])
   const lines = [
     "set -e",
-    "ip link add switch type bridge forward_delay 0 mcast_snooping 0; ip link set switch up",
+    batch(undefined, [
+      "link add switch type bridge forward_delay 0 mcast_snooping 0",
+      "link set switch up",
+      ...spaces.map((name) => `netns add ${name}`),
+    ]),
     "echo 1 > /proc/sys/net/ipv6/conf/switch/disable_ipv6",
   ]
   for (const host of HOSTS) {
     const n = numberOf(host)
     lines.push(
-      `ip netns add ${host}; ip netns add c${host}`,
-      // Without link-local addresses, which a search for duplicates holds back, nobody is solicited.
-      `for x in ${host} c${host}; do nsenter --net=/run/netns/$x sh -c 'echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad; echo 0 > /proc/sys/net/ipv6/conf/all/accept_dad'; done`,
-      `ip link add p${host} type veth peer name up0 netns ${host}; ip link set p${host} master switch up`,
-      `ip -n ${host} link set lo up; ip -n ${host} link set up0 up`,
-      `ip -n ${host} addr add 192.0.2.${n}/24 dev up0; ip -n ${host} addr add 2001:db8::${n}/64 dev up0 nodad`,
-      `nsenter --net=/run/netns/${host} sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding'`,
-      `ip -n ${host} link add br0 address 02:00:00:00:00:0${n} type bridge forward_delay 0; ip -n ${host} link set br0 up`,
-      `ip -n ${host} addr add 10.42.0.1/16 dev br0; ip -n ${host} addr add fd00:42:0:${n}::1/64 dev br0 nodad`,
-      `ip -n ${host} link add v0 type veth peer name eth0 netns c${host}; ip -n ${host} link set v0 master br0 up`,
-      `ip -n c${host} link set lo up; ip -n c${host} link set eth0 up`,
-      `ip -n c${host} addr add 10.42.${n}.2/16 dev eth0; ip -n c${host} addr add fd00:42:0:${n}::2/64 dev eth0 nodad`,
-      `ip -n c${host} route add default via 10.42.0.1; ip -n c${host} route add default via fd00:42:0:${n}::1`,
+      setInside(host, { ...NO_DAD, ...FORWARD }),
+      setInside(`c${host}`, NO_DAD),
+      batch(undefined, [
+        `link add p${host} type veth peer name up0 netns ${host}`,
+        `link set p${host} master switch up`,
+      ]),
+      batch(host, [
+        "link set lo up",
+        "link set up0 up",
+        `addr add 192.0.2.${n}/24 dev up0`,
+        `addr add 2001:db8::${n}/64 dev up0 nodad`,
+        `link add br0 address 02:00:00:00:00:0${n} type bridge forward_delay 0`,
+        "link set br0 up",
+        "addr add 10.42.0.1/16 dev br0",
+        `addr add fd00:42:0:${n}::1/64 dev br0 nodad`,
+        `link add v0 type veth peer name eth0 netns c${host}`,
+        "link set v0 master br0 up",
+      ]),
+      batch(`c${host}`, [
+        "link set lo up",
+        "link set eth0 up",
+        `addr add 10.42.${n}.2/16 dev eth0`,
+        `addr add fd00:42:0:${n}::2/64 dev eth0 nodad`,
+        "route add default via 10.42.0.1",
+        `route add default via fd00:42:0:${n}::1`,
+      ]),
     )
   }
   return lines

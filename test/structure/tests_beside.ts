@@ -25,6 +25,8 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/cli/objects.ts": "test/netns/metadata_limits.blackbox.test.ts",
   "src/cli/version.ts": "test/build.test.ts",
   "src/drivers/vxlan/vxlan_driver.ts": "test/netns/driver_vxlan.test.ts",
+  "src/drivers/wireguard/control.ts": "test/vm/wireguard_driver.test.ts",
+  "src/drivers/wireguard/wireguard_driver.ts": "test/vm/wireguard_driver.test.ts",
   "src/endpoint/": "test/netns/endpoint_port.test.ts",
   "src/netlink/nsid.ts": "test/netns/endpoint_port.test.ts",
   "src/netlink/monitor.ts": "test/netns/netlink_monitor.test.ts",
