@@ -51,6 +51,16 @@ describe("AddressRange", () => {
     expect(range("fd00::2", "fd00::9").offsetOf(parseAddress("fd00:1::3"))).toBeUndefined()
   })
 
+  test("overlaps what it shares an address with", () => {
+    const some = range("10.0.0.4", "10.0.0.7")
+    for (const other of [range("10.0.0.7", "10.0.0.9"), range("10.0.0.0", "10.0.0.4"), some]) {
+      expect([some.overlaps(other), other.overlaps(some)]).toEqual([true, true])
+    }
+    for (const other of [range("10.0.0.8", "10.0.0.9"), range("fd00::", "fd00::f")]) {
+      expect([some.overlaps(other), other.overlaps(some)]).toEqual([false, false])
+    }
+  })
+
   test("refuses ends that do not go together", () => {
     expect(codeOf(() => range("10.0.0.2", "10.0.0.1"))).toBe("config-invalid")
     expect(codeOf(() => range("10.0.0.2", "fd00::1"))).toBe("config-invalid")

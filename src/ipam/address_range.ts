@@ -39,6 +39,11 @@ export class AddressRange {
     return offset !== undefined && offset < this.size ? offset : undefined
   }
 
+  /** Whether both have an address in common. */
+  overlaps(other: AddressRange): boolean {
+    return this.offsetOf(other.first) !== undefined || other.offsetOf(this.first) !== undefined
+  }
+
   /** The address at an offset from 0 to `size - 1`. */
   at(offset: number): Address {
     const bytes = Uint8Array.from(this.first.bytes)

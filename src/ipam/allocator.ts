@@ -6,6 +6,7 @@ import {
   formatAddress,
   parseAddress,
   parsePrefix,
+  prefixContains,
 } from "../core/address.ts"
 import { LariatError } from "../errors.ts"
 import {
@@ -98,6 +99,8 @@ export class Allocator {
   readonly families: readonly Family[]
   readonly #pools: Pool[] = []
   readonly #poolsOf: Readonly<Record<Family, Pool[]>> = { 4: [], 6: [] }
+  /** By address, why it is never given: also for pools that are taken in later. */
+  readonly #excluded = new Map<string, string>()
   readonly #bitmap: BitmapFactory | undefined
   readonly #restMs: number
   readonly #clock: () => number
@@ -126,10 +129,19 @@ export class Allocator {
    * Takes a pool in, such as a block that this host leased. What was given or rests in it is for
    * {@link Allocator.restore}.
    *
-   * @throws LariatError config-invalid where it is not usable
+   * @throws LariatError config-invalid where it is not usable, or another pool has addresses of it
    */
   addPool(spec: PoolSpec): void {
     const pool = new Pool(spec, this.#bitmap)
+    const other = this.#pools.find(({ range }) => range.overlaps(pool.range))
+    if (other !== undefined) {
+      pool.close()
+      throw new LariatError(
+        `Cannot use ${pool.name} for network ${this.network}: it shares addresses with ${other.name}`,
+        { code: "config-invalid", hint: "Leave out one of the two" },
+      )
+    }
+    for (const [address, why] of this.#excluded) pool.reserve(parseAddress(address), why)
     this.#pools.push(pool)
     this.#poolsOf[pool.family].push(pool)
   }
@@ -193,7 +205,8 @@ export class Allocator {
   }
 
   /**
-   * Never gives the address from now on, for instance because the bridge has it.
+   * Never gives the address from now on, for instance because the bridge has it; also where the
+   * pool that it is of comes later.
    *
    * @param why completes "Cannot give 10.42.0.9: …"
    * @throws LariatError address-taken where a container holds it
@@ -203,6 +216,7 @@ export class Allocator {
     for (const pool of this.#pools) {
       if (!pool.reserve(parsed, why)) throw this.#taken(formatAddress(parsed), "exclude")
     }
+    this.#excluded.set(formatAddress(parsed), why)
   }
 
   /**
@@ -228,7 +242,8 @@ export class Allocator {
       place?.pool.restoreRest(place.offset, Math.min(until, latest))
     }
     for (const pool of this.#pools) {
-      const last = cursor[pool.name]
+      // A host that was alone before it leased blocks has one for the whole subnet.
+      const last = cursor[pool.name] ?? cursor[pool.cidr]
       if (last !== undefined) pool.lastGiven = parseAddress(last)
     }
     return { outside, duplicate }
@@ -258,7 +273,7 @@ export class Allocator {
     return place === undefined ? "outside" : place.pool.stateOf(place.offset)
   }
 
-  /** Figures per subnet, in the order of the subnets. */
+  /** Figures per pool: a subnet, or a block that is held; in the order in which they came. */
   stats(): PoolStats[] {
     this.#wake()
     return this.#pools.map((pool) => pool.stats())
@@ -296,7 +311,13 @@ export class Allocator {
       throw refuse("address-taken", "it is the gateway")
     }
     if (place === undefined) {
-      throw refuse("address-outside", "it is not one of the network's addresses")
+      const near = this.#pools.some(
+        ({ block, prefix }) => block !== undefined && prefixContains(prefix, address),
+      )
+      const why = near
+        ? "it is in no block that this host holds"
+        : "it is not one of the network's addresses"
+      throw refuse("address-outside", why)
     }
     const state = place.pool.stateOf(place.offset)
     if (state === "given") throw this.#taken(text, "give")

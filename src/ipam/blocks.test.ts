@@ -136,6 +136,38 @@ describe("an allocator over blocks", () => {
     expect(again.allocate()[0]?.address).toBe("10.42.7.1")
   })
 
+  test("goes on where a host that was alone before had come to", () => {
+    const allocator = make()
+    allocator.addPool(block(7))
+    allocator.addPool(block(9))
+    allocator.restore([], [], { "10.42.0.0/16": "10.42.7.200" })
+    expect(allocator.allocate()[0]?.address).toBe("10.42.7.201")
+  })
+
+  test("never has an address twice", () => {
+    const allocator = make()
+    allocator.addPool(block(7))
+    expect(() => allocator.addPool(block(7))).toThrow("shares addresses with 10.42.7.0/24")
+    expect(() => allocator.addPool(SIXTEEN)).toThrow("10.42.0.0/16")
+    expect(allocator.stats()).toHaveLength(1)
+  })
+
+  test("never gives what was excluded before its block came", () => {
+    const allocator = make()
+    allocator.exclude("10.42.7.0", "the bridge has it")
+    allocator.addPool(block(7))
+    expect(allocator.allocate()[0]?.address).toBe("10.42.7.1")
+    expect(() => allocator.allocate({ requested: ["10.42.7.0"] })).toThrow("the bridge has it")
+  })
+
+  test("an address of another block is refused for that reason", () => {
+    const allocator = make()
+    allocator.addPool(block(7))
+    const ask = (address: string) => () => allocator.allocate({ requested: [address] })
+    expect(ask("10.42.8.1")).toThrow("it is in no block that this host holds")
+    expect(ask("10.43.8.1")).toThrow("it is not one of the network's addresses")
+  })
+
   test("gives a block up only when nobody has an address of it", () => {
     const allocator = make()
     allocator.addPool(block(7))
