@@ -1,14 +1,15 @@
 /** The record under `hosts/<hostId>`: what a host says of itself. */
 
-import { formatAddress, parseAddress } from "../core/address.ts"
-import { PeerRefusedError } from "./envelope.ts"
+import { fitLabels, labelsOf } from "./labels.ts"
+import { BodyReader } from "./record_body.ts"
 
 /** A host's part in one network. */
 export interface HostNetwork {
+  /** The driver's kind, `ipsec`. */
   readonly driver: string
   /** The host's own addresses on the network, canonical. */
   readonly overlay: readonly string[]
-  /** What the driver says of itself: a VTEP's MAC, a WireGuard key. */
+  /** What the driver says of itself: a VTEP's MAC, a WireGuard key, a UDP port. */
   readonly parameters: Readonly<Record<string, string>>
 }
 
@@ -23,78 +24,37 @@ export interface HostRecord {
 }
 
 const MAX_ADDRESSES = 8
+/** As many as there are network numbers. */
 const MAX_NETWORKS = 16
-const MAX_ENTRIES = 256
-const MAX_TEXT = 1024
+const DRIVER = /^[a-z][a-z0-9-]{0,31}$/
+/** No control characters: it is shown on terminals and written to logs. */
+const NAME = /^[^\p{Cc}\p{Zl}\p{Zp}]{1,253}$/u
+const PARAMETERS = { most: 32, key: 64, value: 1024 }
 
-/** Reads a body that was opened. @throws PeerRefusedError `body` */
+/** The record as JSON for an envelope; labels that do not fit are left out. */
+export function hostBody(record: HostRecord): unknown {
+  return { ...record, labels: fitLabels(record.labels) }
+}
+
+/** Reads a body that was opened. @throws PeerRefusedError `host` saying what is wrong */
 export function parseHostRecord(body: unknown): HostRecord {
-  const record = mapOf(body, "host")
-  const networks = Object.entries(mapOf(record.networks, "networks", MAX_NETWORKS)).map(
-    ([name, value]) => {
-      const network = mapOf(value, "network")
-      return [
-        name,
-        {
-          driver: textOf(network.driver, "driver"),
-          overlay: addressesOf(network.overlay, "overlay"),
-          parameters: textsOf(network.parameters, "parameters"),
-        },
-      ] as const
-    },
-  )
+  const reader = new BodyReader("host", body)
+  const networks = reader
+    .entries("networks", MAX_NETWORKS)
+    .map(([name, value]) => [name, parseNetwork(value)] as const)
   return {
-    name: textOf(record.name, "name"),
-    underlay: addressesOf(record.underlay, "underlay"),
-    labels: textsOf(record.labels, "labels"),
+    name: reader.text("name", NAME),
+    underlay: reader.addresses("underlay", 0, MAX_ADDRESSES),
+    labels: labelsOf(reader, "labels"),
     networks: Object.fromEntries(networks),
   }
 }
 
-/** @throws PeerRefusedError `body` saying what is wrong */
-export function refuseBody(why: string): PeerRefusedError {
-  return new PeerRefusedError("body", `Cannot take a record: body: ${why}`)
-}
-
-/** A map with at most so many entries. */
-export function mapOf(
-  value: unknown,
-  what: string,
-  most = MAX_ENTRIES,
-): Readonly<Record<string, unknown>> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw refuseBody(`${what} is no map`)
+function parseNetwork(value: unknown): HostNetwork {
+  const reader = new BodyReader("host", value)
+  return {
+    driver: reader.text("driver", DRIVER),
+    overlay: reader.addresses("overlay", 0, MAX_ADDRESSES),
+    parameters: reader.texts("parameters", PARAMETERS),
   }
-  if (Object.keys(value).length > most) throw refuseBody(`${what} has more than ${most} entries`)
-  return value as Readonly<Record<string, unknown>>
-}
-
-export function textOf(value: unknown, what: string): string {
-  if (typeof value === "string" && value.length <= MAX_TEXT) return value
-  throw refuseBody(`${what} is no text of at most ${MAX_TEXT} characters`)
-}
-
-export function textsOf(value: unknown, what: string): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(mapOf(value, what)).map(([key, text]) => [
-      textOf(key, what),
-      textOf(text, what),
-    ]),
-  )
-}
-
-/** Canonical addresses, at most eight. */
-export function addressesOf(value: unknown, what: string): string[] {
-  if (!Array.isArray(value) || value.length > MAX_ADDRESSES) {
-    throw refuseBody(`${what} is no list of at most ${MAX_ADDRESSES} addresses`)
-  }
-  return value.map((one) => {
-    try {
-      const address = formatAddress(parseAddress(textOf(one, what)))
-      if (address === one) return address
-    } catch {
-      // Said below.
-    }
-    throw refuseBody(`${what} holds something that is no canonical address`)
-  })
 }
