@@ -126,6 +126,18 @@ function script(): string[] {
   return lines
 }
 
+/** Length of a file that has not grown for a while: the kernel tells of IPv6 addresses late. */
+async function quietLength(path: string): Promise<number> {
+  let length = -1
+  for (let round = 0; round < 20; round++) {
+    const now = readFileSync(path, "utf8").length
+    if (now === length) break
+    length = now
+    await setTimeout(250)
+  }
+  return length
+}
+
 /** The address of a host's container. */
 export function containerOf(host: Host, family: 4 | 6 = 4): string {
   return family === 4 ? `10.42.${numberOf(host)}.2` : `fd00:42:0:${numberOf(host)}::2`
@@ -205,12 +217,14 @@ export class OverlayWorld {
     const log = join(this.#directory, `watch-${this.#captures++}`)
     // Readiness is seen by a change of our own.
     const mark = async () => {
-      await run(["ip", "-n", host, "route", "replace", "blackhole", "203.0.113.1"])
+      for (const verb of ["add", "del"]) {
+        await run(["ip", "-n", host, "route", verb, "blackhole", "203.0.113.1"])
+      }
       return readFileSync(log, "utf8").includes("203.0.113.1")
     }
     const argv = ["ip", "-n", host, "monitor", "route", "neigh", "address", "link"]
     const daemon = await startDaemon(argv, mark, { log })
-    const before = readFileSync(log, "utf8").length
+    const before = await quietLength(log)
     await act()
     await setTimeout(200)
     await daemon.stop()

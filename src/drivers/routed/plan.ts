@@ -1,0 +1,70 @@
+/** What the kernel is to have for one peer that is reached by plain routes. */
+
+import type { Family } from "../../core/address.ts"
+import { RTN_UNICAST } from "../../netlink/constants.ts"
+import type { RouteInfo } from "../../netlink/route.ts"
+import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "../driver.ts"
+import type { OverlayRoute } from "../overlay_routes.ts"
+import { type Hop, peerPrefixes, routesVia } from "../peer_routes.ts"
+import { addressOf, familyOf, liesIn } from "../underlay_address.ts"
+
+/** What a plan rests on. */
+export interface RoutedContext {
+  readonly network: OverlayNetwork
+  readonly self: OverlaySelf
+  readonly contains: (prefix: string) => boolean
+  /** The route that the kernel takes to an address outside; undefined when there is none. */
+  readonly way: (address: string) => RouteInfo | undefined
+}
+
+/** A peer's part; empty where it cannot be reached, and then `reason` says why. */
+export interface RoutedPlan {
+  /** Address outside, of the first route. */
+  readonly remote: string | undefined
+  readonly reason: string | undefined
+  readonly routes: readonly OverlayRoute[]
+}
+
+/** Plans for one peer. Whatever the peer says of itself, this does not throw. */
+export function planPeer(context: RoutedContext, peer: OverlayPeer): RoutedPlan {
+  const { self, network, way } = context
+  const mtu = peer.mtu !== undefined && peer.mtu < network.underlayMtu ? peer.mtu : undefined
+  const gateways = peer.underlay.flatMap((address) => {
+    const family = familyOf(address)
+    if (family === undefined) return []
+    const inside = liesIn(address, network.subnets)
+    const route = inside ? undefined : way(address)
+    const reason = inside
+      ? `its address ${address} is inside the network`
+      : neighbourTrouble(address, route)
+    return [{ address, family, index: route?.index, reason }]
+  })
+  const hop = (family: Family): Hop | string => {
+    // The next hop of IPv4 may be an IPv6 address, but not the other way round.
+    const fitting = gateways
+      .filter((gateway) => gateway.family === family || gateway.family === 6)
+      .toSorted((a, b) => Number(b.family === family) - Number(a.family === family))
+    const found = fitting.find(({ index, reason }) => reason === undefined && index !== undefined)
+    if (found?.index === undefined) {
+      return fitting[0]?.reason ?? `it has no IPv${family} address outside the network`
+    }
+    const source = addressOf(self.overlay, family)
+    return { index: found.index, via: found.address, source, mtu }
+  }
+  const prefixes = peerPrefixes(peer, context.contains)
+  const { routes, reason } = routesVia(prefixes, { 4: hop(4), 6: hop(6) })
+  return { remote: routes[0]?.via ?? gateways[0]?.address, reason, routes }
+}
+
+/** Why an address cannot be a next hop, as the kernel's route to it tells; undefined when it can. */
+export function neighbourTrouble(
+  address: string,
+  route: RouteInfo | undefined,
+): string | undefined {
+  if (route === undefined || route.index === undefined) {
+    return `this host has no route to its address ${address}`
+  }
+  if (route.type !== RTN_UNICAST) return `its address ${address} is one of this host's`
+  if (route.gateway === undefined) return undefined
+  return `its address ${address} is behind router ${route.gateway}: plain routes need both hosts on one layer-2 network`
+}
