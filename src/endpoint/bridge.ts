@@ -15,7 +15,7 @@ import { IFF_PROMISC } from "../netlink/link_constants.ts"
 import { EEXIST } from "../sys/errno.ts"
 import { withNetns } from "../sys/netns.ts"
 import { usesIpv6 } from "./container_batch.ts"
-import { enableIpv6 } from "./ipv6.ts"
+import { enableIpv6, skipDuplicateDetection } from "./ipv6.ts"
 import type { Kernel } from "./kernel.ts"
 import { failAfterUndo } from "./undo.ts"
 
@@ -129,7 +129,13 @@ function addMissing(
 ): void {
   const present = kernel.addresses(link.index).map(({ address }) => address)
   const missing = wanted.filter((address) => !present.includes(address))
-  if (usesIpv6(missing)) withNetns(kernel.netns, () => enableIpv6(link.name))
+  if (usesIpv6(missing)) {
+    withNetns(kernel.netns, () => {
+      enableIpv6(link.name)
+      // While its link-local address is looked for duplicates of, no neighbour is asked for.
+      skipDuplicateDetection(link.name)
+    })
+  }
   for (const address of missing) {
     const [outcome] = kernel.tryAll([newAddress(link.index, address)])
     if (outcome?.error?.errno === EEXIST) continue

@@ -461,6 +461,11 @@ export class Cluster implements DirectoryListener {
       overlay: this.#blocks.overlay(network),
       blocks: this.#blocks.held(network),
     })
+    // Peers that were met before this host had an address to probe them from.
+    for (const { hostId } of this.#directory.hosts()) {
+      const peer = this.#directory.peer(network, hostId)
+      if (peer !== undefined) this.#watching?.set(network, peer)
+    }
     void this.#publishHost()
   }
 

@@ -17,6 +17,9 @@ import { familyOf } from "../identity.ts"
 import type { Overlays } from "./overlays.ts"
 import { PeerWatch, type WatchedPath } from "./peer_watch.ts"
 
+/** How long two hosts may take to agree on their first keys, milliseconds. */
+const MEETING_MS = 15_000
+
 /** What watching works with. */
 export interface WatchingParts {
   readonly context: AgentContext
@@ -45,13 +48,18 @@ export function startWatching(parts: WatchingParts): Watching {
   const { context, overlays, directory } = parts
   const monitor = listenToKernel(parts)
   const nameOf = (hostId: string) => directory.host(hostId)?.record?.name ?? hostId
+  /** When each path was first heard of. */
+  const since = new Map<string, number>()
   const watch = new PeerWatch({
     prober: EchoProber.open(),
     clock: monotonicMs,
     facts: ({ network, hostId }) => {
       const driver = overlays.get(network)?.driver
       const alive = directory.host(hostId)?.member
-      return driver instanceof IpsecDriver ? { ...driver.facts(hostId), alive } : { alive }
+      // Hosts that have just met agree on keys first: nothing of it is missing yet.
+      const met = since.get(`${network} ${hostId}`) ?? 0
+      if (!(driver instanceof IpsecDriver) || monotonicMs() - met < MEETING_MS) return { alive }
+      return { ...driver.facts(hostId), alive }
     },
     repair: ({ network, hostId }, repair) => {
       if (repair === "none") return
@@ -85,9 +93,14 @@ export function startWatching(parts: WatchingParts): Watching {
         .selfOverlay(network)
         .find((address) => address.includes(":") === destination.includes(":"))
       if (source === undefined) return
+      const key = `${network} ${peer.hostId}`
+      if (!since.has(key)) since.set(key, monotonicMs())
       watch.set({ network, hostId: peer.hostId }, { destination, source, fullBytes })
     },
-    delete: (path) => watch.delete(path),
+    delete(path) {
+      since.delete(`${path.network} ${path.hostId}`)
+      watch.delete(path)
+    },
     report: (path) => watch.report(path),
     dateOf: (monotonic) => new Date(Date.now() - (monotonicMs() - monotonic)).toISOString(),
     async stop() {
