@@ -1,16 +1,18 @@
 /** One line of the benchmarks' result. */
 import type { Summary } from "./statistics.ts"
 
-/** What a figure must not exceed: as a ratio of two medians, or in its own unit. */
+/** What a figure is to keep to: as a ratio of two medians, or in its own unit. */
 export interface Bar {
   readonly of: "ratio" | "value"
   readonly limit: number
+  /** Which side of the limit is good. Default "most": it must not be exceeded. */
+  readonly is?: "most" | "least" | undefined
 }
 
 /** Ours, what it is compared with, and the bar. */
 export interface Figure {
   readonly name: string
-  readonly unit: "ms" | "MB" | "ns"
+  readonly unit: "ms" | "MB" | "ns" | "req/s"
   readonly ours: Summary
   /** What `ours` is compared with: a peer, or ourselves in another state. */
   readonly other?: { readonly name: string; readonly summary: Summary } | undefined
@@ -29,5 +31,6 @@ export function isMet(figure: Figure): boolean | undefined {
   const { bar, ours } = figure
   if (bar === undefined) return undefined
   const value = bar.of === "value" ? ours.median : ratioOf(figure)
-  return value !== undefined && value <= bar.limit
+  if (value === undefined) return false
+  return bar.is === "least" ? value >= bar.limit : value <= bar.limit
 }

@@ -1,5 +1,5 @@
 /** The figures as people read them. */
-import { type Figure, isMet, ratioOf } from "./figure.ts"
+import { type Bar, type Figure, isMet, ratioOf } from "./figure.ts"
 import type { Summary } from "./statistics.ts"
 
 const HEAD = ["", "ours p50 (p90)", "other p50 (p90)", "", "ratio", "bar", ""]
@@ -35,9 +35,13 @@ function rowOf(figure: Figure): string[] {
     other === undefined ? "" : cell(other.summary, unit),
     other?.name ?? "",
     ratio === undefined ? "" : ratio.toFixed(2),
-    bar === undefined ? "" : `≤ ${bar.limit}${bar.of === "value" ? ` ${unit}` : ""}`,
+    bar === undefined ? "" : barOf(bar, unit),
     met === undefined ? "" : met ? "met" : "MISSED",
   ]
+}
+
+function barOf({ of, limit, is }: Bar, unit: string): string {
+  return `${is === "least" ? "≥" : "≤"} ${limit}${of === "value" ? ` ${unit}` : ""}`
 }
 
 function cell({ median, p90 }: Summary, unit: string): string {

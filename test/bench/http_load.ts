@@ -1,0 +1,96 @@
+/**
+ * Asks a server the same again and again, from a process of its own: `http_load.ts JSON`, where the
+ * JSON is a {@link Load}. It prints a {@link LoadResult} as JSON.
+ */
+import type { Socket } from "bun"
+
+/** What is asked, by how many, and for how long. */
+export interface Load {
+  readonly port: number
+  readonly path: string
+  readonly accept: string
+  /** Each has one request in flight. */
+  readonly connections: number
+  readonly seconds: number
+  /** Source address. */
+  readonly from: string
+}
+
+/** What came of it. */
+export interface LoadResult {
+  /** Answers a second. */
+  readonly rate: number
+  /** Milliseconds from request to answer. */
+  readonly p99: number
+}
+
+/** Asked before it counts. */
+const WARM_UP_MS = 300
+/** One answer of so many is timed. */
+const TIMED = 8
+
+interface Asker {
+  received: number
+  answers: number
+  since: number
+}
+
+const load: Load = JSON.parse(process.argv[2] ?? "")
+const request = new TextEncoder().encode(
+  `GET ${load.path} HTTP/1.1\r\nHost: 169.254.169.250\r\nAccept: ${load.accept}\r\n\r\n`,
+)
+const times: number[] = []
+let answers = 0
+/** Bytes of an answer: all are alike. */
+let length = 0
+
+function received(socket: Socket<Asker>, bytes: Buffer): void {
+  const asker = socket.data
+  if (length === 0) length = lengthOf(bytes.toString("latin1"))
+  asker.received += bytes.length
+  if (asker.received < length) return
+  if (asker.received > length) throw new Error("an answer is longer than the first one")
+  asker.received = 0
+  answers += 1
+  asker.answers += 1
+  if (asker.since > 0) times.push(performance.now() - asker.since)
+  asker.since = asker.answers % TIMED === 0 ? performance.now() : 0
+  socket.write(request)
+}
+
+function lengthOf(text: string): number {
+  const head = text.indexOf("\r\n\r\n")
+  const body = /^content-length: (\d+)/im.exec(text)?.[1]
+  if (!text.startsWith("HTTP/1.1 200 ") || head < 0 || body === undefined) {
+    throw new Error(`an answer of another kind: ${text.slice(0, 200)}`)
+  }
+  return head + 4 + Number(body)
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+for (let count = 0; count < load.connections; count++) {
+  const options = {
+    hostname: "127.0.0.1",
+    port: load.port,
+    // Known to Bun, if not to its types.
+    localAddress: load.from,
+    data: { received: 0, answers: 0, since: 0 },
+    socket: {
+      open: (socket: Socket<Asker>) => {
+        socket.write(request)
+      },
+      data: received,
+    },
+  }
+  await Bun.connect<Asker>(options)
+}
+await pause(WARM_UP_MS)
+times.length = 0
+const before = { answers, at: performance.now() }
+await pause(load.seconds * 1000)
+const rate = ((answers - before.answers) / (performance.now() - before.at)) * 1000
+times.sort((a, b) => a - b)
+const result: LoadResult = { rate, p99: times[Math.floor(times.length * 0.99)] ?? 0 }
+console.log(JSON.stringify(result))
+process.exit(0)
