@@ -1,6 +1,8 @@
 /** Trying what the kernel can do, in a network namespace made for it. */
 
 import { existsSync } from "node:fs"
+import { CIPHERS } from "../../core/encapsulation.ts"
+import { espSupported } from "../../drivers/ipsec/probe.ts"
 import { Firewall } from "../../firewall/firewall.ts"
 import { NETLINK_ROUTE } from "../../netlink/constants.ts"
 import { newBridge, newLink, newVeth } from "../../netlink/link.ts"
@@ -48,7 +50,12 @@ function probeHere(): KernelFeatures {
   const links = Object.entries(LINKS).map(([feature, make]) => {
     return [feature, socket.tryAll([make()])[0]?.error === undefined] as const
   })
-  return { ...Object.fromEntries(links), nftables: hasNftables(), ipv6: existsSync(IPV6_SETTINGS) }
+  return {
+    ...Object.fromEntries(links),
+    esp: espSupported(CIPHERS[0] ?? "aes256gcm16"),
+    nftables: hasNftables(),
+    ipv6: existsSync(IPV6_SETTINGS),
+  }
 }
 
 function hasNftables(): boolean {
