@@ -1,11 +1,12 @@
 /** Listening on a link of the lab: packet(7), without a tcpdump to start. */
+
+import { type KindOptions, type PacketKind, packetKind } from "../../src/core/packet_kind.ts"
 import { LariatError } from "../../src/errors.ts"
 import { check, EAGAIN, SystemError } from "../../src/sys/errno.ts"
 import { cString, errno, libc } from "../../src/sys/libc.ts"
 import { openSocket, SOCK_NONBLOCK, SOCK_RAW, setIntOption } from "../../src/sys/socket.ts"
 import { AF_PACKET } from "../../src/sys/socket_address.ts"
 import type { LabNetns } from "./lab_netns.ts"
-import { type KindOptions, type PacketKind, packetKind } from "./packet_kind.ts"
 
 /** include/uapi/linux/if_ether.h */
 const ETH_P_ALL = 0x0003

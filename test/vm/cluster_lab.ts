@@ -7,6 +7,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { DriverKind } from "../../src/config/network.ts"
+import type { KindOptions } from "../../src/core/packet_kind.ts"
 import { Capture } from "./capture.ts"
 import { type AgentOptions, LabHost } from "./lab_host.ts"
 import { LabNetns } from "./lab_netns.ts"
@@ -18,7 +19,6 @@ import {
   overlayConf,
   overlayYaml,
 } from "./overlay_network.ts"
-import type { KindOptions } from "./packet_kind.ts"
 import { Router, type RouterOptions } from "./router.ts"
 import { Underlay, underlayAddresses } from "./underlay.ts"
 

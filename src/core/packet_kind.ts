@@ -1,11 +1,5 @@
 /** What a frame on the underlay is, as far as an overlay's secrecy is concerned. */
-import {
-  type Address,
-  type Family,
-  type Prefix,
-  parsePrefix,
-  prefixContains,
-} from "../../src/core/address.ts"
+import { type Address, type Family, type Prefix, parsePrefix, prefixContains } from "./address.ts"
 
 /**
  * - `clear`: an address of the overlay, readable; also within VXLAN
