@@ -43,6 +43,8 @@ const DEFAULT_PORT = 4789
 /** A peer that was put, and what came of it. */
 interface Known {
   readonly peer: OverlayPeer
+  /** The peer as text, to see whether anything of it changed. */
+  readonly text: string
   readonly plan: VxlanPlan
 }
 
@@ -77,6 +79,8 @@ export class VxlanDriver implements Driver {
   readonly #peers = new Map<string, Known>()
   /** Hosts that are refused because another has what they need. */
   readonly #waiting = new Set<string>()
+  /** What all plans rest on, as text. */
+  #context = ""
   #self: OverlaySelf | undefined
   #vtep: (Vtep & { readonly local: string }) | undefined
 
@@ -280,10 +284,14 @@ export class VxlanDriver implements Driver {
     )
   }
 
-  /** Plans anew for every peer: the device may be another, or this host's addresses. */
+  /** Plans anew for every peer where the device is another, or something of this host. */
   #replan(): void {
-    this.#device.wantAddresses(this.#prepared().self.overlay)
-    for (const { peer } of [...this.#peers.values()]) this.#put(peer)
+    const { self, vtep } = this.#prepared()
+    this.#device.wantAddresses(self.overlay)
+    const context = JSON.stringify([self, vtep, this.#device.index])
+    if (context === this.#context) return
+    this.#context = context
+    for (const { peer } of [...this.#peers.values()]) this.#put(peer, true)
     this.#retryWaiting()
   }
 
@@ -292,13 +300,15 @@ export class VxlanDriver implements Driver {
     for (const hostId of [...this.#waiting]) {
       const known = this.#peers.get(hostId)
       if (known === undefined) this.#waiting.delete(hostId)
-      else this.#put(known.peer)
+      else this.#put(known.peer, true)
     }
   }
 
-  #put(peer: OverlayPeer): void {
+  #put(peer: OverlayPeer, again = false): void {
     const { self, vtep } = this.#prepared()
     const { hostId } = peer
+    const text = JSON.stringify(peer)
+    if (!again && this.#peers.get(hostId)?.text === text) return
     const plan = planPeer(
       {
         network: this.#network,
@@ -313,7 +323,7 @@ export class VxlanDriver implements Driver {
       },
       peer,
     )
-    this.#peers.set(hostId, { peer, plan })
+    this.#peers.set(hostId, { peer, text, plan })
     if (plan.waits) this.#waiting.add(hostId)
     else this.#waiting.delete(hostId)
     this.#want(hostId, plan)

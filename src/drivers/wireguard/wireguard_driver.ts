@@ -42,6 +42,8 @@ const DEFAULT_PORT = 51_820
 /** A peer that was put, and what came of it. */
 interface Known {
   readonly peer: OverlayPeer
+  /** The peer as text, to see whether anything of it changed. */
+  readonly text: string
   readonly plan: WireguardPlan
 }
 
@@ -69,6 +71,8 @@ export class WireguardDriver implements Driver {
   readonly #peers = new Map<string, Known>()
   /** Hosts that are refused because another has what they need. */
   readonly #waiting = new Set<string>()
+  /** What all plans rest on, as text. */
+  #context = ""
   #ready: Ready | undefined
 
   private constructor(
@@ -292,10 +296,14 @@ export class WireguardDriver implements Driver {
     }
   }
 
-  /** Plans anew for every peer: the device may be another, or this host's addresses. */
+  /** Plans anew for every peer where the device is another, or something of this host. */
   #replan(): void {
-    this.#device.wantAddresses(this.#prepared().self.overlay)
-    for (const { peer } of [...this.#peers.values()]) this.#put(peer)
+    const { self, family, keys } = this.#prepared()
+    this.#device.wantAddresses(self.overlay)
+    const context = JSON.stringify([self, family, keys.publicKey, this.#device.index])
+    if (context === this.#context) return
+    this.#context = context
+    for (const { peer } of [...this.#peers.values()]) this.#put(peer, true)
     this.#retryWaiting()
   }
 
@@ -304,13 +312,15 @@ export class WireguardDriver implements Driver {
     for (const hostId of [...this.#waiting]) {
       const known = this.#peers.get(hostId)
       if (known === undefined) this.#waiting.delete(hostId)
-      else this.#put(known.peer)
+      else this.#put(known.peer, true)
     }
   }
 
-  #put(peer: OverlayPeer): void {
+  #put(peer: OverlayPeer, again = false): void {
     const { self, family, keys } = this.#prepared()
     const { hostId } = peer
+    const text = JSON.stringify(peer)
+    if (!again && this.#peers.get(hostId)?.text === text) return
     const plan = planPeer(
       {
         network: this.#network,
@@ -327,7 +337,7 @@ export class WireguardDriver implements Driver {
       },
       peer,
     )
-    this.#peers.set(hostId, { peer, plan })
+    this.#peers.set(hostId, { peer, text, plan })
     if (plan.waits) this.#waiting.add(hostId)
     else this.#waiting.delete(hostId)
     this.#table.want(hostId, plan.wanted)
