@@ -36,6 +36,8 @@ const GRACE_MS = 10_000
 /** A live host that has not taken new keys after this long holds the others up no more. */
 const PATIENCE_MS = 3_600_000
 
+const OTHERS = { live: "use", withdrawn: "receive", none: "drop" } as const
+
 /** What the ring needs. */
 export interface KeyRingOptions extends GenerationSource {
   /** Of the cluster's PSK, see `PreSharedKey.ppk`; a copy is kept. */
@@ -44,6 +46,10 @@ export interface KeyRingOptions extends GenerationSource {
   readonly clock: () => number
   /** The highest generation ever reserved; default 0. */
   readonly lastGeneration?: number | undefined
+  /**
+   * The highest era that this host ever published, as it stored it; default that of `former`, or 0.
+   */
+  readonly era?: number | undefined
   /**
    * What a former process last meant to publish, as this host stored it, where the kernel still has
    * that process's associations; default none. After a reboot there is none.
@@ -73,10 +79,12 @@ export class KeyRing {
   readonly #store: StoreView
   readonly #peers = new Map<string, RingPeer>()
   readonly #strangers = new Map<string, Stranger>()
-  /** An acknowledgement of at least this revision is due. */
+  /** An acknowledgement of at least this revision is due, and none of less may be given. */
   #due = 0
   #acknowledgedTime = Number.NEGATIVE_INFINITY
   #rotationWanted = false
+  /** As last planned. */
+  #former: OwnGenerations["former"]
   /** When the older generations are withdrawn; undefined while a host still needs them. */
   #withdrawAt: number | undefined = undefined
   /** Own generations that the store's announcement lists no more, and when they go. */
@@ -98,7 +106,10 @@ export class KeyRing {
     this.#graceMs = options.graceMs ?? GRACE_MS
     this.#patienceMs = options.patienceMs ?? PATIENCE_MS
     this.#own = new OwnGenerations(options, lastGeneration, former?.generations ?? [])
-    this.#store = new StoreView(former?.era ?? 0, () => this.#forgetRevisions())
+    this.#former = this.#own.former
+    this.#store = new StoreView(Math.max(options.era ?? 0, former?.era ?? 0), () =>
+      this.#forgetRevisions(),
+    )
   }
 
   /** Takes a host in, or what changed of it. Another number makes it another host. */
@@ -224,8 +235,8 @@ export class KeyRing {
 
   /**
    * The store was put back from a snapshot: its revision is lower than one heard before, or an own
-   * record is older than what was written. Or the plan said `relist`. Called once, before all of
-   * what the store holds now is told again.
+   * record is gone or older than one that is known to have been written, by a former process too.
+   * Or the plan said `relist`. Called once, before all of what the store holds now is told.
    */
   restored(): void {
     this.#store.restored()
@@ -281,7 +292,8 @@ export class KeyRing {
       }
       peer.confirm(this.#hostId, this.#store, this.#own)
       if (peer.choose(this.#own)) {
-        this.#due = Math.max(this.#due, peer.acknowledgement?.revision ?? 0)
+        const by = peer.heardAcknowledgement(this.#store)
+        this.#due = Math.max(this.#due, by?.revision ?? 0)
       }
       wakeAt = earlier(wakeAt, peer.dropDue(now))
     }
@@ -376,7 +388,11 @@ export class KeyRing {
     this.#own.forgetRevisions()
     this.#withdrawAt = undefined
     this.#due = 0
-    for (const peer of this.#peers.values()) peer.permit = undefined
+    for (const peer of this.#peers.values()) peer.forgetRevisions()
+    for (const stranger of this.#strangers.values()) {
+      const { announcement } = stranger
+      if (announcement !== undefined) stranger.announcement = { ...announcement, revision: 0 }
+    }
   }
 
   /** Makes the generation that is wanted, once the one before has been published. */
@@ -404,11 +420,9 @@ export class KeyRing {
         next = earlier(next, at)
         continue
       }
-      const former = this.#own.former
       this.#own.drop(generation)
       this.#dropOwnAt.delete(generation)
-      if (former === this.#own.former) continue
-      for (const peer of this.#peers.values()) peer.changed = true
+      this.#formerChanged()
     }
     return next
   }
@@ -428,12 +442,23 @@ export class KeyRing {
     if (now < this.#withdrawAt) return this.#withdrawAt
     this.#withdrawAt = undefined
     this.#own.withdrawOld()
+    this.#formerChanged()
     for (const peer of this.#peers.values()) peer.choose(this.#own)
     return undefined
   }
 
+  /** Where a former process's associations stand otherwise, all plans do. */
+  #formerChanged(): void {
+    if (this.#former === this.#own.former) return
+    this.#former = this.#own.former
+    for (const peer of this.#peers.values()) peer.changed = true
+  }
+
   #needsOld(peer: RingPeer): boolean {
-    return peer.alive && !peer.isPast(this.#hostId, this.#store, this.#own)
+    // One that was taken off and came back has none of the old associations, and none of the newest
+    // until there is a newer one: for that there must be room.
+    if (!peer.alive || this.#own.newest.burned.has(peer.hostId)) return false
+    return !peer.isPast(this.#hostId, this.#store, this.#own)
   }
 
   #announcement(): Announcement | undefined {
@@ -444,12 +469,14 @@ export class KeyRing {
 
   #acknowledgement(now: number): Acknowledgement | undefined {
     const { era, heard, relist, acknowledged } = this.#store
-    if (heard === undefined || relist) return undefined
+    // Where an announcement was told ahead of its time, pairs were made with it and not with the one
+    // before: an acknowledgement of a revision between the two would say what is not so.
+    if (heard === undefined || relist || heard < this.#due) return undefined
     const generation = this.#own.newest.generation
     const wanted = { era, revision: heard, generation, refused: this.#refusedHosts() }
     const last = acknowledged?.value
     if (last === undefined || !this.#store.isAcknowledged(wanted)) return wanted
-    const due = this.#due > last.revision && heard >= this.#due
+    const due = this.#due > last.revision
     const again = this.#isWaitedFor() && now >= this.#acknowledgedTime + this.#graceMs
     return due || again ? wanted : undefined
   }
@@ -478,7 +505,7 @@ export class KeyRing {
       ...network,
       associations: peer.associations(network.number),
     }))
-    return { hostId: peer.hostId, networks, keepOthers: this.#own.former }
+    return { hostId: peer.hostId, networks, others: OTHERS[this.#own.former] }
   }
 }
 

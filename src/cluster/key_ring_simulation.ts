@@ -90,7 +90,10 @@ interface SimHost {
   readonly disk: {
     generation: number
     former: Announcement | undefined
+    era: number
     sequence: number
+    /** Sequence of the last announcement that is known to have been written. */
+    written: number
     readonly seen: Map<string, number>
   }
   readonly peers: Set<string>
@@ -99,8 +102,6 @@ interface SimHost {
   /** Of the store, as the host's watch last met it. */
   incarnation: number
   write: Write | undefined
-  /** Sequence of the last announcement that this process knows it wrote. */
-  written: number
   readonly usedUp: Set<string>
   writes: number
 }
@@ -126,13 +127,19 @@ export class Simulation {
         number: n + 1,
         ring: undefined as unknown as KeyRing,
         kernel: new Map(),
-        disk: { generation: 0, former: undefined, sequence: 0, seen: new Map() },
+        disk: {
+          generation: 0,
+          former: undefined,
+          era: 0,
+          sequence: 0,
+          written: 0,
+          seen: new Map(),
+        },
         peers: new Set(),
         cursors: { "keys/": 0, "acks/": 0 },
         listed: false,
         incarnation: 0,
         write: undefined,
-        written: 0,
         usedUp: new Set(),
         writes: 0,
       }
@@ -172,8 +179,10 @@ export class Simulation {
     host.ring.setAlive(other.id, alive)
   }
 
-  /** The watch of one prefix tells the host up to some changes more. */
-  deliver(host: SimHost, prefix: Prefix, most: number): void {
+  /**
+   * The watch of one prefix tells the host up to some changes more: each, or of each key the last.
+   */
+  deliver(host: SimHost, prefix: Prefix, most: number, last = false): void {
     const { cursors } = host
     if (!host.listed || host.incarnation !== this.store.incarnation) {
       this.list(host)
@@ -182,14 +191,27 @@ export class Simulation {
     const changes = this.store.changes.filter(
       ({ key, record }) => key.startsWith(prefix) && record.revision > cursors[prefix],
     )
-    for (const { key, record } of changes.slice(0, most)) this.#tell(host, key, record)
+    const told = changes.slice(0, most)
+    for (const [n, { key, record }] of told.entries()) {
+      if (last && told.slice(n + 1).some((later) => later.key === key)) continue
+      this.#tell(host, key, record)
+    }
     const next = changes[most]?.record.revision
     cursors[prefix] = next === undefined ? this.store.revision : next - 1
     host.ring.heard(Math.min(...Object.values(cursors)))
   }
 
+  /** The host hears everything, acts, writes, and hears that it wrote. */
+  round(host: SimHost): void {
+    for (const prefix of PREFIXES) this.deliver(host, prefix, 1000, true)
+    this.step(host)
+    this.land(host)
+    this.respond(host, false)
+  }
+
   list(host: SimHost): void {
-    if (host.listed) host.ring.restored()
+    const own = this.store.records.get(`keys/${host.id}`)?.sequence ?? 0
+    if (host.listed || own < host.disk.written) host.ring.restored()
     host.listed = true
     host.incarnation = this.store.incarnation
     const { revision } = this.store
@@ -204,8 +226,8 @@ export class Simulation {
 
   /** What an agent does now and then: are the own records what was written last? */
   audit(host: SimHost): void {
-    if (host.write !== undefined || host.written === 0) return
-    if (this.store.records.get(`keys/${host.id}`)?.sequence !== host.written) this.list(host)
+    const own = this.store.records.get(`keys/${host.id}`)?.sequence ?? 0
+    if (host.write === undefined && own < host.disk.written) this.list(host)
   }
 
   /** One round of the agent: the kernel first, then what is published. */
@@ -220,7 +242,10 @@ export class Simulation {
     }
     const { publish, acknowledge } = plan
     if (host.write !== undefined || (publish === undefined && acknowledge === undefined)) return
-    if (publish !== undefined) host.disk.former = publish
+    if (publish !== undefined) {
+      host.disk.former = publish
+      host.disk.era = publish.era
+    }
     host.write = {
       announcement: publish,
       acknowledgement: acknowledge,
@@ -260,7 +285,7 @@ export class Simulation {
     const stands = this.store.changes.some(({ record }) => record.revision === write.revision)
     if (!stands || this.store.revision < write.revision) return
     if (host.incarnation !== this.store.incarnation) return
-    if (write.announcement) host.written = write.sequence
+    if (write.announcement) host.disk.written = write.sequence
     if (write.announcement) host.ring.published(write.announcement, write.revision)
     if (write.acknowledgement) host.ring.acknowledged(write.acknowledgement, write.revision)
   }
@@ -281,7 +306,6 @@ export class Simulation {
     }
     host.ring.close()
     host.write = undefined
-    host.written = 0
     host.listed = false
     for (const prefix of PREFIXES) host.cursors[prefix] = 0
     host.ring = this.#ring(host)
@@ -290,6 +314,15 @@ export class Simulation {
       this.put(host, other)
       if (this.#dead.has(`${host.id} ${other.id}`)) host.ring.setAlive(other.id, false)
     }
+  }
+
+  /**
+   * The store is put back, once all hosts have met it as it was put back before: where one has not,
+   * and all records of the era that began then are lost, the same number is given to two eras.
+   */
+  restore(): void {
+    const met = this.hosts.every(({ incarnation }) => incarnation === this.store.incarnation)
+    if (met) this.store.restore()
   }
 
   /** Sends packets on everything, and looks whether all that are on their way would be taken. */
@@ -363,6 +396,7 @@ export class Simulation {
       },
       lastGeneration: host.disk.generation,
       former: host.disk.former,
+      era: host.disk.era,
       graceMs: GRACE_MS,
       patienceMs: 1e12,
     })
@@ -411,13 +445,15 @@ export class Simulation {
       }
       const spi = sending[0]?.outbound.spi
       if (spi !== undefined) kernel.sending.set(number, spi)
-      else if (!peer.keepOthers) kernel.sending.delete(number)
+      else if (peer.others !== "use") kernel.sending.delete(number)
     }
     for (const direction of ["inbound", "outbound"] as const) {
       const have = kernel[direction]
       for (const [spi, key] of have) {
         const next = wanted[direction].get(spi)
-        if (next === key || (next === undefined && peer.keepOthers)) continue
+        const stays =
+          peer.others === "use" || (peer.others === "receive" && direction === "inbound")
+        if (next === key || (next === undefined && stays)) continue
         have.delete(spi)
         host.usedUp.add(`${direction} ${peer.hostId} ${spi} ${key}`)
       }

@@ -82,9 +82,11 @@ export class OwnGenerations {
     return this.#held.filter(({ live }) => live)
   }
 
-  /** Whether one of a former process, without keys, is still held. */
-  get former(): boolean {
-    return this.#held.some(({ privateValue }) => privateValue === undefined)
+  /** How those of a former process stand: in force, on their way out, or none is left. */
+  get former(): "live" | "withdrawn" | "none" {
+    const former = this.#held.filter(({ privateValue }) => privateValue === undefined)
+    if (former.length === 0) return "none"
+    return former.some(({ live }) => live) ? "live" : "withdrawn"
   }
 
   get(generation: number): OwnGeneration | undefined {

@@ -1,7 +1,7 @@
 /** What the key ring knows of one other host: what it published, and the pairs with it. */
 
 import { type Acknowledgement, refuses } from "./acknowledgement.ts"
-import type { Announcement, PublicGeneration } from "./announcement.ts"
+import { type Announcement, type PublicGeneration, sameAnnouncement } from "./announcement.ts"
 import { PeerRefusedError } from "./envelope.ts"
 import type { KeyedNetwork } from "./key_agreement.ts"
 import type { Association, KeyedPair } from "./keyed_pair.ts"
@@ -54,7 +54,7 @@ export class RingPeer {
   refused = false
   /** The last one that was taken. */
   announcement: Announcement | undefined = undefined
-  /** Revision at which its newest generation was first seen in its era. */
+  /** Revision at which its newest generation was first seen in its era; 0: not known. */
   newestRevision = 0
   acknowledgement: Told<Acknowledgement> | undefined = undefined
   permit: Permit | undefined = undefined
@@ -63,6 +63,7 @@ export class RingPeer {
   /** Whether its associations changed since the last plan. */
   changed = true
   pairs: KeyedPair[] = []
+  #announcedRevision = 0
   #sending: KeyedPair | undefined = undefined
 
   constructor(hostId: string, settings: PeerSettings) {
@@ -82,23 +83,34 @@ export class RingPeer {
   /**
    * Takes an announcement in. Generations that it lists no more go after a grace.
    *
-   * @returns whether it has to be acknowledged: its newest generation is new, or its era
+   * @returns whether it has to be acknowledged: its newest generation is new, or its era, or it was
+   *   written once more as it was, by a host that does not know that it was written before
    * @throws PeerRefusedError `generation` where it goes back, or says something else of a known one
    */
   take(announcement: Announcement, revision: number, dropAt: number): boolean {
     this.#check(announcement)
     const before = this.newest?.generation
     const eraBefore = this.announcement?.era
+    const again =
+      this.announcement !== undefined &&
+      this.#announcedRevision !== revision &&
+      sameAnnouncement(this.announcement, announcement)
     this.announcement = announcement
+    this.#announcedRevision = revision
     const news = this.newest?.generation !== before || announcement.era !== eraBefore
-    if (news) {
-      this.newestRevision = revision
-      this.permit = undefined
-    }
+    if (news) this.permit = undefined
+    if (news || this.newestRevision === 0) this.newestRevision = revision
     for (const pair of this.pairs) {
       if (!this.#lists(pair.peerGeneration)) pair.dropAt ??= dropAt
     }
-    return news
+    return news || again
+  }
+
+  /** Revisions mean something else now. What its acknowledgement says is of another era by itself. */
+  forgetRevisions(): void {
+    this.newestRevision = 0
+    this.#announcedRevision = 0
+    this.permit = undefined
   }
 
   /** Adds a pair; those whose SPIs it takes, and the oldest of too many, go at once. */
@@ -121,11 +133,24 @@ export class RingPeer {
     )
   }
 
+  /**
+   * Its acknowledgement in this era, once everything before it was told: until then it may speak of
+   * an own announcement whose revision is not known here yet.
+   */
+  heardAcknowledgement(store: StoreView): Told<Acknowledgement> | undefined {
+    const told = this.acknowledgement
+    if (told === undefined || store.heard === undefined || told.revision > store.heard) {
+      return undefined
+    }
+    return told.value.era === store.era ? told : undefined
+  }
+
   /** Notes the first own acknowledgement by which the peer may send on the newest of both. */
   permitted(acknowledgement: OwnAcknowledgement): void {
     const { own, era, heard, revision } = acknowledgement
     const peer = this.newest?.generation
-    if (peer === undefined || this.announcement?.era !== era || this.newestRevision > heard) return
+    if (peer === undefined || this.announcement?.era !== era) return
+    if (this.newestRevision === 0 || this.newestRevision > heard) return
     if (this.permit?.own === own && this.permit.peer === peer) return
     this.permit = { own, peer, revision }
   }
@@ -135,7 +160,7 @@ export class RingPeer {
    * newest generation then and the newest own one that it had seen then, and no other.
    */
   confirm(selfId: string, store: StoreView, own: OwnGenerations): void {
-    const acknowledgement = this.#heardAcknowledgement(store)
+    const acknowledgement = this.heardAcknowledgement(store)?.value
     if (acknowledgement === undefined || refuses(acknowledgement, selfId)) return
     const seen = own.newestPublishedAt(acknowledgement.revision)
     for (const pair of this.pairs) {
@@ -166,13 +191,15 @@ export class RingPeer {
   isPast(selfId: string, store: StoreView, own: OwnGenerations): boolean {
     const { newest } = own
     const peerNewest = this.newest
-    if (peerNewest === undefined) return true
+    // A former process may have had associations with it that it still sends on.
+    if (peerNewest === undefined) return own.former !== "live"
     if (this.#sending?.ownGeneration !== newest.generation) {
-      const old = own.former || this.pairs.some((pair) => pair.ownGeneration < newest.generation)
+      const old =
+        own.former === "live" || this.pairs.some((pair) => pair.ownGeneration < newest.generation)
       if (old) return false
     }
     const { permit } = this
-    const acknowledgement = this.#heardAcknowledgement(store)
+    const acknowledgement = this.heardAcknowledgement(store)?.value
     return (
       acknowledgement !== undefined &&
       permit !== undefined &&
@@ -215,18 +242,6 @@ export class RingPeer {
       const association = pair.association(network, pair === this.#sending)
       return association === undefined ? [] : [association]
     })
-  }
-
-  /**
-   * Its acknowledgement in this era, once everything before it was told: until then it may speak of
-   * an own announcement whose revision is not known here yet.
-   */
-  #heardAcknowledgement(store: StoreView): Acknowledgement | undefined {
-    const told = this.acknowledgement
-    if (told === undefined || store.heard === undefined || told.revision > store.heard) {
-      return undefined
-    }
-    return told.value.era === store.era ? told.value : undefined
   }
 
   #check(announcement: Announcement): void {

@@ -11,16 +11,23 @@ export interface NetworkAssociations extends KeyedNetwork {
   readonly associations: readonly Association[]
 }
 
+/**
+ * What becomes of associations that a former process made and this one has no keys of:
+ *
+ * - `use`: they stay, and are sent on until one that is listed says `send`
+ * - `receive`: the inbound ones stay; nothing is sent on them
+ * - `drop`: they go
+ *
+ * But for `use`, nothing at all is sent where none that is listed says `send`.
+ */
+export type OtherAssociations = "use" | "receive" | "drop"
+
 /** What is to be in the kernel for one host. */
 export interface PeerAssociations {
   readonly hostId: string
   readonly networks: readonly NetworkAssociations[]
-  /**
-   * Associations that are in the kernel and not listed are a former process's and still in use:
-   * leave them, and keep sending on them until one that is listed says `send`. False: they go, and
-   * where none says `send` nothing is sent.
-   */
-  readonly keepOthers: boolean
+  /** What becomes of the associations that are in the kernel and not listed. */
+  readonly others: OtherAssociations
 }
 
 /** What is to be done now: first the kernel, then what is published and acknowledged. */
