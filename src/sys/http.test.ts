@@ -18,6 +18,9 @@ function answer(request: HttpRequest, { address }: { readonly address: string })
     request.signal.addEventListener("abort", () => gone.push(target))
     return new Promise<never>(() => undefined)
   }
+  if (target === "/gone" && request.signal.aborted) {
+    return { status: 200, headers: PLAIN, body: "gone" }
+  }
   if (target === "/long") return { status: 200, headers: PLAIN, body: LONG }
   if (target === "/header") return { status: 200, headers: { X: "a\r\nY: b" }, body: "" }
   const body = `${request.method} ${target} ${address} ${request.header("x-asked") ?? "-"}`
@@ -113,6 +116,20 @@ describe("answers", () => {
     expect(text).toContain("GET /half ")
   })
 
+  test("a request behind others, of a client that has ended its side, knows that", async () => {
+    const text = await new Promise<string>((resolve) => {
+      let all = ""
+      const socket = connect({ host: "127.0.0.1", port: server.port, allowHalfOpen: true }, () =>
+        socket.end(head("GET /1 HTTP/1.1").repeat(3) + head("GET /gone HTTP/1.1")),
+      )
+      socket.on("data", (piece) => {
+        all += piece
+      })
+      socket.on("close", () => resolve(all))
+    })
+    expect(text).toEndWith("gone")
+  })
+
   test("HTTP/1.0 ends the connection unless it asks otherwise", async () => {
     expect(await exchange("GET / HTTP/1.0\r\n\r\n")).toContain("Connection: close\r\n")
     const kept = `GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /2 HTTP/1.0\r\n\r\n`
@@ -188,6 +205,18 @@ describe("time", () => {
     expect(await exchange("")).toBe("")
     expect(await exchange(head("GET /once HTTP/1.1"))).toContain("GET /once")
   })
+})
+
+test("a client that takes nothing of its answer is given up", async () => {
+  const impatient = await serveHttp({ ...options, limits: { sendMs: 200 } }, answer)
+  const socket = connect({ host: "127.0.0.1", port: impatient.port })
+  socket.on("error", () => undefined)
+  socket.pause()
+  socket.write(head("GET /long HTTP/1.1").repeat(20))
+  while (impatient.connections === 0) await Bun.sleep(5)
+  while (impatient.connections > 0) await Bun.sleep(20)
+  socket.destroy()
+  await impatient.stop()
 })
 
 describe("room", () => {

@@ -5,6 +5,7 @@ import { type HttpHead, parseHead } from "./http_head.ts"
 /** A request that came. */
 export class HttpRequest {
   readonly #head: HttpHead
+  #isGone = false
   #gone: AbortController | undefined
 
   constructor(head: HttpHead) {
@@ -28,11 +29,13 @@ export class HttpRequest {
   /** Fires when the client has gone before the answer. */
   get signal(): AbortSignal {
     this.#gone ??= new AbortController()
+    if (this.#isGone) this.#gone.abort()
     return this.#gone.signal
   }
 
   /** Only for the connection. */
   abandon(): void {
+    this.#isGone = true
     this.#gone?.abort()
   }
 }
@@ -107,7 +110,8 @@ export class HttpConnection {
   reply(answer: HttpAnswer): void {
     const head = this.#head
     if (this.#state !== "answering" || head === undefined) return
-    const keepAlive = head.keepAlive && !this.#ended && head.bodyBytes === 0
+    const more = !this.#ended || this.#unread.length > 0
+    const keepAlive = head.keepAlive && more && head.bodyBytes === 0
     this.#send(answer, { method: head.method, old: head.old, keepAlive })
     this.#request = undefined
     this.#head = undefined
@@ -171,6 +175,7 @@ export class HttpConnection {
       return
     }
     this.#request = new HttpRequest(head)
+    if (this.#ended) this.#request.abandon()
     this.#host.answer(this, this.#request)
   }
 

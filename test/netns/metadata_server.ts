@@ -82,7 +82,7 @@ export class MetadataServe {
 
   /** A connection from one of the addresses of 127.0.0.0/8. */
   connect(from: string): Promise<Connection> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const socket = connect({
         host: HOST,
         port: this.port,
@@ -92,7 +92,7 @@ export class MetadataServe {
       })
       const connection = new Connection(socket)
       socket.once("connect", () => resolve(connection))
-      socket.once("close", () => resolve(connection))
+      socket.once("error", reject)
     })
   }
 
