@@ -172,6 +172,18 @@ test("a browser gets the page at the root, and nowhere else", async () => {
   expect(await ask("/page", ASKER, { headers })).toMatchObject({ status: 404 })
 })
 
+test.each(["POST", "CONNECT", "TRACE", "get", "X-Y"])(
+  "%s finds nothing anywhere",
+  async (method) => {
+    for (const path of ["/", "/latest/name", "/openapi.json"]) {
+      expect(await ask(path, ASKER, { method })).toMatchObject({
+        status: 404,
+        body: "404 page not found\n",
+      })
+    }
+  },
+)
+
 test("HEAD of the page has its length", async () => {
   const headers = { accept: "text/html" }
   const [get, head] = [
