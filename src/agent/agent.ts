@@ -4,6 +4,7 @@ import { getLogger } from "@logtape/logtape"
 import { BRIDGE_TYPES, type Netconf } from "../config/netconf.ts"
 import { parseNetconf } from "../config/netconf_parse.ts"
 import type { Configuration, Network } from "../config/network.ts"
+import type { Family } from "../core/address.ts"
 import { Kernel } from "../endpoint/kernel.ts"
 import { messageOf } from "../errors.ts"
 import { bootId, monotonicMs } from "../sys/clock.ts"
@@ -34,8 +35,8 @@ import { Watch } from "./watch.ts"
 /** How often the firewall is compared and what is gone is released, milliseconds. */
 const SWEEP_MS = 10_000
 
-/** An address that no host has (RFC 5737): the route to it is the default route. */
-const SOMEWHERE = "192.0.2.1"
+/** Addresses that no host has (RFC 5737, RFC 3849): the route to one is the default route. */
+const SOMEWHERE = { 4: "192.0.2.1", 6: "2001:db8::1" } as const
 
 /** When what only the start needed is given back, milliseconds after it. */
 const RELEASE_AFTER_MS = 500
@@ -98,7 +99,12 @@ export class Agent {
     const health = new Health({ onRepair: (what) => log.info("mended: {what}", { what }) })
     const index = new EndpointIndex()
     const log = getLogger(["lariat", "agent"])
-    const host = hostIdentity(journal, settings, () => kernel.routeTo(SOMEWHERE)?.preferredSource)
+    const sourceOf = (family: Family) => {
+      const source = kernel.routeTo(SOMEWHERE[family])?.preferredSource
+      // A link-local address reaches nobody who is not told the link.
+      return source?.startsWith("fe80:") === true ? undefined : source
+    }
+    const host = hostIdentity(journal, settings, sourceOf)
     const random = (length: number) => crypto.getRandomValues(new Uint8Array(length))
     const parts = { settings, host, bootId: boot, journal, health, log, random }
     const cluster = settings.store === "sqlite" ? undefined : await openCluster(parts)

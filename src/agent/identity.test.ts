@@ -14,6 +14,21 @@ test("the host keeps its uuid, an explicit address comes before a detected one",
   journal.close()
 })
 
+test("a host with addresses of both families has them in the order in which they are used", () => {
+  const journal = Journal.open(":memory:", { bootId: "b" })
+  const settings = defaultAgentSettings()
+  const addresses = (found: Record<number, string>, hostIp?: string) =>
+    hostIdentity(journal, { ...settings, hostIp }, (family) => found[family]).addresses
+  expect(addresses({ 4: "192.0.2.1", 6: "2001:db8::1" })).toEqual(["192.0.2.1", "2001:db8::1"])
+  expect(addresses({ 4: "192.0.2.1", 6: "2001:db8::1" }, "2001:db8::9")).toEqual([
+    "2001:db8::9",
+    "192.0.2.1",
+  ])
+  expect(addresses({ 6: "2001:db8::1" })).toEqual(["2001:db8::1"])
+  expect(addresses({})).toEqual([])
+  journal.close()
+})
+
 test("a derived uuid is stable, of version 8, and differs by text", () => {
   expect(uuidFrom("a")).toMatch(
     /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,

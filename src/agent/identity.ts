@@ -11,6 +11,8 @@ export interface HostIdentity {
   readonly name: string
   /** Address at which other hosts reach this one; undefined without any route. */
   readonly ip: string | undefined
+  /** Every address at which other hosts reach this one: `ip`, then one of the other family. */
+  readonly addresses: readonly string[]
 }
 
 const HOST_UUID = "host-uuid"
@@ -19,22 +21,25 @@ const HOST_UUID = "host-uuid"
  * The host's identity: its uuid is made once and kept in the journal, so that a cloned machine-id
  * does not make two hosts one.
  *
- * @param detectIp finds the source address of the route to other hosts
+ * @param detectIp finds the source address of the route to other hosts, by family
  */
 export function hostIdentity(
   journal: Journal,
   settings: AgentSettings,
-  detectIp: () => string | undefined,
+  detectIp: (family: Family) => string | undefined,
 ): HostIdentity {
   let uuid = journal.meta(HOST_UUID)
   if (uuid === undefined) {
     uuid = crypto.randomUUID()
     journal.putMeta(HOST_UUID, uuid)
   }
+  const ip = settings.hostIp ?? detectIp(4) ?? detectIp(6)
+  const other = ip === undefined ? undefined : detectIp(familyOf(ip) === 4 ? 6 : 4)
   return {
     uuid,
     name: settings.hostName ?? hostname(),
-    ip: settings.hostIp ?? detectIp(),
+    ip,
+    addresses: [ip, other].filter((address) => address !== undefined),
   }
 }
 

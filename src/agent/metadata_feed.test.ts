@@ -12,7 +12,7 @@ function feeding() {
   const feed = new MetadataFeed({
     index,
     networks,
-    host: { uuid: "h", name: "edge", ip: "192.0.2.7" },
+    host: { uuid: "h", name: "edge", ip: "192.0.2.7", addresses: ["192.0.2.7"] },
     hostLabels: { rack: "1" },
     environment: "default",
   })

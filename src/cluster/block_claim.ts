@@ -10,7 +10,7 @@ export interface BlockClaim {
   readonly state: "held" | "released"
   /** Held: written over another host's claim, since containers of this host have addresses there. */
   readonly used?: boolean | undefined
-  /** Held: the host that had it before, and was gone for longer than a host may be. */
+  /** Held: who had it before, and was gone for longer than a host may be, or gave it up for this one. */
   readonly from?: string | undefined
   /** Released: the host that claims it too, and keeps it. */
   readonly to?: string | undefined

@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto"
 import { LariatError } from "../errors.ts"
-import { peek } from "./envelope.ts"
+import type { BlockClaim, ClaimReason } from "./block_claim.ts"
+import { keepsBlock } from "./block_dispute.ts"
 import type { Keyspace } from "./keyspace.ts"
-import type { Entry, Store } from "./store.ts"
+import { type StandingClaim, standingClaim } from "./standing_claim.ts"
+import type { Store } from "./store.ts"
 
 /** The blocks that a network's subnet is cut into. */
 export interface BlockSource {
@@ -16,12 +18,14 @@ export interface BlockLeasesOptions {
   readonly store: Store
   readonly keys: Keyspace
   readonly hostId: string
-  /** Seals a claim of this host for a key. */
-  readonly seal: (key: string, state: "held" | "released") => string
-  /** Whether the holder of a block has been silent for so long that others may take it. */
-  readonly mayTakeOver: (network: string, block: string) => boolean
-  /** What people call a host. */
-  readonly nameOf: (hostId: string) => string
+  /** Seals a claim of this host for a key: a body of the state and the reason, if any. */
+  readonly seal: (key: string, state: BlockClaim["state"], reason: ClaimReason) => string
+  /** Whether this host knows a block to be its own. */
+  readonly isMine: (network: string, block: string) => boolean
+  /** The other host that is believed to hold a block, whatever the store says now. */
+  readonly holderOf: (network: string, block: string) => string | undefined
+  /** Whether a host that claims a block was silent for so long that others may take it. */
+  readonly mayTakeOver: (network: string, block: string, hostId: string) => boolean
 }
 
 /** What became of an attempt to hold a certain block. */
@@ -30,29 +34,45 @@ export type HoldOutcome =
   /** Another host has it. */
   | { readonly held: false; readonly holder: string }
 
+/** A block that may be claimed, and over what. */
+interface Candidate {
+  readonly block: string
+  readonly revision: number
+  readonly reason: ClaimReason
+}
+
 /** Each failed commit means that another host was quicker. */
 const MAX_ATTEMPTS = 64
+/** Blocks that are looked at one by one before all are listed. */
+const PROBES = 8
 
 /**
  * Leases blocks of addresses from the store: one compare-and-swap each. A lease has no end: a host
- * keeps its blocks however long the store, or the host itself, is away.
+ * keeps its blocks however long the store, or the host itself, is away. Only when no block is free
+ * may those of hosts that are gone be taken over.
+ *
+ * After `store-away` it is unknown whether a claim was written. The next {@link claim} finds it and
+ * takes it up, so that none is lost.
  */
 export class BlockLeases {
   readonly #options: BlockLeasesOptions
+  /** By key: own claims that were seen standing. */
+  readonly #confirmed = new Set<string>()
 
   constructor(options: BlockLeasesOptions) {
     this.#options = options
   }
 
   /**
-   * Leases one more block. Hosts begin to look at different places, so that they seldom want the
-   * same one; blocks of hosts that are gone come last.
+   * Leases one more block: a free one, or one that the store has under this host's name and the host
+   * does not know of, else one of a host that is gone. Hosts begin to look at different places, so
+   * that they seldom want the same one.
    *
-   * @throws LariatError `store-away`; `pool-exhausted` when every block is another host's
+   * @throws LariatError `store-away`; `pool-exhausted` when every block is another host's; `busy`
    */
   async claim(network: string, source: BlockSource): Promise<string> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const found = await this.#candidate(network, source)
+      const found = (await this.#probe(network, source)) ?? (await this.#scan(network, source))
       if (found === undefined) {
         throw new LariatError(
           `Cannot lease a block of network ${network}: all ${source.count} are other hosts'`,
@@ -62,14 +82,7 @@ export class BlockLeases {
           },
         )
       }
-      const key = this.#options.keys.block(network, found.block)
-      const value = this.#options.seal(key, "held")
-      const { store } = this.#options
-      const { committed } = await store.commit(
-        [{ key, revision: found.revision }],
-        [{ key, value }],
-      )
-      if (committed) return found.block
+      if (await this.#write(network, found.block, found, "held")) return found.block
     }
     throw new LariatError(
       `Cannot lease a block of network ${network}: other hosts were quicker ${MAX_ATTEMPTS} times`,
@@ -79,54 +92,62 @@ export class BlockLeases {
 
   /**
    * Leases a certain block, or makes sure that it still is this host's: after the store was put back
-   * from a snapshot, or for an address that was asked for.
+   * from a snapshot, or for an address that was asked for. Never at the cost of another host that is
+   * there.
    *
    * @throws LariatError `store-away`, `busy`
    */
-  async hold(network: string, block: string): Promise<HoldOutcome> {
-    const { store, keys, hostId, seal, mayTakeOver } = this.#options
-    const key = keys.block(network, block)
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const entry = await store.get(key)
-      const claim = claimOf(entry)
-      if (claim?.hostId === hostId && claim.held) return { held: true }
-      if (claim?.held === true && !mayTakeOver(network, block)) {
-        return { held: false, holder: claim.hostId }
-      }
-      const writes = [{ key, value: seal(key, "held") }]
-      const { committed } = await store.commit([{ key, revision: entry?.revision ?? 0 }], writes)
-      if (committed) return { held: true }
-    }
-    throw new LariatError(`Cannot lease ${block} of network ${network}: it changes all the time`, {
-      code: "busy",
-      hint: "try again",
+  hold(network: string, block: string): Promise<HoldOutcome> {
+    return this.#settle(network, block, (standing) => {
+      const rival = this.#rival(network, block, standing)
+      if (rival === undefined) return this.#accepted(standing)
+      if (!this.#isGone(network, block, standing)) return { yieldTo: rival }
+      return { state: "held", from: rival }
     })
   }
 
   /**
-   * Takes a block back that another host's record stands on, though this host never gave it up: the
-   * record is not believed by any host that saw ours first.
+   * Settles who keeps a block that this host holds, with containers of its own in it, and that
+   * another host's claim stands for; see {@link keepsBlock}. Where the other keeps it, this host
+   * says so in the store, for all who still believe it to be the holder.
    *
-   * @throws LariatError `store-away`
+   * @throws LariatError `store-away`, `busy`
    */
-  async reclaim(network: string, block: string): Promise<void> {
-    const { store, keys, seal } = this.#options
-    const key = keys.block(network, block)
-    const entry = await store.get(key)
-    await store.commit(
-      [{ key, revision: entry?.revision ?? 0 }],
-      [{ key, value: seal(key, "held") }],
-    )
+  async reclaim(network: string, block: string): Promise<HoldOutcome> {
+    const { hostId } = this.#options
+    const confirmed = this.#confirmed.has(this.#options.keys.block(network, block))
+    const outcome = await this.#settle(network, block, (standing) => {
+      const { holder, writer, claim } = standing
+      if (holder === undefined || claim === undefined || holder === hostId) {
+        return this.#accepted(standing)
+      }
+      // What this host itself gave up stays so.
+      if (writer === hostId) return { yieldTo: holder }
+      const keeps = keepsBlock(hostId, { hostId: holder, claim }, { confirmed })
+      return keeps ? { state: "held", used: true } : { yieldTo: holder }
+    })
+    if (!outcome.held) await this.release(network, block)
+    return outcome
   }
 
-  /** Gives a block up: signed, so that everybody knows it to be free. @throws LariatError `store-away` */
+  /**
+   * Gives a block up: signed, so that everybody knows it. Where another host's claim stands, in
+   * favour of that host.
+   *
+   * @throws LariatError `store-away`, `busy`
+   */
   async release(network: string, block: string): Promise<void> {
-    const { store, keys, hostId, seal } = this.#options
+    const { store, keys, hostId } = this.#options
     const key = keys.block(network, block)
-    const entry = await store.get(key)
-    const claim = claimOf(entry)
-    if (entry === undefined || claim?.hostId !== hostId || !claim.held) return
-    await store.commit([{ key, revision: entry.revision }], [{ key, value: seal(key, "released") }])
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const standing = standingClaim(await store.get(key))
+      const { holder, writer, claim, revision } = standing
+      if (writer === hostId && claim?.state === "released") return
+      const to = holder === hostId ? undefined : holder
+      const reason = to === undefined ? {} : { to }
+      if (await this.#write(network, block, { revision, reason }, "released")) return
+    }
+    throw this.#busy("give up", network, block)
   }
 
   /** The blocks of a network that the store says are this host's. @throws LariatError `store-away` */
@@ -135,45 +156,140 @@ export class BlockLeases {
     const { entries } = await store.list(keys.blocks(network))
     return entries.flatMap((entry) => {
       const parsed = keys.parse(entry.key)
-      const claim = claimOf(entry)
-      const mine = parsed?.kind === "block" && claim?.hostId === hostId && claim.held
+      const mine = parsed?.kind === "block" && standingClaim(entry).holder === hostId
       return mine ? [parsed.block] : []
     })
   }
 
-  async #candidate(
+  /**
+   * What was seen in the store may be otherwise now: it was put back from a snapshot, or could not
+   * be reached for a time.
+   */
+  doubt(): void {
+    this.#confirmed.clear()
+  }
+
+  /** A claim where nobody else's is in the way; one that was given up for this host says by whom. */
+  #accepted({ holder, writer }: StandingClaim): BlockClaim {
+    const given = holder !== undefined && writer !== undefined && writer !== holder
+    return given ? { state: "held", from: writer } : { state: "held" }
+  }
+
+  /** Writes what `decide` wants of a standing claim until nobody comes between. */
+  async #settle(
     network: string,
-    source: BlockSource,
-  ): Promise<{ readonly block: string; readonly revision: number } | undefined> {
-    const { store, keys, hostId, mayTakeOver } = this.#options
+    block: string,
+    decide: (standing: StandingClaim) => BlockClaim | { readonly yieldTo: string },
+  ): Promise<HoldOutcome> {
+    const { store, keys, hostId } = this.#options
+    const key = keys.block(network, block)
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const standing = standingClaim(await store.get(key))
+      if (standing.writer === hostId && standing.claim?.state === "held") {
+        this.#confirmed.add(key)
+        return { held: true }
+      }
+      const wanted = decide(standing)
+      if ("yieldTo" in wanted) return { held: false, holder: wanted.yieldTo }
+      const { state, ...reason } = wanted
+      const place = { revision: standing.revision, reason }
+      if (await this.#write(network, block, place, state)) return { held: true }
+    }
+    throw this.#busy("lease", network, block)
+  }
+
+  /** Looks at a few blocks that nobody is believed to hold. */
+  async #probe(network: string, source: BlockSource): Promise<Candidate | undefined> {
+    const { store, keys, holderOf, isMine } = this.#options
+    let probes = 0
+    for (const block of this.#blocksOf(source)) {
+      if (isMine(network, block) || holderOf(network, block) !== undefined) continue
+      if (probes++ === PROBES) return undefined
+      const standing = standingClaim(await store.get(keys.block(network, block)))
+      if (this.#isFree(network, block, standing)) {
+        return { block, revision: standing.revision, reason: {} }
+      }
+    }
+    return undefined
+  }
+
+  /** Looks at all blocks: the first one that is free, else the first orphan. */
+  async #scan(network: string, source: BlockSource): Promise<Candidate | undefined> {
+    const { store, keys, hostId } = this.#options
     const { entries } = await store.list(keys.blocks(network))
     const known = new Map(entries.map((entry) => [entry.key, entry]))
-    const start = placeOf(hostId, source.count)
-    let orphan: { readonly block: string; readonly revision: number } | undefined
-    for (let step = 0; step < source.count; step++) {
-      const block = source.at((start + step) % source.count)?.block
-      if (block === undefined) continue
-      const entry = known.get(keys.block(network, block))
-      const claim = claimOf(entry)
-      const found = { block, revision: entry?.revision ?? 0 }
-      if (claim?.held !== true) return found
-      // Its own: an agent that lost its state finds its blocks again.
-      if (claim.hostId === hostId) continue
-      if (orphan === undefined && mayTakeOver(network, block)) orphan = found
+    let orphan: Candidate | undefined
+    for (const block of this.#blocksOf(source)) {
+      const standing = standingClaim(known.get(keys.block(network, block)))
+      const { revision } = standing
+      if (this.#isFree(network, block, standing)) return { block, revision, reason: {} }
+      const rival = this.#rival(network, block, standing)
+      if (orphan !== undefined || rival === undefined || rival === hostId) continue
+      if (this.#isGone(network, block, standing)) {
+        orphan = { block, revision, reason: { from: rival } }
+      }
     }
     return orphan
   }
-}
 
-/** What stands at a block's key; undefined where nothing that anybody could believe does. */
-function claimOf(
-  entry: Entry | undefined,
-): { readonly hostId: string; readonly held: boolean } | undefined {
-  const claimed = entry === undefined ? undefined : peek(entry.value)
-  if (claimed === undefined) return undefined
-  const { body, hostId } = claimed
-  const held = typeof body === "object" && body !== null && "state" in body && body.state === "held"
-  return { hostId, held }
+  /** The blocks of a network, from where this host begins to look. */
+  *#blocksOf(source: BlockSource): Generator<string> {
+    const start = placeOf(this.#options.hostId, source.count)
+    for (let step = 0; step < source.count; step++) {
+      const block = source.at((start + step) % source.count)?.block
+      if (block !== undefined) yield block
+    }
+  }
+
+  /** Whether a block may be claimed at nobody's cost, or was claimed by this host unawares. */
+  #isFree(network: string, block: string, standing: StandingClaim): boolean {
+    if (this.#options.isMine(network, block)) return false
+    return this.#rival(network, block, standing) === undefined
+  }
+
+  /**
+   * The other host that holds a block: by the store, else by what was seen before. A claim that
+   * somebody took out of the store, or out of its past, still stands for those who saw it.
+   */
+  #rival(network: string, block: string, { holder }: StandingClaim): string | undefined {
+    const { hostId, holderOf } = this.#options
+    if (holder !== undefined && holder !== hostId) return holder
+    return holderOf(network, block)
+  }
+
+  /** Whether all who may hold a block are gone for long enough. */
+  #isGone(network: string, block: string, { holder }: StandingClaim): boolean {
+    const { hostId, holderOf, mayTakeOver } = this.#options
+    const believed = holderOf(network, block)
+    return [holder, believed].every(
+      (one) => one === undefined || one === hostId || mayTakeOver(network, block, one),
+    )
+  }
+
+  async #write(
+    network: string,
+    block: string,
+    { revision, reason }: Omit<Candidate, "block">,
+    state: BlockClaim["state"],
+  ): Promise<boolean> {
+    const { store, keys, seal } = this.#options
+    const key = keys.block(network, block)
+    const value = seal(key, state, reason)
+    this.#confirmed.delete(key)
+    const { committed } = await store.commit([{ key, revision }], [{ key, value }])
+    if (committed && state === "held") this.#confirmed.add(key)
+    return committed
+  }
+
+  #busy(verb: string, network: string, block: string): LariatError {
+    return new LariatError(
+      `Cannot ${verb} ${block} of network ${network}: it changes all the time`,
+      {
+        code: "busy",
+        hint: "try again",
+      },
+    )
+  }
 }
 
 /** Where a host begins to look. */

@@ -1,38 +1,24 @@
-import { parseAddress, parsePrefix, prefixContains } from "../core/address.ts"
-import { parseBlockClaim } from "./block_claim.ts"
-import type { DirectoryListener } from "./directory_events.ts"
-import { parseEndpointRecord } from "./endpoint_record.ts"
-import { PeerRefusedError, peek } from "./envelope.ts"
-import { parseHostRecord } from "./host_record.ts"
-import { openIdentity } from "./identity_record.ts"
+import { DirectoryModel, splitPlace } from "./directory_model.ts"
+import { PeerRefusedError } from "./envelope.ts"
 import type { Keyspace, ParsedKey } from "./keyspace.ts"
 import { KnownHost } from "./known_host.ts"
-import type { Pins } from "./pins.ts"
-import type { PreSharedKey } from "./psk.ts"
+import { Admission, type AdmissionOptions } from "./record_admission.ts"
 import type { Refusals } from "./refusals.ts"
+import { type PlacedChange, RefusedRecords } from "./refused_records.ts"
 import type { Change, Listing, WatchListener } from "./store.ts"
 
 /** What a {@link Directory} works with. */
-export interface DirectoryOptions {
+export interface DirectoryOptions extends AdmissionOptions {
   readonly keys: Keyspace
-  /** This host: its own records are its own business. */
-  readonly selfId: string
-  readonly pins: Pins
-  readonly psk: PreSharedKey | undefined
   readonly refusals: Refusals
   /** Monotonic milliseconds. */
   readonly clock: () => number
   /** How long a host whose presence has ended stays on the mesh, milliseconds. */
   readonly graceMs: number
-  /** Names or ids of the hosts that are let in. Default: all that hold the key. */
-  readonly allow?: readonly string[] | undefined
-  /** Whether a network of this host is cut into such a block. */
-  readonly isBlock: (network: string, block: string) => boolean
-  /** Whether this host holds a block: nobody else can. */
-  readonly isMine: (network: string, block: string) => boolean
+  /** Where other hosts reach this one: nobody else is reached there. */
+  readonly ownUnderlay: () => readonly string[]
   /** How long a host must be silent before its block may be another's, milliseconds. */
   readonly reuseMs: number
-  readonly listener: DirectoryListener
 }
 
 /** Another host's part in a network; the same shape as a driver's `OverlayPeer`. */
@@ -47,377 +33,319 @@ export interface DirectoryPeer {
   readonly parameters: Readonly<Record<string, string>>
 }
 
-type PlacedChange = Change & { readonly parsed: ParsedKey }
-
-/** More refused records than this are not looked at again until they change. */
-const MAX_REFUSED = 16_384
-
 /** Records of one kind are looked at after those that they stand on. */
-const ORDER: readonly ParsedKey["kind"][] = [
-  "identity",
-  "host",
-  "alive",
-  "block",
-  "endpoint",
-  "keys",
-  "ack",
-]
+const ORDER = ["identity", "host", "alive", "block", "endpoint", "keys", "ack"] as const
+/** Of these only the last one of a batch counts; of the others each does. */
+const STATES: ReadonlySet<ParsedKey["kind"]> = new Set(["host", "alive", "endpoint"])
+/** What the record itself fails: nothing that happens elsewhere makes it good. */
+const LASTING: ReadonlySet<string> = new Set([
+  ...["size", "format", "kind", "key", "host", "mac", "signature", "sequence"],
+  ...["identity", "claim", "endpoint", "allow", "address"],
+])
+/** No envelope's first line is longer: it has a key of 512 characters at most. */
+const MAX_FIRST_LINE = 1024
 
 /**
  * Who else is there and what is whose, from what the store tells. Every record is verified; what
  * does not hold is refused, told once, and changes nothing. A change costs what changed.
+ *
+ * Who held a block first holds it until a release with its own signature, or until it is silent for
+ * so long that another one may take it: a key that is gone, or that another host wrote over, is no
+ * release.
  */
 export class Directory implements WatchListener {
   readonly #options: DirectoryOptions
-  readonly #hosts = new Map<string, KnownHost>()
-  /** What stands in the store, as text: the same again is nothing new. */
-  readonly #texts = new Map<string, string>()
-  /** By network and block. */
-  readonly #holders = new Map<string, string>()
-  /** By network and address. */
-  readonly #owners = new Map<string, string>()
-  /** What stands in the store and is not believed now. */
-  readonly #refused = new Map<string, PlacedChange>()
+  readonly #model: DirectoryModel
+  readonly #admission: Admission
+  /** By key, the revision of what was looked at last: the same again is nothing new. */
+  readonly #seen = new Map<string, number>()
+  readonly #refused = new RefusedRecords()
+  /** Hosts whose refused records may hold now. */
+  readonly #ready = new Set<string>()
+  /** Hosts that named own addresses which were not in their blocks. */
+  readonly #doubtful = new Set<string>()
   #revision = 0
+  /** While the records of a store that was put back are read. */
+  #restoring = false
+  /** Since when the store cannot be heard, and nobody can be called silent. */
+  #deafSince: number | undefined
 
   constructor(options: DirectoryOptions) {
     this.#options = options
+    this.#model = new DirectoryModel(options.listener, options.ownUnderlay)
+    this.#admission = new Admission(options, {
+      model: this.#model,
+      now: () => this.#now(),
+      mayTakeOver: (network, block, hostId) => this.mayTakeOver(network, block, hostId),
+      ready: (hostId) => this.#ready.add(hostId),
+      report: (hostId, kind, error) => this.#report(hostId, kind, error),
+    })
   }
 
   /** Every other host whose identity holds. */
   hosts(): readonly KnownHost[] {
-    return [...this.#hosts.values()]
+    return [...this.#model.hosts.values()]
   }
 
   host(hostId: string): KnownHost | undefined {
-    return this.#hosts.get(hostId)
+    return this.#model.hosts.get(hostId)
   }
 
   /** The other host that holds a block. */
   holderOf(network: string, block: string): KnownHost | undefined {
-    return this.#hosts.get(this.#holders.get(`${network} ${block}`) ?? "")
+    return this.#model.holderOf(network, block)
   }
 
-  /** Whether the block's holder has been silent for so long that others may take it. */
-  mayTakeOver(network: string, block: string): boolean {
-    const holder = this.holderOf(network, block)
-    if (holder === undefined) return true
-    const { absentSince } = holder
-    const { clock, reuseMs } = this.#options
-    return absentSince !== undefined && clock() - absentSince >= reuseMs
+  /** Whether a host that claims a block has been silent for so long that others may take it. */
+  mayTakeOver(network: string, block: string, hostId: string): boolean {
+    const { keys, reuseMs } = this.#options
+    const host = this.host(hostId)
+    // Of a host that nobody knows only the claim itself has an age.
+    const claim = host ?? this.#refused.get(keys.block(network, block))
+    const since = claim instanceof KnownHost ? claim.absentSince : claim?.since
+    return since !== undefined && this.#now() - since >= reuseMs
   }
 
   /** A host's part in a network; undefined where it is off the mesh or has none. */
   peer(network: string, hostId: string): DirectoryPeer | undefined {
-    const host = this.#hosts.get(hostId)
-    const part = host?.record?.networks[network]
-    if (host?.member !== true || host.record === undefined || part === undefined) return undefined
-    const blocks = host.blocksOf(network)
+    const host = this.host(hostId)
+    const record = host?.record
+    if (host?.member !== true || !host.reachable || record === undefined) return undefined
+    if (!Object.hasOwn(record.networks, network)) return undefined
+    const part = record.networks[network]
+    if (part === undefined) return undefined
     return {
       hostId,
-      name: host.record.name,
+      name: record.name,
       number: host.number,
-      underlay: host.record.underlay,
-      overlay: part.overlay.filter((address) => isWithin(address, blocks)),
-      blocks,
+      underlay: record.underlay,
+      overlay: part.overlay.filter((address) => host.holds(network, address)),
+      blocks: host.blocksOf(network),
       mtu: undefined,
       parameters: part.parameters,
     }
   }
 
-  /** Hosts that have been silent for longer than they may be go off the mesh. To be called often. */
+  /** All hosts that have a part in a network now. */
+  peers(network: string): readonly DirectoryPeer[] {
+    return [...this.#model.hosts.keys()].flatMap((hostId) => this.peer(network, hostId) ?? [])
+  }
+
+  /**
+   * Lets time pass: hosts that have been silent for longer than they may be go off the mesh, and
+   * blocks of hosts that are gone may be others'. To be called every second or so.
+   */
   tick(): void {
-    const { clock, graceMs, listener } = this.#options
-    const now = clock()
-    this.#retry()
-    for (const host of this.#hosts.values()) {
+    const { graceMs, listener } = this.#options
+    const now = this.#now()
+    for (const host of this.#model.hosts.values()) {
       if (!host.member || host.absentSince === undefined) continue
       if (now - host.absentSince < graceMs) continue
       host.member = false
+      this.#model.retire(host)
       listener.hostGone(host.hostId)
+    }
+    for (const { change, hostId } of this.#refused.ofKind("block")) {
+      if (hostId !== undefined && this.#mayHold(change, hostId)) this.#try(change)
+    }
+    for (const host of [...this.#model.displaced]) this.#admission.admit(host)
+    this.#doubt()
+    this.#settle()
+  }
+
+  /** The store was lost, or is heard again. Nobody grows silent who could not be heard. */
+  storeReachable(reachable: boolean): void {
+    if (!reachable) {
+      this.#deafSince ??= this.#options.clock()
+      return
+    }
+    if (this.#deafSince === undefined) return
+    const deafMs = this.#options.clock() - this.#deafSince
+    this.#deafSince = undefined
+    for (const host of this.#model.hosts.values()) {
+      if (host.absentSince !== undefined) host.absentSince += deafMs
     }
   }
 
-  /** Forgets when hosts were last seen: nobody may be called silent who could not be heard. */
-  storeWasAway(): void {
-    const now = this.#options.clock()
-    for (const host of this.#hosts.values()) if (!host.present) host.absentSince = now
+  /** Forgets a host for good: it may come back with another key. An administrator's decision. */
+  forget(hostId: string): void {
+    const host = this.host(hostId)
+    this.#options.pins.forget(hostId)
+    if (host !== undefined) {
+      this.#model.delete(host)
+      if (host.member) this.#options.listener.hostGone(hostId)
+    }
+    // Its number may be another's now.
+    for (const { change } of this.#refused.ofKind("identity")) this.#try(change)
+    this.#settle()
   }
 
   /** All announcements and acknowledgements are to be told again with the next snapshot. */
   retellKeys(): void {
     const { keys } = this.#options
-    for (const key of this.#texts.keys()) {
+    for (const key of this.#seen.keys()) {
       const kind = keys.parse(key)?.kind
-      if (kind === "keys" || kind === "ack") this.#texts.delete(key)
+      if (kind === "keys" || kind === "ack") this.#seen.set(key, -1)
     }
   }
 
   snapshot({ entries, revision }: Listing): void {
     if (revision < this.#revision) {
       this.#options.listener.putBack(revision)
-      this.retellKeys()
+      // Revisions are given anew: the same one may be of another value.
+      for (const key of this.#seen.keys()) this.#seen.set(key, -1)
+      this.#restoring = true
     }
     const there = new Set(entries.map(({ key }) => key))
-    const changes: Change[] = [...this.#texts.keys()]
-      .filter((key) => !there.has(key))
-      .map((key) => ({ key, value: undefined, revision }))
-    this.changes([...changes, ...entries], revision)
+    const gone = [...this.#seen.keys()].filter((key) => !there.has(key))
+    this.changes(
+      [...gone.map((key) => ({ key, value: undefined, revision })), ...entries],
+      revision,
+    )
+    this.#restoring = false
   }
 
   changes(changes: readonly Change[], revision: number): void {
     this.#revision = revision
-    const parsed = changes.flatMap((change) => {
-      const key = this.#options.keys.parse(change.key)
-      return key === undefined || key.kind === "number" ? [] : [{ ...change, parsed: key }]
-    })
+    const byKind = Map.groupBy(this.#placed(changes), ({ parsed }) => parsed.kind)
     for (const kind of ORDER) {
-      for (const change of parsed) if (change.parsed.kind === kind) this.#take(change)
+      for (const change of byKind.get(kind) ?? []) this.#take(change)
+      // What containers and keys stand on is told before them.
+      if (kind === "block") this.#settle()
     }
+    this.#settle()
     this.#options.listener.caughtUp(revision)
   }
 
-  #retry(): void {
-    for (const change of [...this.#refused.values()]) this.#try(change)
+  /** The changes that are of the cluster and not overtaken by later ones. */
+  #placed(changes: readonly Change[]): PlacedChange[] {
+    const last = new Map(changes.map((change) => [change.key, change]))
+    return changes.flatMap((change) => {
+      const parsed = this.#options.keys.parse(change.key)
+      if (parsed === undefined || parsed.kind === "number") return []
+      if (STATES.has(parsed.kind) && last.get(change.key) !== change) return []
+      return [{ ...change, parsed }]
+    })
   }
 
   #take(change: PlacedChange): void {
-    const { key, value, parsed } = change
+    const { key, value, revision, parsed } = change
     const { selfId, listener } = this.#options
     const own = "hostId" in parsed && parsed.hostId === selfId
     // Its own keys are told too: the key ring needs to know what the store has of them.
     if (own && parsed.kind !== "keys" && parsed.kind !== "ack") return
-    if (parsed.kind === "endpoint" && value !== undefined && peek(value)?.hostId === selfId) {
-      listener.ownEndpoint(key)
-    }
-    if (value !== undefined && this.#texts.get(key) === value && parsed.kind !== "alive") return
+    if (value !== undefined && this.#seen.get(key) === revision) return
     this.#refused.delete(key)
-    if (value === undefined) this.#texts.delete(key)
-    else this.#texts.set(key, value)
+    if (value === undefined) this.#seen.delete(key)
+    else this.#seen.set(key, revision)
+    if (parsed.kind === "endpoint" && value !== undefined && writerOf(value) === selfId) {
+      listener.ownEndpoint(key)
+      return
+    }
+    if (parsed.kind === "block" && this.#options.isMine(parsed.network, parsed.block)) {
+      if (value === undefined || writerOf(value) !== selfId) {
+        listener.ownBlock(parsed.network, parsed.block)
+      }
+    }
     this.#try(change)
   }
 
-  /** What is refused may hold later: once its host's identity is there, or a block is released. */
   #try(change: PlacedChange): void {
-    const { key, value, parsed } = change
+    const { key, parsed } = change
+    const hostId = hostOf(change)
     try {
-      this.#apply(change)
+      this.#admission.apply(change, hostId)
       this.#refused.delete(key)
+      if (this.#model.hosts.has(hostId)) this.#options.refusals.clear(hostId, parsed.kind)
     } catch (error) {
       if (!(error instanceof PeerRefusedError)) throw error
-      if (this.#refused.size < MAX_REFUSED) this.#refused.set(key, change)
+      if (!LASTING.has(error.check)) this.#refused.put(change, hostId, this.#options.clock())
       if (parsed.kind === "keys") this.#options.listener.keysRefused(parsed.hostId)
-      const hostId = claimedHost(parsed, value)
-      const known = hostId !== undefined && this.#hosts.has(hostId) ? hostId : undefined
-      this.#options.refusals.report({ hostId: known, kind: parsed.kind, error })
+      // A snapshot's records are older than what was seen: that is no replay.
+      if (!(this.#restoring && error.check === "sequence")) this.#report(hostId, parsed.kind, error)
     }
   }
 
-  #apply({ key, value, revision, parsed }: PlacedChange): void {
-    switch (parsed.kind) {
-      case "identity":
-        if (value !== undefined) this.#identity(key, parsed.hostId, value)
-        break
-      case "host":
-        if (value !== undefined) this.#record(key, parsed.hostId, value)
-        break
-      case "alive":
-        this.#presence(key, parsed.hostId, value !== undefined)
-        break
-      case "block":
-        // A key that is gone is no release: anybody who can write to the store can delete it.
-        if (value !== undefined) this.#block(key, parsed.network, parsed.block, value)
-        break
-      case "endpoint":
-        if (value === undefined) this.#removeEndpoint(`${parsed.network} ${parsed.address}`)
-        else this.#endpoint(key, parsed.network, parsed.address, value)
-        break
-      case "keys":
-      case "ack":
-        this.#keyExchange(key, parsed.kind, parsed.hostId, value, revision)
-        break
+  #report(hostId: string, kind: string, error: PeerRefusedError): void {
+    const known = this.#model.hosts.has(hostId) ? hostId : undefined
+    this.#options.refusals.report({ hostId: known, kind, error })
+  }
+
+  /** Looks again at what waited for something that happened, then tells what changed. */
+  #settle(): void {
+    const { freedBlocks, changed } = this.#model
+    const { keys, listener } = this.#options
+    while (this.#ready.size + freedBlocks.size > 0) {
+      const hosts = [...this.#ready]
+      const places = [...freedBlocks]
+      this.#ready.clear()
+      freedBlocks.clear()
+      for (const place of places) {
+        const waiting = this.#refused.get(keys.block(...splitPlace(place)))
+        if (waiting !== undefined) this.#try(waiting.change)
+      }
+      for (const hostId of hosts) {
+        for (const { change } of this.#refused.of(hostId)) this.#try(change)
+      }
+    }
+    const hosts = [...changed]
+    changed.clear()
+    for (const hostId of hosts) {
+      if (this.#outside(hostId).length > 0) this.#doubtful.add(hostId)
+      listener.hostChanged(hostId)
     }
   }
 
-  /** An identity is believed when nobody was known by its id or number before. */
-  #identity(key: string, hostId: string, text: string): void {
-    const { pins, psk, listener } = this.#options
-    const record = openIdentity(text, { key, hostId, psk })
-    pins.take(hostId, record)
-    if (this.#hosts.has(hostId)) return
-    this.#hosts.set(hostId, new KnownHost(hostId, record.number))
-    listener.hostChanged(hostId)
-    this.#retry()
-  }
-
-  #record(key: string, hostId: string, text: string): void {
-    const host = this.#known(hostId, key)
-    const record = parseHostRecord(this.#open(text, "host", key, hostId))
-    const { allow, listener } = this.#options
-    if (allow !== undefined && !allow.includes(hostId) && !allow.includes(record.name)) {
-      throw new PeerRefusedError(
-        "allow",
-        `Cannot take host ${hostId} (${record.name}): allow: it is not in allowHosts`,
-        {
-          hint: "add its name to allowHosts of this host if it is to be let in",
-        },
-      )
-    }
-    for (const other of this.#hosts.values()) {
-      const both = other.record?.underlay.find((address) => record.underlay.includes(address))
-      if (other === host || both === undefined || !other.member) continue
-      throw new PeerRefusedError(
-        "underlay",
-        `Cannot take host ${hostId} (${record.name}): underlay: ${both} is host ${other.record?.name}'s`,
-        { hint: "two hosts cannot have one address; set hostIp where it is wrong" },
-      )
-    }
-    host.record = record
-    this.#accepted(host, "host")
-    listener.hostChanged(hostId)
-  }
-
-  #presence(key: string, hostId: string, present: boolean): void {
-    if (!present && !this.#hosts.has(hostId)) return
-    const host = this.#known(hostId, key)
-    const { clock, listener } = this.#options
-    host.present = present
-    host.absentSince = present ? undefined : (host.absentSince ?? clock())
-    if (!present || host.member) return
-    host.member = true
-    listener.hostChanged(hostId)
-  }
-
-  #block(key: string, network: string, block: string, text: string): void {
-    const place = `${network} ${block}`
-    const hostId = peek(text)?.hostId ?? ""
-    const { isBlock, isMine, selfId, listener } = this.#options
-    if (hostId === selfId) {
-      this.#unhold(place)
-      return
-    }
-    const host = this.#known(hostId, key)
-    const { state } = parseBlockClaim(this.#open(text, "block", key, hostId))
-    const holder = this.#holders.get(place)
-    if (state === "released") {
-      if (holder === hostId) this.#unhold(place)
-      return
-    }
-    const refuse = (check: string, why: string) =>
-      new PeerRefusedError(
-        check,
-        `Cannot take block ${block} of network ${network} for host ${hostId}: ${check}: ${why}`,
-      )
-    if (!isBlock(network, block)) throw refuse("no-block", "the network is not cut so")
-    if (isMine(network, block)) throw refuse("mine", "this host holds it")
-    if (holder !== undefined && holder !== hostId && !this.mayTakeOver(network, block)) {
-      throw refuse("held", `host ${this.#hosts.get(holder)?.record?.name ?? holder} holds it`)
-    }
-    if (holder === hostId) return
-    if (holder !== undefined) this.#unhold(place)
-    this.#holders.set(place, hostId)
-    const blocks = host.blocks.get(network) ?? new Set()
-    host.blocks.set(network, blocks.add(block))
-    this.#accepted(host, "block")
-    listener.hostChanged(hostId)
-  }
-
-  #unhold(place: string): void {
-    const hostId = this.#holders.get(place)
-    if (hostId === undefined) return
-    this.#holders.delete(place)
-    const [network, block] = splitPlace(place)
-    const host = this.#hosts.get(hostId)
-    host?.blocks.get(network)?.delete(block)
-    for (const one of host?.endpoints.keys() ?? []) {
-      const [itsNetwork, address] = splitPlace(one)
-      if (itsNetwork === network && isWithin(address, [block])) this.#removeEndpoint(one)
-    }
-    this.#options.listener.hostChanged(hostId)
-  }
-
-  #endpoint(key: string, network: string, address: string, text: string): void {
-    const place = `${network} ${address}`
-    const hostId = peek(text)?.hostId ?? ""
-    if (hostId === this.#options.selfId) return
-    const host = this.#known(hostId, key)
-    const record = parseEndpointRecord(this.#open(text, "endpoint", key, hostId))
-    const refuse = (check: string, why: string) =>
-      new PeerRefusedError(
-        check,
-        `Cannot take ${address} of network ${network} for host ${hostId}: ${check}: ${why}`,
-      )
-    if (!record.addresses.includes(address)) throw refuse("address", "its record has another one")
-    if (!isWithin(address, host.blocksOf(network))) {
-      throw refuse("outside", "it is in no block that the host holds")
-    }
-    if (this.#owners.get(place) !== hostId) this.#removeEndpoint(place)
-    this.#owners.set(place, hostId)
-    host.endpoints.set(place, record)
-    this.#accepted(host, "endpoint")
-    this.#options.listener.endpointPut(network, hostId, record)
-  }
-
-  #removeEndpoint(place: string): void {
-    const host = this.#hosts.get(this.#owners.get(place) ?? "")
-    const record = host?.endpoints.get(place)
-    if (host === undefined || record === undefined) return
-    host.endpoints.delete(place)
-    this.#owners.delete(place)
-    const [network] = splitPlace(place)
-    const others = record.addresses.some((address) => host.endpoints.has(`${network} ${address}`))
-    if (!others) this.#options.listener.endpointRemoved(network, host.hostId, record)
-  }
-
-  #keyExchange(
-    key: string,
-    kind: "keys" | "ack",
-    hostId: string,
-    text: string | undefined,
-    revision: number,
-  ): void {
-    const { listener, selfId } = this.#options
-    if (hostId !== selfId) {
-      if (text === undefined && !this.#hosts.has(hostId)) return
-      this.#known(hostId, key)
-    }
-    const body = text === undefined ? undefined : this.#open(text, kind, key, hostId)
-    if (kind === "keys") listener.keysAnnounced(hostId, body, revision)
-    else listener.keysAcknowledged(hostId, body, revision)
-  }
-
-  #open(text: string, kind: string, key: string, hostId: string): unknown {
-    const { pins, psk } = this.#options
-    return pins.open(text, { kind, key, hostId, psk })
-  }
-
-  #known(hostId: string, key: string): KnownHost {
-    const host = this.#hosts.get(hostId)
-    if (host !== undefined) return host
-    throw new PeerRefusedError(
-      "unknown-host",
-      `Cannot take ${key}: unknown-host: no identity of host ${JSON.stringify(hostId)} holds`,
+  /** Addresses that a host says to have on its networks and that are in no block of its own. */
+  #outside(hostId: string): readonly string[] {
+    const host = this.host(hostId)
+    return Object.entries(host?.record?.networks ?? {}).flatMap(([network, { overlay }]) =>
+      overlay.filter((address) => host?.holds(network, address) !== true),
     )
   }
 
-  #accepted(host: KnownHost, kind: string): void {
-    this.#options.refusals.clear(host.hostId, kind)
+  /** Tells of hosts that still have such an address: by now their blocks would be known. */
+  #doubt(): void {
+    for (const hostId of this.#doubtful) {
+      const [address] = this.#outside(hostId)
+      if (address === undefined) continue
+      const error = new PeerRefusedError(
+        "overlay",
+        `Cannot take ${address} for host ${this.#nameOf(hostId)} itself: overlay: it is in no block that the host holds`,
+      )
+      this.#report(hostId, "overlay", error)
+    }
+    this.#doubtful.clear()
+  }
+
+  /** Whether a block's claim that was refused is worth another look. */
+  #mayHold({ parsed }: PlacedChange, hostId: string): boolean {
+    if (parsed.kind !== "block" || !this.#model.hosts.has(hostId)) return false
+    const { network, block } = parsed
+    const { isBlock, isMine } = this.#options
+    if (!isBlock(network, block) || isMine(network, block)) return false
+    const holder = this.holderOf(network, block)
+    return holder === undefined || this.mayTakeOver(network, block, holder.hostId)
+  }
+
+  /** The time as far as the store could be heard. */
+  #now(): number {
+    return this.#deafSince ?? this.#options.clock()
+  }
+
+  #nameOf(hostId: string): string {
+    return this.host(hostId)?.record?.name ?? hostId
   }
 }
 
-function isWithin(address: string, blocks: readonly string[]): boolean {
-  const parsed = parseAddress(address)
-  return blocks.some((block) => prefixContains(parsePrefix(block), parsed))
-}
-
 /** The host that a record says it is of; anybody's word. */
-function claimedHost(parsed: ParsedKey, text: string | undefined): string | undefined {
+function hostOf({ parsed, value }: PlacedChange): string {
   if ("hostId" in parsed) return parsed.hostId
-  return text === undefined ? undefined : peek(text)?.hostId
+  return value === undefined ? "" : (writerOf(value) ?? "")
 }
 
-/** A place is a network and a block or address; only the network's name may hold blanks. */
-function splitPlace(place: string): [network: string, rest: string] {
-  const blank = place.lastIndexOf(" ")
-  return [place.slice(0, blank), place.slice(blank + 1)]
+/** The host in an envelope's first line, without another look at it. */
+function writerOf(text: string): string | undefined {
+  const end = text.indexOf("\n")
+  return end < 0 || end > MAX_FIRST_LINE ? undefined : text.slice(0, end).split(" ", 5)[4]
 }

@@ -21,8 +21,10 @@ export interface DirectoryListener {
   keysAcknowledged(hostId: string, body: unknown, revision: number): void
   /** A key announcement of a host did not hold. */
   keysRefused(hostId: string): void
-  /** The store has an endpoint under this key that is this host's. */
+  /** The store has an endpoint under this key that says it is this host's. */
   ownEndpoint(key: string): void
+  /** The store's record of a block that this host holds is gone, or another host wrote over it. */
+  ownBlock(network: string, block: string): void
   /** Everything up to this revision of the store has been heard. */
   caughtUp(revision: number): void
   /** The store was put back from a snapshot: revisions begin anew. */

@@ -145,9 +145,13 @@ export class EtcdStore implements Store {
     return this.#client.health.listen(listener)
   }
 
-  async close(): Promise<void> {
+  async close({ stay = false }: { readonly stay?: boolean } = {}): Promise<void> {
     for (const watch of this.#watches) watch.close()
     this.#watches.clear()
+    if (stay) {
+      this.#client.close()
+      return
+    }
     for (const lease of [...this.#leases.values()]) this.#leave(lease)
     const left = Promise.all(this.#ending)
     const enough = new AbortController()

@@ -1,5 +1,6 @@
 /** The record under `hosts/<hostId>`: what a host says of itself. */
 
+import { type Address, parseAddress } from "../core/address.ts"
 import { fitLabels, labelsOf } from "./labels.ts"
 import { BodyReader } from "./record_body.ts"
 
@@ -44,7 +45,7 @@ export function parseHostRecord(body: unknown): HostRecord {
     .map(([name, value]) => [name, parseNetwork(value)] as const)
   return {
     name: reader.text("name", NAME),
-    underlay: reader.addresses("underlay", 0, MAX_ADDRESSES),
+    underlay: underlayOf(reader),
     labels: labelsOf(reader, "labels"),
     networks: Object.fromEntries(networks),
   }
@@ -57,4 +58,23 @@ function parseNetwork(value: unknown): HostNetwork {
     overlay: reader.addresses("overlay", 0, MAX_ADDRESSES),
     parameters: reader.texts("parameters", PARAMETERS),
   }
+}
+
+function underlayOf(reader: BodyReader): readonly string[] {
+  const underlay = reader.addresses("underlay", 0, MAX_ADDRESSES)
+  const odd = underlay.find((address) => !isOfOneHost(parseAddress(address)))
+  if (odd === undefined) return underlay
+  throw reader.refusal(`underlay holds ${odd}, by which no other host is reached`)
+}
+
+/**
+ * Whether an address can be one host's on a network of several: not unspecified, loopback,
+ * multicast or broadcast (RFC 1122 §3.2.1.3, RFC 1112 §4), nor link-local in IPv6, which says
+ * nothing without its link (RFC 4291 §2.5 to 2.7).
+ */
+function isOfOneHost({ family, bytes }: Address): boolean {
+  const [first = 0, second = 0] = bytes
+  if (family === 4) return first !== 0 && first !== 127 && first < 224
+  if (first === 0xff || (first === 0xfe && (second & 0xc0) === 0x80)) return false
+  return bytes.subarray(0, 15).some((byte) => byte !== 0) || (bytes[15] ?? 0) > 1
 }

@@ -3,6 +3,8 @@
 /** Names as they are part of a key: `/` would make another one of it. */
 const HOST_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 const NUMBER = /^[1-9][0-9]{0,4}$/
+const ADDRESS = /^[0-9a-f.:]{1,45}$/
+const BLOCK = /^[0-9a-f.:]{1,45}_[0-9]{1,3}$/
 
 /** What a key is about. */
 export type ParsedKey =
@@ -92,15 +94,22 @@ export class Keyspace {
       return { kind: OF_HOST[folder as keyof typeof OF_HOST], hostId: first }
     }
     const network = decoded(first)
-    if (network === undefined || second === "") return undefined
-    if (folder === "blocks") return { kind: "block", network, block: second.replace("_", "/") }
-    return folder === "endpoints" ? { kind: "endpoint", network, address: second } : undefined
+    if (network === undefined) return undefined
+    if (folder === "blocks" && BLOCK.test(second)) {
+      return { kind: "block", network, block: second.replace("_", "/") }
+    }
+    if (folder === "endpoints" && ADDRESS.test(second)) {
+      return { kind: "endpoint", network, address: second }
+    }
+    return undefined
   }
 }
 
+/** A network's name; undefined where it is not written in the one way: two keys are never one. */
 function decoded(text: string): string | undefined {
   try {
-    return text === "" ? undefined : decodeURIComponent(text)
+    const name = decodeURIComponent(text)
+    return text !== "" && encodeURIComponent(name) === text ? name : undefined
   } catch {
     return undefined
   }

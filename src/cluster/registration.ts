@@ -38,7 +38,8 @@ export async function register(options: RegistrationOptions): Promise<number> {
     const standing = await store.get(key)
     if (standing !== undefined) return checkOwn(standing.value, options)
     const numberKey = keys.number(number)
-    const owner = (await store.get(numberKey))?.value
+    const taken = await store.get(numberKey)
+    const owner = taken?.value
     if (owner !== undefined && owner !== hostId) {
       if (options.number !== undefined) {
         throw new LariatError(
@@ -55,7 +56,7 @@ export async function register(options: RegistrationOptions): Promise<number> {
     const value = sealIdentity(identity, { key, hostId, psk, number })
     const conditions = [
       { key, revision: 0 },
-      ...(owner === undefined ? [{ key: numberKey, revision: 0 }] : []),
+      { key: numberKey, revision: taken?.revision ?? 0 },
     ]
     const { committed } = await store.commit(conditions, [
       { key, value },

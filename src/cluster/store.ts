@@ -108,6 +108,11 @@ export interface Store {
   /** Hears when the store comes and goes. */
   onHealth(listener: (health: StoreHealth) => void): Subscription
 
-  /** Ends watches and presences; a presence's key is deleted where the store answers in time. */
-  close(): Promise<void>
+  /**
+   * Ends watches and presences; a presence's key is deleted where the store answers in time.
+   *
+   * @param options.stay presences end when their time runs out, as if this process still lived: for
+   *   one that is about to come back. Default false
+   */
+  close(options?: { readonly stay?: boolean }): Promise<void>
 }

@@ -115,12 +115,13 @@ describe("an agent that goes and comes back touches no packet", () => {
   test.each(["killed", "upgraded"] as const)(
     "%s",
     async (how) => {
+      const program = how === "upgraded" ? otherProgram() : undefined
       const stream = await startUdp(here.place(4), there.place(4), STREAM)
       await stream.more(500)
       if (how === "killed") await a.killAgent()
       else await a.stopAgent()
       await stream.more(1000)
-      await a.startAgent(how === "upgraded" ? otherProgram() : undefined)
+      await a.startAgent(program)
       await stream.more(2000)
       await settled(a)
       await stream.more(1000)

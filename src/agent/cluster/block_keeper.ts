@@ -135,18 +135,24 @@ export class BlockKeeper {
         this.#options.health.clear(problem)
         continue
       }
-      // Who has containers there has the older right: others who saw our claim refuse the new one.
+      // Who has containers there has the better right.
       const used = this.#usedIn(network, block)
       const holder = this.#options.nameOf(outcome.holder)
       if (used > 0) {
-        await leases.reclaim(network, block)
+        const { held } = await leases.reclaim(network, block)
+        const end = held
+          ? "it was taken back"
+          : `${holder} keeps it, and those containers are not reached from other hosts`
         this.#options.health.raise(problem, {
           severity: "error",
-          what: `block ${block} of network ${network} was claimed by ${holder} while ${used} addresses of it are in use here; it was taken back`,
-          hint: `look at ${holder}: a copied state directory, or a store put back from a snapshot`,
+          what: `block ${block} of network ${network} was claimed by ${holder} while ${used} addresses of it are in use here; ${end}`,
+          hint: held
+            ? `look at ${holder}: a copied state directory, or a store put back from a snapshot`
+            : "make those containers anew: they get addresses of another block",
         })
         continue
       }
+      await leases.release(network, block)
       this.#giveUp(network, block)
       this.#options.health.repaired(`block ${block} of network ${network} was left to ${holder}`)
     }

@@ -1,33 +1,33 @@
 import { BlockLeases } from "../../cluster/block_lease.ts"
 import { Directory } from "../../cluster/directory.ts"
-import type { DirectoryListener } from "../../cluster/directory_events.ts"
-import { HostIdentity } from "../../cluster/identity.ts"
+import type { HostRecord } from "../../cluster/host_record.ts"
+import type { HostIdentity } from "../../cluster/identity.ts"
 import { Keyspace } from "../../cluster/keyspace.ts"
 import { networkNumber } from "../../cluster/network_number.ts"
 import { type PinRows, Pins } from "../../cluster/pins.ts"
-import { type PreSharedKey, parsePsk } from "../../cluster/psk.ts"
+import type { PreSharedKey } from "../../cluster/psk.ts"
 import { Refusals } from "../../cluster/refusals.ts"
 import { register } from "../../cluster/registration.ts"
 import type { Store } from "../../cluster/store.ts"
 import type { Network } from "../../config/network.ts"
 import { IpsecDriver } from "../../drivers/ipsec/ipsec_driver.ts"
-import { WireguardDriver } from "../../drivers/wireguard/wireguard_driver.ts"
 import { LariatError, messageOf } from "../../errors.ts"
 import type { PoolSpec } from "../../ipam/pool.ts"
 import { monotonicMs } from "../../sys/clock.ts"
 import type { AgentContext } from "../context.ts"
-import { networkUuid } from "../metadata_feed.ts"
 import type { ManagedNetwork } from "../networks.ts"
 import { BlockKeeper } from "./block_keeper.ts"
+import { clusterKey, ownIdentity } from "./credentials.ts"
 import { openDriver } from "./driver_choice.ts"
 import { EndpointPublisher } from "./endpoint_publisher.ts"
 import { KeyExchange } from "./key_exchange.ts"
 import { ClusterMemory } from "./memory.ts"
+import { Mesh } from "./mesh.ts"
 import { Overlays } from "./overlays.ts"
+import { OwnRecord } from "./own_record.ts"
 import type { BlockReport, ClusterReport, PeerReport, RotationReport } from "./report.ts"
 import { blockReports, clusterReport, peerReports } from "./reports.ts"
 import { Sealer } from "./sealer.ts"
-import { readSecret, writeSecret } from "./secrets.ts"
 import { openStore } from "./store_connection.ts"
 import { startWatching, type Watching } from "./watching.ts"
 
@@ -53,7 +53,7 @@ const KEYED: ReadonlySet<string> = new Set(["ipsec", "wireguard"])
  * This host's part in a cluster: joins the store with the kernel. While the store is away what
  * stands goes on: addresses are given from the blocks that are held, and no route or key changes.
  */
-export class Cluster implements DirectoryListener {
+export class Cluster {
   readonly #parts: ClusterParts
   readonly #keys: Keyspace
   readonly #memory: ClusterMemory
@@ -68,14 +68,13 @@ export class Cluster implements DirectoryListener {
   readonly #leases: BlockLeases
   readonly #blocks: BlockKeeper
   readonly #publisher: EndpointPublisher
+  readonly #own: OwnRecord
+  readonly #mesh: Mesh
   readonly #timers: ReturnType<typeof setInterval>[] = []
   #context: AgentContext | undefined
   #exchange: KeyExchange | undefined
   #watching: Watching | undefined
   #stopped = false
-  #caughtUp = false
-  /** The host's own record as it was published. */
-  #published = ""
 
   private constructor(parts: ClusterParts, store: Store, psk: PreSharedKey | undefined) {
     const { settings, host, journal, health, log, random } = parts
@@ -89,6 +88,35 @@ export class Cluster implements DirectoryListener {
     this.#pins = new Pins((this.#memory.pins as PinRows | undefined) ?? { pins: [], sequences: [] })
     this.#refusals = new Refusals(({ error }) => log.warn("refused: {why}", { why: error.message }))
     this.#overlays = new Overlays(health)
+    this.#publisher = new EndpointPublisher({
+      store,
+      keys: this.#keys,
+      sealer: this.#sealer,
+      isShared: (network) => this.#context?.networks.get(network)?.leased === true,
+      onFailure: (error) =>
+        log.info("containers are not told of yet: {why}", { why: messageOf(error) }),
+    })
+    this.#own = new OwnRecord(store, this.#keys, host.uuid, this.#sealer)
+    this.#mesh = new Mesh({
+      hostId: host.uuid,
+      psk,
+      memory: this.#memory,
+      overlays: this.#overlays,
+      publisher: this.#publisher,
+      log,
+      directory: () => this.#directory,
+      context: () => this.#context,
+      networks: () => this.#carried(),
+      exchange: () => this.#exchange,
+      watching: () => this.#watching,
+      nameOf: (hostId) => this.#nameOf(hostId),
+      onOwnBlock: () => void this.#tidy(),
+      onPutBack: () => {
+        this.#leases.doubt()
+        this.#own.forget()
+        void this.#tidy()
+      },
+    })
     const { hostTimeoutMs, blockReuseMs, allowHosts } = settings.cluster
     this.#directory = new Directory({
       keys: this.#keys,
@@ -100,17 +128,19 @@ export class Cluster implements DirectoryListener {
       graceMs: hostTimeoutMs / 2,
       reuseMs: blockReuseMs,
       allow: allowHosts,
+      ownUnderlay: () => host.addresses,
       isBlock: (network, block) => this.#blocks.isBlock(network, block),
       isMine: (network, block) => this.#blocks.isHeld(network, block),
-      listener: this,
+      listener: this.#mesh,
     })
     this.#leases = new BlockLeases({
       store,
       keys: this.#keys,
       hostId: host.uuid,
-      seal: (key, state) => this.#sealer.seal("block", key, { state }),
-      mayTakeOver: (network, block) => this.#directory.mayTakeOver(network, block),
-      nameOf: (hostId) => this.#nameOf(hostId),
+      seal: (key, state, reason) => this.#sealer.seal("block", key, { state, ...reason }),
+      isMine: (network, block) => this.#blocks.isHeld(network, block),
+      holderOf: (network, block) => this.#directory.holderOf(network, block)?.hostId,
+      mayTakeOver: (network, block, hostId) => this.#directory.mayTakeOver(network, block, hostId),
     })
     this.#blocks = new BlockKeeper({
       memory: this.#memory,
@@ -120,14 +150,6 @@ export class Cluster implements DirectoryListener {
       allocatorOf: (network) => this.#context?.networks.get(network)?.allocator,
       onChange: (network) => this.#selfChanged(network),
       nameOf: (hostId) => this.#nameOf(hostId),
-    })
-    this.#publisher = new EndpointPublisher({
-      store,
-      keys: this.#keys,
-      sealer: this.#sealer,
-      isShared: (network) => this.#context?.networks.get(network)?.leased === true,
-      onFailure: (error) =>
-        log.info("containers are not told of yet: {why}", { why: messageOf(error) }),
     })
   }
 
@@ -222,102 +244,11 @@ export class Cluster implements DirectoryListener {
     await this.#watching?.stop()
     this.#exchange?.stop()
     this.#savePins()
-    await this.#store.close()
+    // The data path stays up: others are not to take this host off while its agent is upgraded.
+    await this.#store.close({ stay: true })
     this.#overlays.close()
     this.#psk?.wipe()
   }
-
-  // --- what the directory tells
-
-  hostChanged(hostId: string): void {
-    const host = this.#directory.host(hostId)
-    const context = this.#context
-    if (host === undefined || context === undefined) return
-    const shared: number[] = []
-    for (const { name } of this.#carried()) {
-      const peer = this.#directory.peer(name, hostId)
-      const number = this.#memory.networkNumber(name)
-      if (peer === undefined || number === undefined) {
-        this.#overlays.removePeer(name, hostId)
-        this.#watching?.delete({ network: name, hostId })
-        continue
-      }
-      this.#shareSecret(name, hostId)
-      this.#overlays.putPeer(name, peer)
-      this.#watching?.set(name, peer)
-      if (host.record?.networks[name]?.driver === "ipsec") shared.push(number)
-    }
-    if (!host.member || host.record === undefined) return
-    this.#exchange?.putPeer(hostId, host.number, shared)
-    const { name, underlay, labels } = host.record
-    context.metadata.host({ uuid: hostId, name, ip: underlay[0], labels })
-    for (const [place, record] of host.endpoints) this.#feed(hostId, networkOf(place), record)
-  }
-
-  hostGone(hostId: string): void {
-    this.#parts.log.info("host {name} is off the mesh", { name: this.#nameOf(hostId) })
-    for (const { name } of this.#carried()) {
-      this.#overlays.removePeer(name, hostId)
-      this.#watching?.delete({ network: name, hostId })
-    }
-    this.#exchange?.removePeer(hostId)
-    this.#context?.metadata.removeHost(hostId)
-    for (const { uuid } of this.#directory.host(hostId)?.endpoints.values() ?? []) {
-      this.#context?.metadata.removeContainer(uuid)
-    }
-  }
-
-  endpointPut(
-    network: string,
-    hostId: string,
-    record: Parameters<DirectoryListener["endpointPut"]>[2],
-  ): void {
-    if (this.#directory.host(hostId)?.member === true) this.#feed(hostId, network, record)
-  }
-
-  endpointRemoved(_network: string, _hostId: string, record: { readonly uuid: string }): void {
-    this.#context?.metadata.removeContainer(record.uuid)
-  }
-
-  keysAnnounced(hostId: string, body: unknown, revision: number): void {
-    try {
-      this.#exchange?.announced(hostId, body, revision)
-    } catch (error) {
-      this.#exchange?.refused(hostId)
-      throw error
-    }
-  }
-
-  keysAcknowledged(hostId: string, body: unknown, revision: number): void {
-    this.#exchange?.acknowledged(hostId, body, revision)
-  }
-
-  keysRefused(hostId: string): void {
-    this.#exchange?.refused(hostId)
-  }
-
-  ownEndpoint(key: string): void {
-    this.#publisher.found(key)
-  }
-
-  caughtUp(revision: number): void {
-    this.#exchange?.heard(revision)
-    if (this.#caughtUp) return
-    this.#caughtUp = true
-    for (const { network } of this.#overlays.all()) this.#overlays.completed(network)
-  }
-
-  putBack(revision: number): void {
-    this.#parts.log.warn("the store was put back to an older state (revision {revision})", {
-      revision,
-    })
-    this.#exchange?.restored()
-    this.#published = ""
-    this.#publisher.again()
-    void this.#tidy()
-  }
-
-  // --- the way up
 
   async #run(): Promise<void> {
     const number = await this.#until("register this host", () => this.#register())
@@ -417,8 +348,8 @@ export class Cluster implements DirectoryListener {
       this.#overlays.add({ network: name, driver: opened })
       health.clear(`overlay/${name}`)
       this.#selfChanged(name)
-      if (this.#caughtUp) {
-        for (const { hostId } of this.#directory.hosts()) this.hostChanged(hostId)
+      if (this.#mesh.isCaughtUp) {
+        for (const { hostId } of this.#directory.hosts()) this.#mesh.hostChanged(hostId)
         this.#overlays.completed(name)
       }
     } catch (error) {
@@ -457,7 +388,7 @@ export class Cluster implements DirectoryListener {
     if (overlay === undefined) return
     this.#overlays.prepare(network, {
       hostId: host.uuid,
-      underlay: host.ip === undefined ? [] : [host.ip],
+      underlay: host.addresses,
       overlay: this.#blocks.overlay(network),
       blocks: this.#blocks.held(network),
     })
@@ -466,37 +397,31 @@ export class Cluster implements DirectoryListener {
       const peer = this.#directory.peer(network, hostId)
       if (peer !== undefined) this.#watching?.set(network, peer)
     }
-    void this.#publishHost()
+    void this.#publish()
   }
 
-  /** Publishes what this host says of itself, where it is not what it said before. */
-  async #publishHost(): Promise<void> {
-    const { host, settings, log } = this.#parts
-    const networks = Object.fromEntries(
-      this.#overlays.all().map(({ network, driver }) => [
-        network,
-        {
-          driver: driver.kind,
-          overlay: this.#blocks.overlay(network),
-          parameters: driver.parameters,
-        },
-      ]),
-    )
-    const record = {
-      name: host.name,
-      underlay: host.ip === undefined ? [] : [host.ip],
-      labels: settings.hostLabels,
-      networks,
-    }
-    const text = JSON.stringify(record)
-    if (text === this.#published || this.#stopped) return
-    this.#published = text
+  async #publish(): Promise<void> {
     try {
-      const key = this.#keys.host(host.uuid)
-      await this.#store.commit([], [{ key, value: this.#sealer.seal("host", key, record) }])
+      if (!this.#stopped) await this.#own.publish(this.#record())
     } catch (error) {
-      this.#published = ""
-      log.info("this host is not told of yet: {why}", { why: messageOf(error) })
+      this.#parts.log.info("this host is not told of yet: {why}", { why: messageOf(error) })
+    }
+  }
+
+  #record(): HostRecord {
+    const { host, settings } = this.#parts
+    const networks = this.#overlays.all().map(({ network, driver }) => {
+      const { kind, parameters } = driver
+      return [
+        network,
+        { driver: kind, overlay: this.#blocks.overlay(network), parameters },
+      ] as const
+    })
+    return {
+      name: host.name,
+      underlay: host.addresses,
+      labels: settings.hostLabels,
+      networks: Object.fromEntries(networks),
     }
   }
 
@@ -514,7 +439,7 @@ export class Cluster implements DirectoryListener {
       }
       await this.#openNetworks()
       for (const { name } of this.#carried()) await this.#blocks.confirm(name)
-      await this.#publishHost()
+      await this.#own.publish(this.#record())
       this.#parts.health.clear("cluster")
     } catch (error) {
       log.info("the regular check of the cluster: {why}", { why: messageOf(error) })
@@ -530,6 +455,8 @@ export class Cluster implements DirectoryListener {
 
   #storeChanged(reachable: boolean): void {
     const { health } = this.#parts
+    // Nobody is silent who could not be heard.
+    this.#directory.storeReachable(reachable)
     if (!reachable) {
       const { endpoint, reason } = this.#store.health()
       health.raise("store", {
@@ -540,8 +467,7 @@ export class Cluster implements DirectoryListener {
       return
     }
     health.clear("store")
-    // Nobody is silent who could not be heard.
-    this.#directory.storeWasAway()
+    this.#leases.doubt()
     void this.#tidy()
   }
 
@@ -575,35 +501,6 @@ export class Cluster implements DirectoryListener {
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
       if (this.#stopped) return undefined
     }
-  }
-
-  #feed(
-    hostId: string,
-    network: string,
-    record: Parameters<DirectoryListener["endpointPut"]>[2],
-  ): void {
-    const configured = this.#context?.networks.get(network)?.configured
-    this.#context?.metadata.container({
-      uuid: record.uuid,
-      name: record.name,
-      externalId: record.containerId,
-      labels: record.labels,
-      addresses: record.addresses,
-      mac: record.mac,
-      hostUuid: hostId,
-      hostIp: this.#directory.host(hostId)?.record?.underlay[0],
-      networkUuid: networkUuid(network),
-      createIndex: record.createIndex,
-      dns: configured?.dns ?? [],
-      dnsSearch: configured?.dnsSearch ?? [],
-    })
-  }
-
-  /** WireGuard's preshared key with a host, which holders of the PSK alone can make. */
-  #shareSecret(network: string, hostId: string): void {
-    const driver = this.#overlays.get(network)?.driver
-    if (!(driver instanceof WireguardDriver) || this.#psk === undefined) return
-    driver.setPresharedKey(hostId, this.#psk.pairSecret("wireguard", this.#parts.host.uuid, hostId))
   }
 
   #savePins(): void {
@@ -641,29 +538,4 @@ export class Cluster implements DirectoryListener {
     if (hostId === this.#parts.host.uuid) return this.#parts.host.name
     return this.#directory.host(hostId)?.record?.name ?? hostId
   }
-}
-
-/** The identity of this host: made once. @throws LariatError */
-function ownIdentity(path: string, random: (bytes: number) => Uint8Array): HostIdentity {
-  const text = readSecret(path, "this host's identity")
-  if (text !== undefined) return HostIdentity.load(text)
-  const identity = HostIdentity.create(random)
-  writeSecret(path, identity.toPem())
-  return identity
-}
-
-/** @throws LariatError */
-function clusterKey(path: string | undefined, cluster: string): PreSharedKey | undefined {
-  if (path === undefined) return undefined
-  const text = readSecret(path, "the pre-shared key")
-  if (text !== undefined) return parsePsk(text, { cluster })
-  throw new LariatError(`Cannot use the pre-shared key: there is no file ${path}`, {
-    code: "config-invalid",
-    hint: "openssl rand -base64 48 makes one; every host needs the same",
-  })
-}
-
-/** The network of a place: a network and an address, apart by the last blank. */
-function networkOf(place: string): string {
-  return place.slice(0, place.lastIndexOf(" "))
 }

@@ -1,6 +1,7 @@
 import type { Network } from "../../config/network.ts"
 import type { Driver, OverlayNetwork } from "../../drivers/driver.ts"
 import { IpsecDriver } from "../../drivers/ipsec/ipsec_driver.ts"
+import { RoutedDriver } from "../../drivers/routed/routed_driver.ts"
 import { VxlanDriver } from "../../drivers/vxlan/vxlan_driver.ts"
 import { WireguardDriver } from "../../drivers/wireguard/wireguard_driver.ts"
 import { LariatError } from "../../errors.ts"
@@ -24,13 +25,12 @@ export function openDriver(network: Network, overlay: OverlayNetwork, parts: Dri
       return WireguardDriver.open(overlay, parts.random, {
         port: (port ?? 51_820) + overlay.number,
       })
-    default:
-      throw new LariatError(
-        `Cannot carry network ${network.name}: there is no driver ${network.driver}`,
-        {
-          code: "config-invalid",
-          hint: "choose ipsec, vxlan, routed or wireguard",
-        },
-      )
+    case "routed":
+      return RoutedDriver.open(overlay)
+    case "none":
+      throw new LariatError(`Cannot carry network ${network.name}: it has no driver`, {
+        code: "config-invalid",
+        hint: "choose ipsec, vxlan, routed or wireguard",
+      })
   }
 }

@@ -1,0 +1,40 @@
+import type { HostRecord } from "../../cluster/host_record.ts"
+import type { Keyspace } from "../../cluster/keyspace.ts"
+import type { Store } from "../../cluster/store.ts"
+import type { Sealer } from "./sealer.ts"
+
+/** What this host says of itself in the store. */
+export class OwnRecord {
+  readonly #store: Store
+  readonly #keys: Keyspace
+  readonly #hostId: string
+  readonly #sealer: Sealer
+  /** As it was published last; empty when it is to be published again. */
+  #published = ""
+
+  constructor(store: Store, keys: Keyspace, hostId: string, sealer: Sealer) {
+    this.#store = store
+    this.#keys = keys
+    this.#hostId = hostId
+    this.#sealer = sealer
+  }
+
+  /** The store may not have it any more. */
+  forget(): void {
+    this.#published = ""
+  }
+
+  /** Publishes it, where it is not what was published before. @throws LariatError `store-away` */
+  async publish(record: HostRecord): Promise<void> {
+    const text = JSON.stringify(record)
+    if (text === this.#published) return
+    this.#published = text
+    try {
+      const key = this.#keys.host(this.#hostId)
+      await this.#store.commit([], [{ key, value: this.#sealer.seal("host", key, record) }])
+    } catch (error) {
+      this.#published = ""
+      throw error
+    }
+  }
+}
