@@ -3,7 +3,7 @@ import type { AgentSettings } from "../config/network.ts"
 import type { Kernel } from "../endpoint/kernel.ts"
 import type { Netns } from "../sys/netns.ts"
 import type { Bridges } from "./bridges.ts"
-import type { Cluster } from "./cluster/cluster.ts"
+import type { ClusterPart } from "./cluster/cluster_part.ts"
 import type { EndpointIndex } from "./endpoint_index.ts"
 import type { FirewallKeeper } from "./firewall_keeper.ts"
 import type { Health } from "./health.ts"
@@ -33,5 +33,5 @@ export interface AgentContext {
   readonly underlay: Underlay
   readonly metadata: MetadataFeed
   /** Undefined for a host alone. */
-  readonly cluster: Cluster | undefined
+  readonly cluster: ClusterPart | undefined
 }

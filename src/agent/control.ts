@@ -2,7 +2,7 @@ import type { ControlResponse } from "../cni/protocol.ts"
 import { LariatError, messageOf } from "../errors.ts"
 import { runtimeName } from "../sys/runtime.ts"
 import { BUILD, VERSION } from "../version.ts"
-import type { Cluster } from "./cluster/cluster.ts"
+import type { ClusterPart } from "./cluster/cluster_part.ts"
 import type { CniService } from "./cni_service.ts"
 import type { AgentContext } from "./context.ts"
 import { endpointReports, statusReport } from "./status.ts"
@@ -41,7 +41,7 @@ export async function answerRequest(
 }
 
 /** @throws LariatError `config-invalid` for a host alone */
-function clusterOf({ cluster }: AgentContext): Cluster {
+function clusterOf({ cluster }: AgentContext): ClusterPart {
   if (cluster !== undefined) return cluster
   throw new LariatError("Cannot speak of keys: this host is in no cluster", {
     code: "config-invalid",

@@ -1,15 +1,11 @@
-import { networkInterfaces } from "node:os"
 import { parseAddress } from "../core/address.ts"
-import { LariatError, messageOf } from "../errors.ts"
+import { messageOf } from "../errors.ts"
 import { MetadataApi } from "../metadata/metadata_api.ts"
-import { newAddress } from "../netlink/addr.ts"
-import { changeLink } from "../netlink/link.ts"
 import { serveHttp } from "../sys/http.ts"
 import type { AgentContext } from "./context.ts"
 import { containerUuid } from "./metadata_feed.ts"
+import { ensureHostAddress, hostAddresses, listenAddress } from "./service_address.ts"
 
-/** The link that carries the metadata address: packets from any bridge reach it. */
-const LOOPBACK = "lo"
 const MAX_ASKERS = 4096
 /** Connections, and requests that wait for a change, of one address. */
 const MAX_PER_CONTAINER = 1024
@@ -80,7 +76,8 @@ export class MetadataServer {
     if (index.byAddress(address) !== undefined) return true
     const known = this.#askers.get(address)
     if (known !== undefined) return known
-    const may = networks.containing(parseAddress(address)) !== undefined || isHostAddress(address)
+    const may =
+      networks.containing(parseAddress(address)) !== undefined || hostAddresses().includes(address)
     if (this.#askers.size >= MAX_ASKERS) this.#askers.clear()
     this.#askers.set(address, may)
     return may
@@ -89,43 +86,10 @@ export class MetadataServer {
   /** Puts the address on the host where it is not there. */
   ensureAddress(): void {
     this.#askers.clear()
-    if (!isHostAddress(this.#address)) {
-      addHostAddress(this.#context, `${this.#address}/${this.#address.includes(":") ? 128 : 32}`)
-    }
+    ensureHostAddress(this.#context.kernel, this.#address)
   }
 
   async stop(): Promise<void> {
     await this.#server?.stop()
   }
-}
-
-/** Puts an address on the host's loopback link, which is brought up where it is not. */
-function addHostAddress({ kernel }: AgentContext, address: string): void {
-  const index = kernel.link(LOOPBACK)?.index
-  if (index === undefined) return
-  kernel.apply([changeLink(index, { up: true }), newAddress(index, address, { replace: true })])
-}
-
-function isHostAddress(address: string): boolean {
-  return Object.values(networkInterfaces()).some((list) =>
-    list?.some((one) => one.address === address),
-  )
-}
-
-/**
- * Splits `address:port` or `[address]:port`.
- *
- * @throws LariatError `config-invalid`
- */
-export function listenAddress(text: string): { hostname: string; port: number } {
-  const match = /^(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):(\d{1,5})$/.exec(text)
-  const hostname = match?.[1] ?? match?.[2]
-  const port = Number(match?.[3])
-  if (hostname === undefined || port > 65_535) {
-    throw new LariatError(`Cannot listen on ${JSON.stringify(text)}: expected ADDRESS:PORT`, {
-      code: "config-invalid",
-      hint: "write 169.254.169.250:80 or [fd00::1]:80",
-    })
-  }
-  return { hostname, port }
 }

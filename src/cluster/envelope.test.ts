@@ -160,8 +160,8 @@ describe("bad input", () => {
 
   test("cut, doubled, or any text is refused", () => {
     fc.assert(
-      fc.property(fc.nat(text.length - 1), fc.string({ unit: "binary" }), (at, any) => {
-        for (const bad of [text.slice(0, at), text + text, any, `lariat1 ${any}`]) {
+      fc.property(fc.nat(text.length - 1), fc.string({ unit: "binary" }), (at, noise) => {
+        for (const bad of [text.slice(0, at), text + text, noise, `lariat1 ${noise}`]) {
           expect(refusal(bad).code).toBe("peer-refused")
         }
       }),

@@ -579,37 +579,3 @@ test("beside agent settings, a network without its network_driver is told", () =
     "f.yml:3:1: warning: edge has no network_driver, so no network is made of it, write its settings below edge.network_driver",
   ])
 })
-
-describe("how a network is carried", () => {
-  test("by default as Rancher's drivers did, with the stronger cipher", () => {
-    expect(load(driver({ driver: "driver: vxlan" })).networks[0]?.carriage).toEqual({
-      cipher: "aes256gcm16",
-      udp: "none",
-      port: undefined,
-      vni: 1042,
-      blockSize: undefined,
-    })
-  })
-
-  test("by what the driver says", () => {
-    const text =
-      "driver: ipsec\ncipher: chacha20poly1305\nudp_encapsulation: auto\nport: 4501\nvni: 7\nblock_size: 26"
-    expect(load(driver({ driver: text })).networks[0]?.carriage).toEqual({
-      cipher: "chacha20poly1305",
-      udp: "auto",
-      port: 4501,
-      vni: 7,
-      blockSize: 26,
-    })
-  })
-
-  test.each([
-    "cipher: des",
-    "udp_encapsulation: yes",
-    "port: 0",
-    "vni: 16777216",
-    "block_size: 31",
-  ])("%s is refused", (line) => {
-    expect(load(driver({ driver: line })).said).not.toEqual([])
-  })
-})

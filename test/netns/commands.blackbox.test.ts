@@ -22,6 +22,43 @@ test("what the agent keeps is for its owner alone", () => {
   expect(mode(join(lab.stateDir, "lariat.db"))).toBe("600")
 })
 
+describe("doctor", () => {
+  test("finds nothing broken on a host where everything works", async () => {
+    const { status, stdout, stderr } = await lab.lariat("doctor")
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" })
+    expect(stdout).toMatch(/^(error|warning|ok) +\w+: /)
+    expect(stdout).not.toMatch(/^error/m)
+    // The seed's stray key, as the agent tells of it.
+    expect(stdout).toContain("hairpinMode")
+  })
+
+  test("says it for programs", async () => {
+    const findings: { check: string; state: string }[] = JSON.parse(
+      (await lab.lariat("doctor", "--json")).stdout,
+    )
+    const checks = ["agent", "clock", "kernel", "mtu", "overlap", "sysctl"]
+    expect([...new Set(findings.map(({ check }) => check))].sort()).toEqual(checks)
+  })
+
+  test("ends with 1 where no agent answers, and says how to start one", async () => {
+    const env = { LARIAT_SOCKET: "/nowhere/agent.sock" }
+    const { status, stdout } = await attempt([...lariatCommand(), "doctor"], { env })
+    expect(status).toBe(1)
+    expect(stdout).toMatch(/^error +agent: no agent answers/)
+    expect(stdout).toContain("systemctl start lariat")
+  })
+})
+
+describe("a host alone", () => {
+  test("has no peers, no blocks and no keys, and says so", async () => {
+    expect((await lab.lariat("peers")).stdout).toBe("no other hosts\n")
+    expect((await lab.lariat("blocks")).stdout).toContain("one host alone needs none")
+    const { status, stderr } = await lab.lariat("rotate")
+    expect(status).toBe(1)
+    expect(stderr).toContain("this host is in no cluster")
+  })
+})
+
 describe("with a container attached", () => {
   let one: Container
   beforeAll(async () => {

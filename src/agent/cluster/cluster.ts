@@ -17,6 +17,7 @@ import { monotonicMs } from "../../sys/clock.ts"
 import type { AgentContext } from "../context.ts"
 import type { ManagedNetwork } from "../networks.ts"
 import { BlockKeeper } from "./block_keeper.ts"
+import type { ClusterPart } from "./cluster_part.ts"
 import { clusterKey, ownIdentity } from "./credentials.ts"
 import { openDriver } from "./driver_choice.ts"
 import { EndpointPublisher } from "./endpoint_publisher.ts"
@@ -53,7 +54,7 @@ const KEYED: ReadonlySet<string> = new Set(["ipsec", "wireguard"])
  * This host's part in a cluster: joins the store with the kernel. While the store is away what
  * stands goes on: addresses are given from the blocks that are held, and no route or key changes.
  */
-export class Cluster {
+export class Cluster implements ClusterPart {
   readonly #parts: ClusterParts
   readonly #keys: Keyspace
   readonly #memory: ClusterMemory

@@ -8,7 +8,8 @@ const agent = {
   agent: { version: "1", pid: 7 },
   problems: [],
   networks: [],
-  cluster: null,
+  endpoints: { attached: 1, attaching: 0, detaching: 0 },
+  cluster: { store: { kind: "etcd", endpoint: "e", reachable: true, reason: null } },
 } as unknown as StatusReport
 
 const bridge: ViewedLink = {
@@ -44,7 +45,7 @@ function wrong(view: Partial<HostView>): Finding[] {
 test("a healthy host has each check passed and nothing else", () => {
   const findings = examine(healthy)
   expect(findings.map(({ state }) => state)).toEqual(findings.map(() => "ok"))
-  const checks = ["agent", "kernel", "sysctl", "overlap", "mtu", "clock"]
+  const checks = ["agent", "kernel", "sysctl", "overlap", "mtu", "clock", "store"]
   expect(findings.map(({ check }) => check)).toEqual(checks)
 })
 
@@ -120,6 +121,15 @@ describe("each fault is found, alone, with a way to mend it", () => {
     expect(found[0]).toMatchObject(expected)
     expect(found[0]?.hint).toBeDefined()
   })
+})
+
+test("what reaches other hosts is no error on a host alone", () => {
+  const features = { ...healthy.features, esp: false }
+  const alone = { ...agent, cluster: null } as unknown as StatusReport
+  const kernel = (view: Partial<HostView>) =>
+    wrong(view).find(({ check }) => check === "kernel")?.state
+  expect(kernel({ features })).toBe("error")
+  expect(kernel({ features, agent: alone })).toBe("warning")
 })
 
 test("the agent's own problems come first, errors before warnings", () => {

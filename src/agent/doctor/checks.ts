@@ -69,11 +69,13 @@ const BY_DRIVER: Readonly<Record<string, readonly (keyof KernelFeatures)[]>> = {
   wireguard: ["wireguard"],
 }
 
-function checkKernel({ features, networks }: HostView): Finding[] {
+function checkKernel({ features, networks, agent }: HostView): Finding[] {
   const needed = new Set(ALWAYS)
   const nice = new Set<keyof KernelFeatures>()
+  // A host alone works without what reaches others, as long as it stays alone.
+  const alone = !("away" in agent) && (agent.cluster ?? null) === null
   for (const { driver, subnets } of networks) {
-    for (const feature of BY_DRIVER[driver] ?? []) needed.add(feature)
+    for (const feature of BY_DRIVER[driver] ?? []) (alone ? nice : needed).add(feature)
     if (driver === "ipsec") nice.add("xfrmInterface")
     if (subnets.some((cidr) => cidr.includes(":"))) needed.add("ipv6")
   }
@@ -95,14 +97,16 @@ function checkKernel({ features, networks }: HostView): Finding[] {
   return [{ check: "kernel", state: "ok", what: `the kernel has ${tried.join(", ")}` }]
 }
 
-function checkSysctls({ sysctls, networks, links }: HostView): Finding[] {
+function checkSysctls({ sysctls, networks, links, agent }: HostView): Finding[] {
   const found: Finding[] = []
   const warn = (what: string, hint: string, state: "error" | "warning" = "warning") =>
     found.push({ check: "sysctl", state, what, hint })
   const spans = networks.some(({ driver }) => driver !== "none")
-  if (networks.length > 0 && sysctls.get("net/ipv4/ip_forward") === "0") {
+  // The agent sets it with the first container.
+  const waiting = !("away" in agent) && agent.endpoints.attached === 0
+  if (networks.length > 0 && !waiting && sysctls.get("net/ipv4/ip_forward") === "0") {
     const what = "net.ipv4.ip_forward is 0: containers reach nothing beyond their bridge"
-    warn(what, "the agent sets it with the first container; look for what sets it back", "error")
+    warn(what, "sysctl -w net.ipv4.ip_forward=1, and look for what sets it back", "error")
   }
   if (spans && sysctls.get("net/ipv4/conf/all/rp_filter") === "1") {
     const what =
