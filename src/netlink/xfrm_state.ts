@@ -115,7 +115,7 @@ export function deleteState({ destination, spi }: StateId): MessageWriter {
 }
 
 /** Every ESP association of the namespace. @throws NetlinkError */
-export function listStates(socket: NetlinkSocket): StateInfo[] {
+export function listStates(socket: Pick<NetlinkSocket, "dump">): StateInfo[] {
   const writer = new MessageWriter(x.XFRM_MSG_GETSA, 0, { operation: "list associations" })
   return socket.dump(writer).flatMap((message) => {
     const state = message.type === x.XFRM_MSG_NEWSA ? decodeState(message) : undefined

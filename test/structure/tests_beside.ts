@@ -31,7 +31,6 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/cli/metadata.ts": "test/netns/metadata_limits.blackbox.test.ts",
   "src/cli/objects.ts": "test/netns/metadata_limits.blackbox.test.ts",
   "src/cli/version.ts": "test/build.test.ts",
-  "src/drivers/ipsec/associations.ts": "test/vm/ipsec_driver.test.ts",
   "src/drivers/ipsec/ipsec_driver.ts": "test/vm/ipsec_driver.test.ts",
   "src/drivers/ipsec/probe.ts": "test/netns/esp_probe.test.ts",
   "src/drivers/routed/routed_driver.ts": "test/netns/driver_routed.test.ts",

@@ -1,5 +1,6 @@
 /** The associations of one network in the kernel. */
 
+import { createHash } from "node:crypto"
 import type { Cipher } from "../../core/encapsulation.ts"
 import type { NetlinkError } from "../../netlink/error.ts"
 import type { NetlinkSocket } from "../../netlink/socket.ts"
@@ -48,11 +49,15 @@ export interface AssociationsOptions {
   readonly cipher: Cipher
   /** Of the XFRM interface; undefined where there is none. */
   readonly ifId: number | undefined
+  /** Packets sent under one key after which the kernel says so. Default: never. */
+  readonly softPackets?: bigint | undefined
 }
 
 /** One that is in the kernel. */
 interface Standing extends StateId {
   readonly reqid: number
+  /** Of its key; undefined for one of an earlier process. */
+  readonly digest: string | undefined
 }
 
 /**
@@ -61,69 +66,82 @@ interface Standing extends StateId {
  * a key that has seen it (RFC 4106 §2, §8).
  */
 export class Associations {
-  readonly #socket: NetlinkSocket
+  readonly #socket: Pick<NetlinkSocket, "tryAll" | "dump">
   readonly #options: AssociationsOptions
   readonly #standing = new Map<string, Standing>()
-  /** Ids of associations that were there once under a key that is still named. */
-  readonly #spent = new Set<string>()
+  /**
+   * By reqid: keys that were in the kernel once and are still named, as digests, and whether it was
+   * said already that they are lost. Not by SPI and address: a peer that moves has another address,
+   * and would be sent to under the same key from sequence number 1 again.
+   */
+  readonly #spent = new Map<number, Map<string, { told: boolean }>>()
 
-  constructor(socket: NetlinkSocket, options: AssociationsOptions) {
+  constructor(socket: Pick<NetlinkSocket, "tryAll" | "dump">, options: AssociationsOptions) {
     this.#socket = socket
     this.#options = options
   }
 
   /** Reads the kernel's, those of an earlier instance among them. @throws NetlinkError */
   load(): void {
+    const before = new Map(this.#standing)
     this.#standing.clear()
     for (const { destination, spi, reqid } of this.#list()) {
-      this.#standing.set(idText({ destination, spi }), { destination, spi, reqid })
+      const id = idText({ destination, spi })
+      this.#standing.set(id, { destination, spi, reqid, digest: before.get(id)?.digest })
     }
   }
 
   /**
    * Makes what a peer's associations need: every inbound one, and the outbound one that is sent on.
    *
-   * @returns what is lost: it was there, and is to be replaced by one with another key
+   * @returns what is lost: it was there, and is to be replaced by one with another key. Each is told
+   *   once: whoever rotates keys names the old ones for a while yet
    * @throws NetlinkError
    */
   install(route: Route, associations: readonly Association[]): string[] {
-    const lost: string[] = []
+    const { reqid } = route
     const wanted = associations.flatMap(({ inbound, outbound, send }) => [
-      { key: inbound, source: route.remote, destination: route.local },
-      ...(send ? [{ key: outbound, source: route.local, destination: route.remote }] : []),
+      { ...inbound, source: route.remote, destination: route.local, outward: false },
+      ...(send
+        ? [{ ...outbound, source: route.local, destination: route.remote, outward: true }]
+        : []),
     ])
-    const fresh = wanted.filter(({ key: { spi }, destination }) => {
-      const id = idText({ destination, spi })
-      if (this.#standing.has(id)) return false
-      if (!this.#spent.has(id)) return true
-      lost.push(spiText(spi))
-      return false
-    })
-    const messages = fresh.map(({ key, source, destination }) =>
+    const spent = this.#stillNamed(reqid, associations)
+    this.#spent.set(reqid, spent)
+    const missing = wanted
+      .filter((one) => !this.#standing.has(idText(one)))
+      .map((one) => ({ ...one, digest: digestOf(one.key) }))
+    const lost = missing.filter(({ digest }) => spent.has(digest))
+    const fresh = missing.filter((one) => !lost.includes(one))
+    const messages = fresh.map(({ spi, key, source, destination, outward }) =>
       newState({
         source,
         destination,
-        spi: key.spi,
-        reqid: route.reqid,
-        protection: protectionOf(this.#options.cipher, key.key),
+        spi,
+        reqid,
+        protection: protectionOf(this.#options.cipher, key),
         replayWindow: MAX_REPLAY_WINDOW,
         ifId: this.#options.ifId,
         encapsulation: ports(route, destination),
+        lifetimes: outward ? { softPackets: this.#options.softPackets } : undefined,
       }),
     )
     const refusals: NetlinkError[] = []
     this.#socket.tryAll(messages).forEach(({ error }, at) => {
-      const { key, destination } = fresh[at] ?? { key: undefined, destination: "" }
-      if (key === undefined) return
-      const id = { destination, spi: key.spi }
-      if (error !== undefined && error.errno !== EEXIST) refusals.push(error)
-      else if (error !== undefined) lost.push(spiText(key.spi))
-      else this.#standing.set(idText(id), { ...id, reqid: route.reqid })
-      if (error === undefined) this.#spent.add(idText(id))
+      const one = fresh[at]
+      if (one === undefined) return
+      if (error === undefined) {
+        const { destination, spi, digest } = one
+        this.#standing.set(idText(one), { destination, spi, reqid, digest })
+        spent.set(digest, { told: false })
+      } else if (error.errno === EEXIST) {
+        spent.set(one.digest, { told: false })
+        lost.push(one)
+      } else refusals.push(error)
     })
     const [refusal] = refusals
     if (refusal !== undefined) throw refusal
-    return lost
+    return lost.filter(({ digest }) => this.#tell(reqid, digest)).map(({ spi }) => spiText(spi))
   }
 
   /** Whether an association to a peer is there. */
@@ -138,13 +156,26 @@ export class Associations {
       ([id, standing]) => standing.reqid === reqid && !names.has(id),
     )
     // First forgotten: what the kernel says of them is no news then.
-    for (const [id] of gone) {
-      this.#standing.delete(id)
-      this.#spent.delete(id)
-    }
+    for (const [id] of gone) this.#standing.delete(id)
     for (const { error } of this.#socket.tryAll(gone.map(([, id]) => deleteState(id)))) {
       if (error !== undefined && error.errno !== ESRCH) throw error
     }
+  }
+
+  /** Whether keys that were named are in the kernel, as far as is known. */
+  inUse(reqid: number): boolean {
+    return [...(this.#spent.get(reqid)?.values() ?? [])].some(({ told }) => !told)
+  }
+
+  /** Of what is known of a peer's keys: none is of use any more, and that was said. */
+  abandon(reqid: number): void {
+    for (const state of this.#spent.get(reqid)?.values() ?? []) state.told = true
+    this.keepOnly(reqid, [])
+  }
+
+  /** Forgets a peer's keys: they are never named again. */
+  forget(reqid: number): void {
+    this.#spent.delete(reqid)
   }
 
   /** The reqids that have associations. */
@@ -152,25 +183,47 @@ export class Associations {
     return new Set([...this.#standing.values()].map(({ reqid }) => reqid))
   }
 
-  /** Somebody deleted one, or it ended. @returns its reqid when it was not this object's doing */
+  /**
+   * Somebody deleted one, or it ended.
+   *
+   * @returns its reqid when it was not this object's doing, and was not told before
+   */
   lost(id: StateId): number | undefined {
     const standing = this.#standing.get(idText(id))
     this.#standing.delete(idText(id))
-    return standing?.reqid
+    return standing !== undefined && this.#tell(standing.reqid, standing.digest)
+      ? standing.reqid
+      : undefined
   }
 
-  /** Compares with the kernel. @returns the reqids that lost one @throws NetlinkError */
+  /** Compares with the kernel. @returns the reqids that newly lost one @throws NetlinkError */
   check(): Set<number> {
     const before = new Map(this.#standing)
     this.load()
-    const lost = new Set<number>()
-    for (const [id, { reqid }] of before) if (!this.#standing.has(id)) lost.add(reqid)
-    return lost
+    const gone = [...before].filter(([id]) => !this.#standing.has(id))
+    const news = gone.filter(([, { reqid, digest }]) => this.#tell(reqid, digest))
+    return new Set(news.map(([, { reqid }]) => reqid))
   }
 
   /** What passed, by reqid. @throws NetlinkError */
-  usage(): StateInfo[] {
-    return this.#list()
+  usage(): ReadonlyMap<number, readonly StateInfo[]> {
+    return Map.groupBy(this.#list(), ({ reqid }) => reqid)
+  }
+
+  /** Whether it is news that a key is lost; it is none from now on. */
+  #tell(reqid: number, digest: string | undefined): boolean {
+    const state = this.#spent.get(reqid)?.get(digest ?? "")
+    if (state === undefined) return true
+    const news = !state.told
+    state.told = true
+    return news
+  }
+
+  /** Of the keys that were used, those that are named again: the others can be forgotten. */
+  #stillNamed(reqid: number, associations: readonly Association[]): Map<string, { told: boolean }> {
+    const keys = associations.flatMap(({ inbound, outbound }) => [inbound.key, outbound.key])
+    const named = new Set(keys.map(digestOf))
+    return new Map([...(this.#spent.get(reqid) ?? [])].filter(([digest]) => named.has(digest)))
   }
 
   #list(): StateInfo[] {
@@ -187,6 +240,10 @@ function ports(route: Route, destination: string): XfrmEncapsulation | undefined
   return destination === route.remote
     ? { sourcePort: ourPort, destinationPort: peerPort }
     : { sourcePort: peerPort, destinationPort: ourPort }
+}
+
+function digestOf(key: Uint8Array): string {
+  return createHash("sha256").update(key).digest("base64")
 }
 
 function idText({ destination, spi }: StateId): string {

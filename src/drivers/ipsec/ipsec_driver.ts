@@ -4,37 +4,36 @@
  */
 
 import { CIPHERS, type Cipher } from "../../core/encapsulation.ts"
-import { overheadOf } from "../../core/overhead.ts"
-import { LariatError, runAll } from "../../errors.ts"
+import { runAll } from "../../errors.ts"
 import { NETLINK_ROUTE, NETLINK_XFRM } from "../../netlink/constants.ts"
 import { getLink } from "../../netlink/link.ts"
 import { NetlinkSocket } from "../../netlink/socket.ts"
 import type { XfrmEvent } from "../../netlink/xfrm_event.ts"
-import { newXfrmLink } from "../../netlink/xfrm_link.ts"
 import {
   deletePolicy,
   listPolicies,
   type Policy,
   replacePolicy,
 } from "../../netlink/xfrm_policy.ts"
-import type { StateId } from "../../netlink/xfrm_state.ts"
+import { type StateId, spiText } from "../../netlink/xfrm_state.ts"
 import { currentNetns, type Netns } from "../../sys/netns.ts"
 import type { Driver, OverlayNetwork, OverlayPeer, OverlaySelf, PeerLink } from "../driver.ts"
 import { KernelTable, settle } from "../kernel_table.ts"
-import { type DeviceSpec, OverlayDevice } from "../overlay_device.ts"
+import { type DeviceSpec, hostPrefix, OverlayDevice } from "../overlay_device.ts"
 import { OverlayRoutes } from "../overlay_routes.ts"
-import { peerPrefixes } from "../peer_routes.ts"
+import { checkOwnAddresses, peerPrefixes } from "../peer_routes.ts"
 import { addressOf, ownFamily } from "../underlay_address.ts"
 import { type Association, Associations, type Route } from "./associations.ts"
+import { probeCipher } from "./cipher_probe.ts"
 import {
   basePolicies,
-  ifIdOf,
   isOfNetwork,
   peerPolicies,
   policyKey,
   reqidOf,
   samePolicy,
 } from "./policies.ts"
+import { chooseIfId, deviceName, tunnelDevice } from "./tunnel_device.ts"
 
 export type { Association } from "./associations.ts"
 
@@ -45,10 +44,19 @@ export interface IpsecOptions {
   /** Whether room is kept for a UDP header. Default false. */
   readonly udp?: boolean | undefined
   /**
+   * Packets sent under one key after which {@link onWorn} hears of it. Default 2^32, far below what
+   * ESN and the ciphers bear.
+   */
+  readonly softPackets?: bigint | undefined
+  /** Whether XFRM interfaces are used where the kernel has them. Default true. */
+  readonly interfaces?: boolean | undefined
+  /**
    * Hears of a peer whose associations are lost: somebody deleted one, or its address changed. Keys
    * are used once, so it needs new ones. Default: nobody.
    */
   readonly onLost?: ((hostId: string, why: string) => void) | undefined
+  /** Hears of a peer whose keys go on but are to be renewed soon. Default: nobody. */
+  readonly onWorn?: ((hostId: string, why: string) => void) | undefined
 }
 
 /** What is known of the keys with one peer on one network. */
@@ -73,13 +81,15 @@ export interface PeerEncapsulation {
 
 interface Known {
   peer: OverlayPeer
-  keys: PeerKeys
-  encapsulation: PeerEncapsulation | undefined
   /** Where its associations run; undefined without an address of the family. */
   route: Route | undefined
 }
 
-const NO_KEYS: PeerKeys = { associations: [], others: "use" }
+/** Of a peer that nothing was said of yet: what an earlier process agreed on goes on. */
+const NOT_TOLD: PeerKeys = { associations: [], others: "use" }
+/** Of a peer that moved: it needs new ones. */
+const NONE: PeerKeys = { associations: [], others: "drop" }
+const DEFAULT_SOFT_PACKETS = 1n << 32n
 /** The owner of the policies that stand before any peer does. */
 const BASE = " base"
 
@@ -97,6 +107,11 @@ export class IpsecDriver implements Driver {
   readonly #routes: OverlayRoutes
   readonly #device: OverlayDevice
   readonly #associations: Associations
+  /** Of the XFRM interface; undefined where the kernel has none. */
+  readonly #ifId: number | undefined
+  /** By host: told before or after the host itself. */
+  readonly #keys = new Map<string, PeerKeys>()
+  readonly #encapsulations = new Map<string, PeerEncapsulation>()
   readonly #policies = new KernelTable<Policy>({
     what: "policy",
     key: policyKey,
@@ -109,6 +124,8 @@ export class IpsecDriver implements Driver {
   readonly #foundSpis = new Map<number, number>()
   readonly #peers = new Map<string, Known>()
   #self: OverlaySelf | undefined
+  /** Whether this kernel was tried, and what an earlier process left was read. */
+  #begun = false
 
   private constructor(
     network: OverlayNetwork,
@@ -121,14 +138,15 @@ export class IpsecDriver implements Driver {
     this.#route = sockets.route
     this.#xfrm = sockets.xfrm
     this.#netns = currentNetns()
-    this.device = `lrx${network.number}`
+    this.device = deviceName(network)
+    this.#ifId = options.interfaces === false ? undefined : chooseIfId(this.#route, network)
     this.#routes = new OverlayRoutes(this.#route, network.subnets)
     this.#device = new OverlayDevice(this.#route, this.#netns, (dst) => this.#routes.contains(dst))
-    const ifId = ifIdOf(network.number)
     this.#associations = new Associations(this.#xfrm, {
       network: network.number,
       cipher: this.#cipher,
-      ifId,
+      ifId: this.#ifId,
+      softPackets: options.softPackets ?? DEFAULT_SOFT_PACKETS,
     })
   }
 
@@ -151,83 +169,91 @@ export class IpsecDriver implements Driver {
     }
   }
 
+  /**
+   * As the interface says; again when something of this host changed.
+   *
+   * @throws LariatError kernel-unsupported where ESP, the cipher or the device is missing;
+   *   config-invalid; mtu-too-small; ifname-exists; NetlinkError
+   */
   prepare(self: OverlaySelf): void {
-    const before = this.#self
+    checkOwnAddresses(self, this.#network, this.#routes)
     this.#self = self
     // What blocks clear text comes first of all.
     this.#loadPolicies()
     this.#policies.want(BASE, this.#base(self))
     settle(this.#xfrm, [this.#policies])
+    if (!this.#begun) this.#probe(self)
     this.#ensureDevice()
     this.#routes.load()
     this.#device.load()
-    if (before === undefined) this.#associations.load()
-    for (const known of this.#peers.values()) this.#place(known)
-    this.#settle()
+    if (!this.#begun) this.#associations.load()
+    this.#begun = true
+    this.#placeAll()
   }
 
   putPeer(peer: OverlayPeer): void {
     const known = this.#peers.get(peer.hostId)
-    const entry = known ?? { peer, keys: NO_KEYS, encapsulation: undefined, route: undefined }
-    const moved = entry.route
+    const entry = known ?? { peer, route: undefined }
     entry.peer = peer
     this.#peers.set(peer.hostId, entry)
-    this.#place(entry)
+    const before = this.#place(entry)
     this.#settle()
-    if (moved !== undefined && moved.remote !== entry.route?.remote) {
-      this.#moved(entry, "its address changed")
-    }
+    this.#follow(entry, before, "its address changed")
   }
 
   removePeer(hostId: string): void {
     const known = this.#peers.get(hostId)
     if (known === undefined) return
     this.#peers.delete(hostId)
+    this.#keys.delete(hostId)
+    this.#encapsulations.delete(hostId)
     this.#routes.want(hostId, [])
     this.#policies.want(hostId, [])
     this.#settle()
     this.#associations.keepOnly(this.#reqid(known.peer), [])
+    this.#associations.forget(this.#reqid(known.peer))
   }
 
   /**
    * Says which keys there are with a peer. First what is received on, then what is sent on, then the
    * policy is switched in one step, and only then what is not named any more goes: no packet is
-   * lost.
+   * lost. Of a peer that is not known yet, or has no address yet, they are remembered.
+   *
+   * @returns whether they are in the kernel now; those that are lost are not
+   * @throws NetlinkError
+   */
+  setAssociations(hostId: string, keys: PeerKeys): boolean {
+    this.#keys.set(hostId, keys)
+    const known = this.#peers.get(hostId)
+    return known !== undefined && this.#install(known)
+  }
+
+  /**
+   * Says by which ports a peer is reached in UDP; undefined: without. New keys are needed then. To
+   * be said before the peer is put, where it is known: what an earlier process made goes on.
    *
    * @throws NetlinkError
    */
-  setAssociations(hostId: string, keys: PeerKeys): void {
-    const known = this.#peers.get(hostId)
-    if (known === undefined) return
-    known.keys = keys
-    if (known.route === undefined) return
-    const lost = this.#associations.install(known.route, keys.associations)
-    this.#wantPolicies(known)
-    settle(this.#xfrm, [this.#policies])
-    if (keys.others === "drop") {
-      this.#associations.keepOnly(known.route.reqid, this.#named(known.route, keys))
-    }
-    if (lost.length > 0) this.#options.onLost?.(hostId, `${lost.join(", ")} had been deleted`)
-  }
-
-  /** Says by which ports a peer is reached in UDP; undefined: without. New keys are needed then. */
   setEncapsulation(hostId: string, encapsulation: PeerEncapsulation | undefined): void {
+    if (encapsulation === undefined) this.#encapsulations.delete(hostId)
+    else this.#encapsulations.set(hostId, encapsulation)
     const known = this.#peers.get(hostId)
     if (known === undefined) return
-    if (JSON.stringify(known.encapsulation) === JSON.stringify(encapsulation)) return
-    known.encapsulation = encapsulation
-    this.#place(known)
+    const before = this.#place(known)
     this.#settle()
-    this.#moved(known, "its UDP encapsulation changed")
+    this.#follow(known, before, "its UDP encapsulation changed")
   }
 
   /** Takes in what the kernel tells; see `parseXfrmEvent`. */
   handle(event: XfrmEvent): void {
     if (event.kind === "flushed") {
       for (const reqid of this.#associations.check()) this.#lostBy(reqid, "all were deleted")
-      return
-    }
-    if (event.kind === "deleted" || (event.kind === "expired" && event.hard)) {
+    } else if (event.kind === "expired" && !event.hard) {
+      if (!this.#associations.has(event.id)) return
+      const hostId = this.#hostOf(event.reqid)
+      const why = `${spiText(event.id.spi)} has carried much`
+      if (hostId !== undefined) this.#options.onWorn?.(hostId, why)
+    } else if (event.kind === "deleted" || event.kind === "expired") {
       const reqid = this.#associations.lost(event.id)
       if (reqid !== undefined) this.#lostBy(reqid, "somebody deleted it")
     }
@@ -241,7 +267,8 @@ export class IpsecDriver implements Driver {
     this.#routes.sweep()
     this.#device.load()
     this.#device.sweep()
-    did.push(...this.#settle())
+    // A device that was made anew has another index.
+    did.push(...this.#placeAll())
     for (const reqid of this.#associations.check()) this.#lostBy(reqid, "somebody deleted it")
     const known = new Set([...this.#peers.values()].map(({ peer }) => this.#reqid(peer)))
     for (const reqid of this.#associations.reqids()) {
@@ -257,7 +284,7 @@ export class IpsecDriver implements Driver {
     const device = getLink(this.#route, this.device)
     return [...this.#peers.values()].map((known) => {
       const { peer, route } = known
-      const own = states.filter(({ reqid }) => reqid === this.#reqid(peer))
+      const own = states.get(this.#reqid(peer)) ?? []
       const sum = (to: boolean, what: "bytes" | "packets") =>
         own
           .filter(({ destination }) => (destination === route?.remote) === to)
@@ -286,10 +313,8 @@ export class IpsecDriver implements Driver {
     readonly unauthentic: number
   } {
     const known = this.#peers.get(hostId)
-    const own =
-      known === undefined
-        ? []
-        : this.#associations.usage().filter(({ reqid }) => reqid === this.#reqid(known.peer))
+    const states = this.#associations.usage()
+    const own = known === undefined ? [] : (states.get(this.#reqid(known.peer)) ?? [])
     const count = (what: "replayed" | "unauthentic") =>
       own.reduce((total, state) => total + state[what], 0)
     return {
@@ -311,6 +336,9 @@ export class IpsecDriver implements Driver {
 
   remove(): void {
     this.#peers.clear()
+    this.#keys.clear()
+    this.#encapsulations.clear()
+    this.#begun = false
     runAll(`removing network ${this.#network.name}`, [
       () => this.#routes.clear(),
       () => this.#device.remove(this.#spec()),
@@ -327,19 +355,51 @@ export class IpsecDriver implements Driver {
     ])
   }
 
-  #trouble({ peer, route, keys }: Known): string | undefined {
+  #trouble(known: Known): string | undefined {
+    const { peer, route } = known
     if (route === undefined) return `host ${peer.name} has no address of this host's family`
     if (!this.#policies.complete(peer.hostId)) return "a policy is missing"
-    const spi = this.#sentOn(route, keys)
+    const spi = this.#sentOn(known)
     if (spi === undefined) return "no keys are agreed on yet"
     return this.#associations.has({ destination: route.remote, spi })
       ? undefined
       : "the association is gone; new keys are on their way"
   }
 
-  /** Says what a peer needs of policies and routes. */
-  #place(known: Known): void {
-    const { peer } = known
+  /** The SPI that is sent on now; undefined: nothing may be sent. */
+  #sentOn({ peer, route }: Known): number | undefined {
+    const { associations, others } = this.#keys.get(peer.hostId) ?? NOT_TOLD
+    const sent = associations.find(({ send }) => send)
+    if (sent !== undefined) return sent.outbound.spi
+    return others === "use" && route !== undefined ? this.#foundSpis.get(route.reqid) : undefined
+  }
+
+  #install(known: Known): boolean {
+    const { peer, route } = known
+    const keys = this.#keys.get(peer.hostId)
+    if (route === undefined || keys === undefined) return false
+    const lost = this.#associations.install(route, keys.associations)
+    this.#wantPolicies(known)
+    settle(this.#xfrm, [this.#policies])
+    if (keys.others === "drop") {
+      this.#associations.keepOnly(route.reqid, this.#named(route, keys))
+    }
+    if (lost.length > 0) this.#options.onLost?.(peer.hostId, `${lost.join(", ")} had been deleted`)
+    return keys.associations.every(({ inbound }) =>
+      this.#associations.has({ destination: route.local, spi: inbound.spi }),
+    )
+  }
+
+  #placeAll(): string[] {
+    const before = new Map([...this.#peers.values()].map((known) => [known, this.#place(known)]))
+    const did = this.#settle()
+    for (const [known, route] of before) this.#follow(known, route, "this host's address changed")
+    return did
+  }
+
+  /** Says what a peer needs of policies and routes. @returns where its associations ran before */
+  #place(known: Known): Route | undefined {
+    const { peer, route: before } = known
     known.route = this.#routeOf(known)
     this.#wantPolicies(known)
     const { prefixes } = peerPrefixes(peer, (prefix) => this.#routes.contains(prefix))
@@ -355,29 +415,23 @@ export class IpsecDriver implements Driver {
             source: addressOf(sources, dst.includes(":") ? 6 : 4),
           })),
     )
+    return before
   }
 
   #wantPolicies(known: Known): void {
-    const { peer, route, keys } = known
+    const { peer, route } = known
     if (route === undefined) {
       this.#policies.want(peer.hostId, [])
       return
     }
-    const spi = this.#sentOn(route, keys)
     const { prefixes } = peerPrefixes(peer, (prefix) => this.#routes.contains(prefix))
-    const tunnel = { ...route, spi, prefixes }
-    const policies = peerPolicies(tunnel, this.#network.subnets, ifIdOf(this.#network.number))
-    this.#policies.want(peer.hostId, policies)
+    const tunnel = { ...route, spi: this.#sentOn(known), prefixes }
+    this.#policies.want(peer.hostId, peerPolicies(tunnel, this.#network.subnets, this.#ifId))
   }
 
-  /** The SPI that is sent on now; undefined: nothing may be sent. */
-  #sentOn({ reqid }: Route, { associations, others }: PeerKeys): number | undefined {
-    const sent = associations.find(({ send }) => send)
-    return sent?.outbound.spi ?? (others === "use" ? this.#foundSpis.get(reqid) : undefined)
-  }
-
-  #routeOf({ peer, encapsulation }: Known): Route | undefined {
+  #routeOf({ peer }: Known): Route | undefined {
     const self = this.#self
+    const encapsulation = this.#encapsulations.get(peer.hostId)
     const family = self === undefined ? undefined : ownFamily(self.underlay)
     if (self === undefined || family === undefined) return undefined
     const local = addressOf(self.underlay, family)
@@ -386,17 +440,37 @@ export class IpsecDriver implements Driver {
     return { reqid: this.#reqid(peer), local, remote, encapsulation }
   }
 
-  /** Associations are bound to addresses and ports: the old ones are of no use any more. */
-  #moved(known: Known, why: string): void {
-    this.#associations.keepOnly(this.#reqid(known.peer), [])
-    this.#foundSpis.delete(this.#reqid(known.peer))
-    if (known.keys.associations.length > 0) this.#options.onLost?.(known.peer.hostId, why)
+  /**
+   * After a peer was placed. Associations are bound to addresses and ports: where those changed, the
+   * old ones are of no use any more, nor are their keys. Where there were none, keys that were told
+   * already are used now.
+   */
+  #follow(known: Known, before: Route | undefined, why: string): void {
+    const { peer, route } = known
+    if (before === undefined) {
+      this.#install(known)
+      return
+    }
+    if (JSON.stringify(before) === JSON.stringify(route)) return
+    const had = this.#associations.inUse(before.reqid)
+    // Of an earlier process: they go on by the ports that they were made with.
+    if (!had && before.local === route?.local && before.remote === route.remote) return
+    this.#foundSpis.delete(before.reqid)
+    this.#keys.set(peer.hostId, NONE)
+    this.#wantPolicies(known)
+    settle(this.#xfrm, [this.#policies])
+    this.#associations.abandon(before.reqid)
+    if (had) this.#options.onLost?.(peer.hostId, why)
   }
 
   #lostBy(reqid: number, why: string): void {
-    for (const { peer } of this.#peers.values()) {
-      if (this.#reqid(peer) === reqid) this.#options.onLost?.(peer.hostId, why)
-    }
+    const hostId = this.#hostOf(reqid)
+    if (hostId !== undefined) this.#options.onLost?.(hostId, why)
+  }
+
+  #hostOf(reqid: number): string | undefined {
+    const known = [...this.#peers.values()].find(({ peer }) => this.#reqid(peer) === reqid)
+    return known?.peer.hostId
   }
 
   #named({ local, remote }: Route, { associations }: PeerKeys): StateId[] {
@@ -411,13 +485,21 @@ export class IpsecDriver implements Driver {
   }
 
   #base(self: OverlaySelf): Policy[] {
-    return basePolicies(this.#network.subnets, self.blocks, ifIdOf(this.#network.number))
+    const own = new Set([...self.blocks, ...self.overlay.map(hostPrefix)])
+    return basePolicies(this.#network.subnets, [...own], this.#ifId)
+  }
+
+  /** @throws LariatError kernel-unsupported */
+  #probe({ underlay }: OverlaySelf): void {
+    const family = ownFamily(underlay)
+    const { udp } = this.#options
+    probeCipher(this.#cipher, { families: family === undefined ? [] : [family], udp })
   }
 
   #loadPolicies(): void {
     const { number } = this.#network
     const found = listPolicies(this.#xfrm).filter((policy) =>
-      isOfNetwork(policy, number, ifIdOf(number), (prefix) => this.#routes.contains(prefix)),
+      isOfNetwork(policy, number, this.#ifId, (prefix) => this.#routes.contains(prefix)),
     )
     this.#foundSpis.clear()
     for (const { direction, action } of found) {
@@ -436,38 +518,14 @@ export class IpsecDriver implements Driver {
   }
 
   #ensureDevice(): string[] {
-    try {
-      const did = this.#device.ensure(this.#spec())
-      this.#device.wantAddresses(this.#self?.overlay ?? [])
-      return did
-    } catch (error) {
-      if (!(error instanceof LariatError) || error.code !== "kernel-unsupported") throw error
-      throw new LariatError(
-        `Cannot carry network ${this.#network.name} by IPsec: this kernel has no XFRM interfaces`,
-        {
-          code: "kernel-unsupported",
-          hint: "modprobe xfrm_interface (Linux 4.19 and later); driver: vxlan does without IPsec, unencrypted",
-          cause: error,
-        },
-      )
-    }
+    const did = this.#device.ensure(this.#spec())
+    this.#device.wantAddresses(this.#self?.overlay ?? [])
+    return did
   }
 
   #spec(): DeviceSpec {
-    const { number, name, underlayMtu, subnets } = this.#network
-    const family = ownFamily(this.#self?.underlay ?? []) ?? 4
     const { udp = false } = this.#options
-    const options = { outer: underlayMtu, cipher: this.#cipher, family, udp }
-    return {
-      name: this.device,
-      kind: "xfrm",
-      title: "XFRM interfaces",
-      network: name,
-      mtu: overheadOf("ipsec", options).mtu,
-      mac: undefined,
-      ipv6: subnets.some((subnet) => subnet.includes(":")),
-      make: (link) => newXfrmLink(link, ifIdOf(number)),
-      unfit: () => undefined,
-    }
+    const options = { cipher: this.#cipher, udp, ifId: this.#ifId }
+    return tunnelDevice(this.#network, this.#self, options)
   }
 }

@@ -82,29 +82,30 @@ export function peerPolicies(
           }),
         ),
       )
-    // What did not come out of the interface meets these instead, and is somebody's invention.
+    // What did not come out of the tunnel meets these instead, and is somebody's invention.
     const clear = (["in", "fwd"] as const).map(
       (direction): Policy => ({
         source: prefix,
         destination: v6 ? "::/0" : "0.0.0.0/0",
         direction,
-        priority: PEER_PRIORITY,
+        // Without an interface the policies above are met by clear text too, and come first.
+        priority: ifId === undefined ? BLOCK_PRIORITY : PEER_PRIORITY,
         action: "block",
       }),
     )
-    return [out, ...back, ...(ifId === undefined ? [] : clear)]
+    return [out, ...back, ...clear]
   })
 }
 
 /**
  * What stands before any peer does: nothing for the network leaves in clear.
  *
- * @param ownBlocks prefixes that are on this host: without an interface to bind them to, policies
- *   are met by what goes to the bridge too
+ * @param own prefixes that are on this host, its blocks and addresses: without an interface to bind
+ *   them to, policies are met by what goes to the bridge too
  */
 export function basePolicies(
   subnets: readonly string[],
-  ownBlocks: readonly string[],
+  own: readonly string[],
   ifId: number | undefined,
 ): Policy[] {
   const policy = (destination: string, priority: number, action: "block" | "allow"): Policy => ({
@@ -117,7 +118,7 @@ export function basePolicies(
   })
   const block = subnets.map((subnet) => policy(subnet, BLOCK_PRIORITY, "block"))
   if (ifId !== undefined) return block
-  return [...ownBlocks.map((own) => policy(own, LOCAL_PRIORITY, "allow")), ...block]
+  return [...own.map((prefix) => policy(prefix, LOCAL_PRIORITY, "allow")), ...block]
 }
 
 /** By what policies exclude each other. */
@@ -153,5 +154,10 @@ export function isOfNetwork(
   }
   if (policy.ifId !== 0) return false
   if (typeof action !== "string") return hostOfReqid(network, action.reqid) !== undefined
-  return (priority === LOCAL_PRIORITY || priority === BLOCK_PRIORITY) && contains(destination)
+  if (direction !== "out") {
+    return action === "block" && priority === BLOCK_PRIORITY && contains(source)
+  }
+  // Before a peer's keys are agreed on, its policy blocks.
+  const ours = [PEER_PRIORITY, LOCAL_PRIORITY, BLOCK_PRIORITY]
+  return ours.includes(priority) && contains(destination)
 }
