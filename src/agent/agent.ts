@@ -25,6 +25,7 @@ import { familyOf, hostIdentity } from "./identity.ts"
 import { Journal } from "./journal.ts"
 import { linkMtu } from "./link_mtu.ts"
 import { MetadataFeed } from "./metadata_feed.ts"
+import { MetadataObjects } from "./metadata_objects.ts"
 import { MetadataServer } from "./metadata_server.ts"
 import { Networks } from "./networks.ts"
 import { collectGarbage, recover } from "./recover.ts"
@@ -55,6 +56,7 @@ export class Agent {
   readonly #context: AgentContext
   readonly #control: ControlServer
   readonly #metadata: MetadataServer
+  readonly #objects: MetadataObjects
   readonly #watch: Watch
   readonly #sweep: ReturnType<typeof setInterval>
   readonly #release: ReturnType<typeof setTimeout>
@@ -64,6 +66,7 @@ export class Agent {
     parts: {
       control: ControlServer
       metadata: MetadataServer
+      objects: MetadataObjects
       watch: Watch
       startPages: PageSnapshot | undefined
     },
@@ -71,6 +74,7 @@ export class Agent {
     this.#context = context
     this.#control = parts.control
     this.#metadata = parts.metadata
+    this.#objects = parts.objects
     this.#watch = parts.watch
     this.#sweep = setInterval(() => this.#tidy(), SWEEP_MS)
     this.#release = setTimeout(() => this.#settle(parts.startPages), RELEASE_AFTER_MS)
@@ -144,6 +148,8 @@ export class Agent {
     const recovery = await recover(context)
     context.firewall.sync(networks.all())
     cluster?.start(context)
+    const objects = new MetadataObjects({ model: context.metadata.model, health })
+    objects.read(settings.objects)
     const metadata = await MetadataServer.start(context)
     const service = new CniService(context)
     const control = await ControlServer.listen(join(settings.runDir, SOCKET), (value) =>
@@ -152,13 +158,14 @@ export class Agent {
     log.info("ready: {kept} endpoints go on, {removed} were taken down, {strays} stray links", {
       ...recovery,
     })
-    return new Agent(context, { control, metadata, watch, startPages: options.startPages })
+    return new Agent(context, { control, metadata, objects, watch, startPages: options.startPages })
   }
 
   /** Takes a changed configuration in; the data path goes on. */
   reload(configuration: Configuration): void {
     sdNotify("RELOADING=1")
     configure(this.#context, configuration)
+    this.#objects.read(configuration.agent.objects)
     this.#context.firewall.sync(this.#context.networks.all())
     this.#context.cluster?.configure()
     sdNotify("READY=1")
@@ -195,6 +202,7 @@ export class Agent {
     try {
       firewall.sync(networks.all())
       this.#metadata.ensureAddress()
+      this.#objects.refresh()
       this.#context.cluster?.repair()
       journal.purgeResting(monotonicMs())
       journal.checkpoint()

@@ -64,6 +64,10 @@ export const agentSchema = section({
   ),
   metadataListen: optional(listen, `Default ${SERVICE_ADDRESS}:80`),
   dnsListen: optional(listen, `Default ${SERVICE_ADDRESS}:53`),
+  objects: optional(
+    absolutePath,
+    "File of objects, such as external services, that metadata and DNS know too; default none",
+  ),
   createBridge: optional(
     oneOf(["auto", "always", "never"]),
     "Whether to make a missing bridge; auto makes docker0 only where no Docker is",
@@ -89,6 +93,7 @@ export function defaultAgentSettings(): AgentSettings {
     hostLabels: {},
     metadataListen: `${SERVICE_ADDRESS}:80`,
     dnsListen: `${SERVICE_ADDRESS}:53`,
+    objects: undefined,
     createBridge: "auto",
     quarantineMs: 60_000,
     logLevel: "info",
@@ -119,6 +124,7 @@ export function validateAgentSettings(
     hostLabels: { ...base.hostLabels, ...value.hostLabels },
     metadataListen: value.metadataListen ?? base.metadataListen,
     dnsListen: value.dnsListen ?? base.dnsListen,
+    objects: value.objects ?? base.objects,
     createBridge: value.createBridge ?? base.createBridge,
     quarantineMs: value.quarantine ?? value.quarantineMs ?? base.quarantineMs,
     logLevel: value.logLevel ?? base.logLevel,

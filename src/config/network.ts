@@ -115,6 +115,8 @@ export interface AgentSettings {
   readonly hostLabels: Readonly<Record<string, string>>
   readonly metadataListen: string
   readonly dnsListen: string
+  /** File of objects that the metadata shows beside what the agent knows itself. */
+  readonly objects: string | undefined
   /** Whether a missing bridge is made: `auto` makes `docker0` only where no Docker is installed. */
   readonly createBridge: "auto" | "always" | "never"
   /** How long a released address rests before it is given again, milliseconds. */

@@ -25,6 +25,7 @@ import { dns } from "./dns.ts"
 import { type Figure, isMet, ratioOf } from "./figure.ts"
 import { floor } from "./floor.ts"
 import { ipam } from "./ipam.ts"
+import { metadata } from "./metadata.ts"
 import { settle } from "./plugin_process.ts"
 import { scale } from "./scale.ts"
 import { socketCalls } from "./socket_call.ts"
@@ -50,6 +51,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   { name: "start", agent: false, run: agentStart },
   { name: "ipam", agent: false, run: ipam },
   { name: "dns", agent: false, run: dns },
+  { name: "metadata", agent: false, run: metadata },
 ]
 
 /** Debian's containernetworking-plugins. */
