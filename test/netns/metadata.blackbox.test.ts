@@ -1,16 +1,27 @@
 /** The metadata API tells a container who it is, by the address that it asks from. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { writeFileSync } from "node:fs"
 import { hostname } from "node:os"
-import { run } from "../clients/program.ts"
+import { run, waitFor } from "../clients/program.ts"
 import { attach, attached, type Container, getMetadata, removed } from "./container.ts"
 import { addressesOf, mustLink } from "./kernel_view.ts"
 import { ipIn, Lab, SEED_CONF } from "./lab.ts"
 import { DUAL_CONF, dualStackYaml } from "./networks.ts"
 import { HOST_IP, OUTSIDE, wireOutside } from "./outside.ts"
 
+/** External services that the agent is told of by a file. */
+const OBJECTS = "/run/tmp/lariat-objects.yml"
+const externals = (...names: readonly string[]) =>
+  names
+    .map(
+      (name) => `- {metadata_kind: service, uuid: ${name}, name: ${name}, kind: externalService}`,
+    )
+    .join("\n")
+
 let lab: Lab
 let one: Container
 beforeAll(async () => {
+  writeFileSync(OBJECTS, externals("mail"))
   lab = await Lab.start({
     configs: [dualStackYaml()],
     settings: {
@@ -18,6 +29,7 @@ beforeAll(async () => {
       quarantine: "1s",
       hostIp: HOST_IP,
       hostLabels: "{zone: edge-7}",
+      objects: OBJECTS,
     },
   })
   await wireOutside(lab)
@@ -122,6 +134,16 @@ describe("who is no container", () => {
     expect(answer).toEqual({ status: 403, body: "Forbidden\n" })
     expect((await getMetadata(OUTSIDE, "/")).status).toBe(403)
   })
+})
+
+test("what a file adds is shown, and changes with the file at the latest on SIGHUP", async () => {
+  const services = async () => (await getMetadata("one", "/latest/services")).body
+  expect(await services()).toBe("0=mail\n")
+  writeFileSync(OBJECTS, externals("archive", "mail"))
+  process.kill(lab.pid, "SIGHUP")
+  await waitFor("the file to be read again", async () =>
+    (await services()) === "0=archive\n1=mail\n" ? true : undefined,
+  )
 })
 
 test("a container that is attached later, to another network, is told about itself", async () => {
