@@ -60,7 +60,7 @@ async function serve(socketPath: string): Promise<void> {
     { hostname: "::", port: 0, limits: { bodyBytes: 10 } },
     async ({ method, target }, { address }) => {
       if (target === "/throw") throw new Error("secret")
-      return { status: 200, headers: {}, body: `${method} ${address} ${target.length}` }
+      return { status: 200, headers: {}, body: `${method} ${address} ${target}` }
     },
   )
   createServer((socket) => {
