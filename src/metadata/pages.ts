@@ -1,6 +1,6 @@
 import { Hono } from "hono"
 import { openApi } from "./openapi.ts"
-import { PAGE } from "./page.ts"
+import { PAGE, PAGE_POLICY } from "./page.ts"
 
 const GET = ["GET", "HEAD"]
 const SAFE = { "X-Content-Type-Options": "nosniff" }
@@ -9,7 +9,12 @@ const SAFE = { "X-Content-Type-Options": "nosniff" }
 export function pages(): Hono {
   const app = new Hono()
   app.on(GET, "/page", (context) => {
-    return context.body(PAGE, 200, { ...SAFE, "Content-Type": "text/html; charset=utf-8" })
+    return context.body(PAGE, 200, {
+      ...SAFE,
+      "Content-Type": "text/html; charset=utf-8",
+      "Content-Security-Policy": PAGE_POLICY,
+      "Referrer-Policy": "no-referrer",
+    })
   })
   app.on(GET, "/openapi.json", (context) => {
     return context.body(JSON.stringify(openApi()), 200, {

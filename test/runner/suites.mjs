@@ -30,6 +30,8 @@ const CLIENTS = [
   "iptables",
 ]
 const ETCD = ["etcd-server", "etcd-client", "openssl"]
+/** Packages of files that use others than their folder. */
+const LIVE_FILES = { "test/clients/page.test.ts": ["iproute2", "chromium"] }
 const LIVE_FOLDERS = [
   { folder: "test/netns", debian: NETWORK_TOOLS, timeoutMs: FIVE_MINUTES },
   { folder: "test/clients", debian: [...NETWORK_TOOLS, ...CLIENTS], timeoutMs: FIVE_MINUTES },
@@ -81,7 +83,7 @@ export function liveSuites(root) {
         paths: [`./${path}`],
         namespace: true,
         binary: true,
-        debian,
+        debian: LIVE_FILES[path] ?? debian,
         wanted: [],
         cnitool: file === "cnitool.test.ts",
         timeoutMs,
