@@ -18,6 +18,7 @@ import { CniService } from "./cni_service.ts"
 import type { AgentContext } from "./context.ts"
 import { answerRequest } from "./control.ts"
 import { ControlServer } from "./control_server.ts"
+import { HostDns } from "./dns_server.ts"
 import { EndpointIndex } from "./endpoint_index.ts"
 import { FirewallKeeper } from "./firewall_keeper.ts"
 import { Health } from "./health.ts"
@@ -49,8 +50,8 @@ const DATABASE = "lariat.db"
 const SOCKET = "agent.sock"
 
 /**
- * The daemon: joins the rooms, serves the control socket and the metadata API, and keeps kernel and
- * rows the same. Stopping it leaves the data path as it is.
+ * The daemon: joins the rooms, serves the control socket, the metadata API and DNS, and keeps kernel
+ * and rows the same. Stopping it leaves the data path as it is.
  */
 export class Agent {
   readonly #context: AgentContext
@@ -118,6 +119,14 @@ export class Agent {
       restMs: settings.quarantineMs,
       leasedPools: (network) => cluster?.pools(network),
     })
+    const metadataFeed = new MetadataFeed({
+      index,
+      networks,
+      host,
+      hostLabels: settings.hostLabels,
+      environment: settings.cluster.name,
+    })
+    const { model } = metadataFeed
     const context: AgentContext = {
       settings,
       bootId: boot,
@@ -129,13 +138,8 @@ export class Agent {
       bridges: new Bridges(kernel, settings.createBridge),
       firewall: new FirewallKeeper(health),
       host,
-      metadata: new MetadataFeed({
-        index,
-        networks,
-        host,
-        hostLabels: settings.hostLabels,
-        environment: settings.cluster.name,
-      }),
+      metadata: metadataFeed,
+      dns: new HostDns({ settings, index, networks, model, health, kernel }),
       hostNetns: kernel.netns,
       log,
       random,
@@ -150,7 +154,7 @@ export class Agent {
     cluster?.start(context)
     const objects = new MetadataObjects({ model: context.metadata.model, health })
     objects.read(settings.objects)
-    const metadata = await MetadataServer.start(context)
+    const [metadata] = await Promise.all([MetadataServer.start(context), context.dns.start()])
     const service = new CniService(context)
     const control = await ControlServer.listen(join(settings.runDir, SOCKET), (value) =>
       answerRequest(context, service, value),
@@ -168,6 +172,7 @@ export class Agent {
     this.#objects.read(configuration.agent.objects)
     this.#context.firewall.sync(this.#context.networks.all())
     this.#context.cluster?.configure()
+    void this.#context.dns.refresh()
     sdNotify("READY=1")
   }
 
@@ -179,6 +184,7 @@ export class Agent {
     await this.#control.close()
     await this.#watch.stop()
     await this.#metadata.stop()
+    await this.#context.dns.stop()
     await this.#context.cluster?.stop()
     this.#context.journal.close()
     this.#context.firewall.close()
@@ -209,6 +215,7 @@ export class Agent {
     } catch (error) {
       log.error("the regular check failed: {why}", { why: messageOf(error) })
     }
+    void this.#context.dns.refresh()
     void collectGarbage(this.#context)
   }
 }

@@ -1,7 +1,7 @@
 import { CniError, errorResponse, NOT_AVAILABLE } from "../cni/error.ts"
 import type { CniResponse } from "../cni/protocol.ts"
 import { answerVersion, type CheckedRequest, readRequest } from "../cni/request.ts"
-import { type AttachResult, NO_DNS } from "../cni/result.ts"
+import type { AttachDns, AttachResult } from "../cni/result.ts"
 import { formatResult } from "../cni/result_format.ts"
 import { mergeResults } from "../cni/result_merge.ts"
 import { parseResult } from "../cni/result_parse.ts"
@@ -9,8 +9,10 @@ import type { CniCommand } from "../cni/version.ts"
 import { parseCniArgs } from "../config/cni_args.ts"
 import { IPAM_TYPES, type Netconf, type NetconfProblem } from "../config/netconf.ts"
 import { type ParsedNetconf, parseNetconf } from "../config/netconf_parse.ts"
+import type { Network } from "../config/network.ts"
 import { LariatError, TeardownError } from "../errors.ts"
 import { attach } from "./attach.ts"
+import { type AttachDnsInput, attachDns } from "./attach_dns.ts"
 import type { EndpointKey } from "./attach_request.ts"
 import type { AgentContext } from "./context.ts"
 import { detach } from "./detach.ts"
@@ -66,16 +68,18 @@ export class CniService {
     const { conf, request } = call
     const { version } = request
     if (request.role === "ipam") {
+      const pool = this.#context.networks.forNetconf(conf)
       const result = await reserve(this.#context, {
         ...call.key,
-        pool: this.#context.networks.forNetconf(conf),
+        pool,
         netnsPath: request.env.netns,
         requested: requestedAddresses(conf, call.args),
         prefixLength: conf.ipam?.subnetPrefixSize,
         routes: conf.ipam?.routes ?? [],
         names: endpointNames(conf, call.args),
       })
-      return formatResult({ ...result, dns: dnsOf(conf) }, version, { ipam: true })
+      const dns = this.#dns(conf, pool.configured, { routes: result.routes })
+      return formatResult({ ...result, dns }, version, { ipam: true })
     }
     const delegated = delegatedResult(call)
     // Before anything is made: a result that cannot be read must not cost a half-told attach.
@@ -90,11 +94,22 @@ export class CniService {
       underlay: this.#context.underlay.mtu,
       outerFamily: familyOf(this.#context.host.ip),
     }
-    const own = {
-      ...(await attach(this.#context, attachRequest(input))),
-      dns: dnsOf(conf, delegated),
-    }
+    const result = await attach(this.#context, attachRequest(input))
+    const network = pool ?? this.#context.networks.get(conf.name)
+    const routes = [...result.routes, ...(previous?.routes ?? [])]
+    const dns = this.#dns(conf, network?.configured, { delegated: delegated?.dns, routes })
+    const own = { ...result, dns }
     return formatResult(previous === undefined ? own : mergeResults(previous, own), version)
+  }
+
+  #dns(
+    conf: Netconf,
+    network: Network | undefined,
+    said: Pick<AttachDnsInput, "delegated" | "routes">,
+  ): AttachDns {
+    const labels = conf.runtimeConfig.labels ?? {}
+    const served = this.#context.dns.nameserver
+    return attachDns({ conf, network, labels, served, ...said })
   }
 
   async #del(call: Call): Promise<undefined> {
@@ -236,11 +251,6 @@ function delegatedResult(call: Call): AttachResult | undefined {
     `Cannot attach to network ${call.conf.name}: ${call.conf.ipam?.type} gave no address`,
     { code: "delegate-failed", hint: "look into the configuration of that IPAM plugin" },
   )
-}
-
-/** The configuration's dns replaces the IPAM's, the runtime's capability comes before both. */
-function dnsOf(conf: Netconf, delegated?: AttachResult): AttachResult["dns"] {
-  return conf.runtimeConfig.dns ?? conf.dns ?? delegated?.dns ?? NO_DNS
 }
 
 /** The result of the plugins before this one in a chain. */

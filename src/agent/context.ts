@@ -4,6 +4,7 @@ import type { Kernel } from "../endpoint/kernel.ts"
 import type { Netns } from "../sys/netns.ts"
 import type { Bridges } from "./bridges.ts"
 import type { ClusterPart } from "./cluster/cluster_part.ts"
+import type { HostDns } from "./dns_server.ts"
 import type { EndpointIndex } from "./endpoint_index.ts"
 import type { FirewallKeeper } from "./firewall_keeper.ts"
 import type { Health } from "./health.ts"
@@ -32,6 +33,7 @@ export interface AgentContext {
   readonly timings: Timings
   readonly underlay: Underlay
   readonly metadata: MetadataFeed
+  readonly dns: HostDns
   /** Undefined for a host alone. */
   readonly cluster: ClusterPart | undefined
 }

@@ -100,7 +100,7 @@ export function endpointNames(conf: Netconf, args: CniArgs): EndpointNames {
     podUid: args.K8S_POD_UID,
     uuid: args.RancherContainerUUID,
     aliases: conf.runtimeConfig.aliases,
-    labels: {},
+    labels: conf.runtimeConfig.labels ?? {},
   }
 }
 

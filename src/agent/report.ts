@@ -23,6 +23,26 @@ export interface NetworkReport {
   readonly subnets: readonly SubnetReport[]
 }
 
+/** The DNS server's figures, since it began to listen. */
+export interface DnsReport {
+  /** Address and port. */
+  readonly listen: string
+  readonly listening: boolean
+  /** Of containers, services and reverse lookups. */
+  readonly names: number
+  readonly queries: number
+  /** Asked of other servers. */
+  readonly recursed: number
+  /** Answered from what other servers had said before. */
+  readonly cached: number
+  /** Without an answer of any other server. */
+  readonly failed: number
+  /** From outside, over a client's share, or no queries at all. */
+  readonly dropped: number
+  /** The other servers: those of the host's resolv.conf. */
+  readonly servers: readonly string[]
+}
+
 export interface ProblemReport {
   readonly severity: "error" | "warning"
   readonly what: string
@@ -62,6 +82,8 @@ export interface StatusReport {
     readonly detaching: number
   }
   readonly calls: readonly CallReport[]
+  /** Null where it is switched off. */
+  readonly dns: DnsReport | null
   /** Null for a host alone. */
   readonly cluster: ClusterReport | null
   readonly problems: readonly ProblemReport[]

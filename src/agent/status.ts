@@ -28,6 +28,7 @@ export function statusReport(context: AgentContext): StatusReport {
       detaching: count("detaching"),
     },
     calls: context.timings.report(),
+    dns: context.dns.report(),
     cluster: context.cluster?.report() ?? null,
     problems: context.health.problems(),
     repairs: context.health.repairs(),

@@ -1,6 +1,6 @@
 import { unwatchFile, watchFile } from "node:fs"
 import { isLocal, random32, timers, upstreamSockets } from "../agent/dns_environment.ts"
-import { listenAddress } from "../agent/metadata_server.ts"
+import { listenAddress } from "../agent/service_address.ts"
 import { type Prefix, parseAddress, parsePrefix, prefixContains } from "../core/address.ts"
 import { parseResolvConf, type ServerAddress } from "../dns/resolv_conf.ts"
 import { DnsServer } from "../dns/server.ts"

@@ -1,4 +1,4 @@
-import { listenAddress } from "../agent/metadata_server.ts"
+import { listenAddress } from "../agent/service_address.ts"
 import { MetadataApi } from "../metadata/metadata_api.ts"
 import { Model } from "../metadata/model.ts"
 import { loadObjects, parseObjectsFile } from "../metadata/objects_file.ts"

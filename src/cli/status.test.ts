@@ -33,6 +33,7 @@ const report: StatusReport = {
   ],
   endpoints: { attached: 3, attaching: 0, detaching: 0 },
   calls: [],
+  dns: null,
   cluster: null,
   problems: [],
   repairs: [],
@@ -54,6 +55,22 @@ test("calls are told with their times", () => {
   const line =
     "calls: 12 ADD (1.8 ms, nine of ten within 2.5 ms), 9 DEL (1.0 ms, nine of ten within"
   expect(renderStatus({ ...report, calls })).toContain(line)
+})
+
+test("DNS is told in one line", () => {
+  const dns = {
+    ...{ listen: "169.254.169.250:53", listening: true, names: 7, queries: 840, recursed: 40 },
+    ...{ cached: 90, failed: 2, dropped: 5, servers: ["192.0.2.53", "192.0.2.54"] },
+  }
+  const lineOf = (more: object) =>
+    renderStatus({ ...report, dns: { ...dns, ...more } })
+      .split("\n")
+      .find((line) => line.startsWith("dns:"))
+  const start = "dns: 7 names, 840 queries, 90 answered from cache, 2 failed"
+  expect(lineOf({})).toBe(`${start} upstream (192.0.2.53, 192.0.2.54)`)
+  expect(lineOf({ servers: [] })).toBe(`${start} for want of one`)
+  expect(lineOf({ listening: false })).toBe("dns: not served")
+  expect(renderStatus(report)).not.toContain("dns:")
 })
 
 test("problems come with what to do, repairs with what was done", () => {

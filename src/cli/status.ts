@@ -1,4 +1,4 @@
-import type { CallReport, StatusReport } from "../agent/report.ts"
+import type { CallReport, DnsReport, StatusReport } from "../agent/report.ts"
 import { askAgent } from "./control_client.ts"
 import { table } from "./table.ts"
 
@@ -55,6 +55,7 @@ export function renderStatus(report: StatusReport): string {
   const { attached, attaching, detaching } = report.endpoints
   lines.push("", `endpoints: ${attached} attached, ${attaching} attaching, ${detaching} detaching`)
   if (report.calls.length > 0) lines.push(`calls: ${report.calls.map(callText).join(", ")}`)
+  if (report.dns !== null) lines.push(dnsText(report.dns))
   for (const problem of report.problems) {
     lines.push(`${problem.severity}: ${problem.what}`)
     if (problem.hint !== undefined) lines.push(`  ${problem.hint}`)
@@ -74,4 +75,12 @@ function duration(seconds: number): string {
 /** `132 ADD (1.8 ms, nine of ten within 2.4 ms)` */
 function callText({ command, count, medianMs, p90Ms }: CallReport): string {
   return `${count} ${command} (${medianMs.toFixed(1)} ms, nine of ten within ${p90Ms.toFixed(1)} ms)`
+}
+
+/** `dns: 12 names, 840 queries, 90 answered from cache, 2 failed upstream (192.0.2.53)` */
+function dnsText(dns: DnsReport): string {
+  if (!dns.listening) return "dns: not served"
+  const upstream =
+    dns.servers.length > 0 ? `upstream (${dns.servers.join(", ")})` : "for want of one"
+  return `dns: ${dns.names} names, ${dns.queries} queries, ${dns.cached} answered from cache, ${dns.failed} failed ${upstream}`
 }

@@ -43,6 +43,7 @@ describe("each key", () => {
     [{ hostLabels: { a: "x", n: 7, b: true } }, { hostLabels: { a: "x", n: "7", b: "true" } }],
     [{ metadataListen: "127.0.0.1:8080" }, { metadataListen: "127.0.0.1:8080" }],
     [{ dnsListen: "[fd00::1]:53" }, { dnsListen: "[fd00::1]:53" }],
+    [{ dnsListen: "none" }, { dnsListen: "none" }],
     [{ objects: "/etc/lariat/objects.yml" }, { objects: "/etc/lariat/objects.yml" }],
     [{ createBridge: "never" }, { createBridge: "never" }],
     [{ quarantine: "5m" }, { quarantineMs: 300_000 }],

@@ -36,6 +36,11 @@ const listen = textThat(
   "must be an address and a port, such as 169.254.169.250:80 or [fd00::1]:80",
 )
 
+const dnsListen = textThat(
+  (value) => value === "none" || isListenAddress(value),
+  "must be an address and a port, such as 169.254.169.250:53 or [fd00::1]:53, or none",
+)
+
 function isListenAddress(text: string): boolean {
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):([0-9]{1,5})$/.exec(text)
   if (match === null || Number(match[3]) > 65_535) return false
@@ -63,7 +68,7 @@ export const agentSchema = section({
     "Labels of this host, for __host_label__: values and the metadata API",
   ),
   metadataListen: optional(listen, `Default ${SERVICE_ADDRESS}:80`),
-  dnsListen: optional(listen, `Default ${SERVICE_ADDRESS}:53`),
+  dnsListen: optional(dnsListen, `Default ${SERVICE_ADDRESS}:53; none serves no DNS`),
   objects: optional(
     absolutePath,
     "File of objects, such as external services, that metadata and DNS know too; default none",

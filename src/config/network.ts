@@ -114,6 +114,7 @@ export interface AgentSettings {
   /** Labels of this host, for `__host_label__:` values and the metadata. */
   readonly hostLabels: Readonly<Record<string, string>>
   readonly metadataListen: string
+  /** `none`: no DNS is served. */
   readonly dnsListen: string
   /** File of objects that the metadata shows beside what the agent knows itself. */
   readonly objects: string | undefined

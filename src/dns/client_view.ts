@@ -14,18 +14,19 @@ interface LinkName extends Named {
  * a name that is not there. Made anew when what it is made from has changed.
  */
 export class ClientView {
-  readonly #address: string
   readonly #model: Model
   readonly #index: NameIndex
+  readonly #containerNow: () => ContainerRecord | undefined
   #generation = -1
   #container: ContainerRecord | undefined
   #suffixes: readonly Uint8Array[] = []
   #links: NameTable<LinkName> | undefined
 
-  constructor(address: string, model: Model, index: NameIndex) {
-    this.#address = address
+  /** @param containerNow the container that the client is, as the model has it now */
+  constructor(model: Model, index: NameIndex, containerNow: () => ContainerRecord | undefined) {
     this.#model = model
     this.#index = index
+    this.#containerNow = containerNow
   }
 
   /** The container that asks. */
@@ -65,7 +66,7 @@ export class ClientView {
   #refresh(): void {
     if (this.#generation === this.#index.generation) return
     this.#generation = this.#index.generation
-    this.#container = this.#model.containerAt(this.#address)
+    this.#container = this.#containerNow()
     this.#suffixes = searchOf(this.#container)
       .map(encodeName)
       .filter((name) => name !== undefined)

@@ -14,6 +14,8 @@ export class Client {
   readonly share: Share
   /** Whether it is answered at all. */
   readonly isPermitted: boolean
+  /** Of the index when that was decided. */
+  readonly generation: number
   /** TCP connections that it has open. */
   connections = 0
   /** Its queries that wait for other servers. */
@@ -23,10 +25,11 @@ export class Client {
     | { container: ContainerRecord | undefined; fallback: readonly ServerAddress[] }
     | undefined
 
-  constructor(view: ClientView, share: Share, isPermitted: boolean) {
+  constructor(view: ClientView, share: Share, isPermitted: boolean, generation: number) {
     this.view = view
     this.share = share
     this.isPermitted = isPermitted
+    this.generation = generation
   }
 
   /**
@@ -61,6 +64,7 @@ export class Clients {
   readonly #index: NameIndex
   readonly #budget: Budget
   readonly #permits: (address: string) => boolean
+  readonly #containerAt: (address: string) => ContainerRecord | undefined
   readonly #byAddress = new Map<string, Client>()
 
   constructor(
@@ -68,11 +72,13 @@ export class Clients {
     index: NameIndex,
     budget: Budget,
     permits: (address: string) => boolean,
+    containerAt: (address: string) => ContainerRecord | undefined,
   ) {
     this.#model = model
     this.#index = index
     this.#budget = budget
     this.#permits = permits
+    this.#containerAt = containerAt
   }
 
   get size(): number {
@@ -81,7 +87,10 @@ export class Clients {
 
   /** @param address as the socket gives it: an IPv4 address may be mapped into IPv6 */
   at(address: string): Client {
-    return this.#byAddress.get(address) ?? this.#add(address)
+    const known = this.#byAddress.get(address)
+    // Who was refused may be a container by now.
+    const holds = known?.isPermitted === true || known?.generation === this.#index.generation
+    return known !== undefined && holds ? known : this.#add(address)
   }
 
   /** Asks anew who may be answered: the networks have changed. */
@@ -91,8 +100,9 @@ export class Clients {
 
   #add(address: string): Client {
     const plain = plainAddress(address)
-    const view = new ClientView(plain, this.#model, this.#index)
-    const client = new Client(view, this.#budget.share(plain), this.#permits(plain))
+    const view = new ClientView(this.#model, this.#index, () => this.#containerAt(plain))
+    const share = this.#budget.share(plain)
+    const client = new Client(view, share, this.#permits(plain), this.#index.generation)
     this.#byAddress.set(address, client)
     for (const oldest of this.#byAddress.keys()) {
       if (this.#byAddress.size <= MAX_CLIENTS) break

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import type { Packet } from "dns-packet"
-import { parseObjectsFile } from "../metadata/objects_file.ts"
+import { loadObjects, parseObjectsFile } from "../metadata/objects_file.ts"
 import { queryFor, readPacket, servedBy, type TestServerOptions } from "./server_fixture.ts"
 import { MAX_UDP_BYTES, read16 } from "./wire.ts"
 
@@ -52,6 +52,30 @@ test("nobody outside gets an answer, on either transport", async () => {
   expect(await ask(queryFor(WEB), "127.0.0.1")).toBeDefined()
   // A socket of both families writes IPv4 addresses so.
   expect(await ask(queryFor(WEB), `::ffff:${CLIENT}`)).toBeDefined()
+})
+
+test("who was refused is answered once a container has come that makes it one of ours", async () => {
+  const ours = new Set<string>()
+  const isManaged = (address: string) => ours.has(address)
+  const { ask, model } = serve(many(1), { environment: { isManaged } })
+  expect(await ask(queryFor(WEB), "172.17.0.2")).toBeUndefined()
+  ours.add("172.17.0.2")
+  loadObjects(model, parseObjectsFile("t", JSON.stringify([container("new")])))
+  expect(await ask(queryFor(WEB), "172.17.0.2")).toBeDefined()
+})
+
+test("a container may ask from an address that the model does not know", async () => {
+  const objects = [container("c", { primary_ip: "10.42.0.9", dns_search: [WEB.slice(4)] })]
+  const environment = { containerAt: () => model.container("c") }
+  const { say, model } = serve([...many(1), ...objects], { environment })
+  expect((await say("web")).answers).toHaveLength(1)
+})
+
+test("what no other server answers is counted", async () => {
+  const servers = [{ address: "192.0.2.53", port: 53 }]
+  const { say, server } = serve([], { servers })
+  expect((await say("example.com")).rcode).toBe("SERVFAIL")
+  expect(server.counters).toMatchObject({ recursed: 1, failed: 1, cached: 0 })
 })
 
 test("the question comes back in the case it was asked in", async () => {

@@ -1,4 +1,5 @@
 import type { Model } from "../metadata/model.ts"
+import type { ContainerRecord } from "../metadata/records.ts"
 import { Answerer, type Recursion, type Transport } from "./answer.ts"
 import { Budget, type BudgetOptions } from "./budget.ts"
 import { AnswerCache, type CacheLimits } from "./cache.ts"
@@ -21,6 +22,8 @@ export interface DnsEnvironment {
   readonly isManaged: (address: string) => boolean
   /** Whether an address is one of this host's own. Must not throw. */
   readonly isLocal: (address: string) => boolean
+  /** The container that asks from an address. Default: the one whose address the model says it is. */
+  readonly containerAt?: (address: string) => ContainerRecord | undefined
 }
 
 /** Settings of a {@link DnsServer}. */
@@ -49,6 +52,8 @@ export interface DnsCounters {
   recursed: number
   /** Answered from what other servers said before. */
   cached: number
+  /** Without an answer of any other server that could be used. */
+  failed: number
 }
 
 /** Sends one answer; the bytes may change after the call. */
@@ -59,7 +64,7 @@ export type SendDatagram = (bytes: Uint8Array, port: number, address: string) =>
  * clients of the managed networks and of this host. Nobody else gets an answer.
  */
 export class DnsServer {
-  readonly counters: DnsCounters = { queries: 0, dropped: 0, recursed: 0, cached: 0 }
+  readonly counters: DnsCounters = { queries: 0, dropped: 0, recursed: 0, cached: 0, failed: 0 }
   readonly index: NameIndex
   readonly #environment: DnsEnvironment
   readonly #clients: Clients
@@ -76,7 +81,7 @@ export class DnsServer {
   #connections = 0
 
   constructor(model: Model, environment: DnsEnvironment, options: DnsServerOptions = {}) {
-    const { timers, random, upstreamSockets, isManaged, isLocal } = environment
+    const { timers, random, upstreamSockets, isManaged, isLocal, containerAt } = environment
     this.#environment = environment
     this.index = new NameIndex(model, options)
     this.#budget = new Budget(options.budget)
@@ -85,6 +90,7 @@ export class DnsServer {
       this.index,
       this.#budget,
       (address) => isManaged(address) || isLocal(address),
+      containerAt ?? ((address) => model.containerAt(address)),
     )
     this.#answerer = new Answerer(model, this.index, { isManaged, random: shuffler(random) })
     const upstreams = new Upstreams(upstreamSockets, timers, { ...options.upstream, random })
@@ -210,10 +216,11 @@ export class DnsServer {
       .finally(() => {
         client.recursions -= 1
       })
-      .then(
-        (message) => () =>
-          relayed(writer, asked, message === undefined ? undefined : { message, age: 0 }, ttl),
-      )
+      .then((message) => {
+        if (message === undefined) this.counters.failed += 1
+        const fresh = message === undefined ? undefined : { message, age: 0 }
+        return () => relayed(writer, asked, fresh, ttl)
+      })
   }
 }
 

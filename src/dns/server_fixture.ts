@@ -5,7 +5,7 @@ import { Model } from "../metadata/model.ts"
 import { loadObjects, type ObjectsFile } from "../metadata/objects_file.ts"
 import type { Transport } from "./answer.ts"
 import type { ServerAddress } from "./resolv_conf.ts"
-import { DnsServer, type DnsServerOptions } from "./server.ts"
+import { type DnsEnvironment, DnsServer, type DnsServerOptions } from "./server.ts"
 import { framed } from "./tcp_session.ts"
 import type { UpstreamSockets } from "./upstream.ts"
 
@@ -93,6 +93,8 @@ export interface TestServerOptions extends DnsServerOptions {
   readonly fakeUpstream?: FakeUpstream
   /** Default 10.42.0.0/16. */
   readonly managed?: string
+  /** In place of what the fixture has. */
+  readonly environment?: Partial<DnsEnvironment>
 }
 
 /** A server over a file of objects. */
@@ -110,6 +112,7 @@ export function servedBy(file: ObjectsFile, options: TestServerOptions = {}): Te
       upstreamSockets: fakeSockets(options.fakeUpstream ?? (() => undefined)),
       isManaged: (address) => contains(managed, address),
       isLocal: (address) => address.startsWith("127."),
+      ...options.environment,
     },
     options,
   )
