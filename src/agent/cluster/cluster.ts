@@ -345,6 +345,7 @@ export class Cluster implements ClusterPart {
           health.repaired(`network ${name}: new keys with ${this.#nameOf(hostId)}: ${why}`)
           this.#exchange?.rotate()
         },
+        onWorn: () => this.#exchange?.rotate(),
       })
       this.#overlays.add({ network: name, driver: opened })
       health.clear(`overlay/${name}`)

@@ -11,6 +11,8 @@ export interface DriverParts {
   readonly random: (bytes: number) => Uint8Array
   /** Hears that the keys with a host are lost. */
   readonly onLost: (hostId: string, why: string) => void
+  /** Hears that the keys with a host have protected as much as they should. */
+  readonly onWorn: (hostId: string) => void
 }
 
 /** Opens the driver that a network asks for. The kernel is not changed yet. @throws LariatError */
@@ -18,7 +20,7 @@ export function openDriver(network: Network, overlay: OverlayNetwork, parts: Dri
   const { cipher, udp, port, vni } = network.carriage
   switch (network.driver) {
     case "ipsec":
-      return IpsecDriver.open(overlay, { cipher, udp: udp !== "none", onLost: parts.onLost })
+      return IpsecDriver.open(overlay, { cipher, udp: udp !== "none", ...parts })
     case "vxlan":
       return VxlanDriver.open(overlay, { vni: vni + overlay.number, port })
     case "wireguard":

@@ -56,6 +56,8 @@ export class KeyExchange {
   #timer: ReturnType<typeof setTimeout> | undefined
   #due = Number.POSITIVE_INFINITY
   #writing = false
+  /** Hosts whose associations are not all in the kernel. */
+  readonly #missing = new Set<string>()
   #stopped = false
 
   /** @throws LariatError decode when the state directory is damaged */
@@ -183,9 +185,16 @@ export class KeyExchange {
     }
   }
 
-  /** @returns whether something could not be done, so that the plan is another now */
+  /** @returns whether something turned out otherwise than the plan took it for: it is another now */
   #apply({ changed }: RingPlan): boolean {
     let failed = false
+    const again = [...this.#missing].filter((id) => changed.every(({ hostId }) => hostId !== id))
+    for (const hostId of again) {
+      const peer = this.#ring.peer(hostId)
+      if (peer === undefined) this.#missing.delete(hostId)
+      // Others are waiting for this host's word on it.
+      else if (this.#install(peer)) failed = true
+    }
     for (const peer of changed) if (!this.#install(peer)) failed = true
     return failed
   }
@@ -194,17 +203,23 @@ export class KeyExchange {
     let installed = true
     for (const network of peer.networks) {
       try {
-        this.#driverOf(network)?.setAssociations(peer.hostId, {
+        // What is not in the kernel must not be acknowledged.
+        const done = this.#driverOf(network)?.setAssociations(peer.hostId, {
           associations: network.associations,
           others: peer.others,
         })
+        if (done !== true) installed = false
       } catch (error) {
         installed = false
         this.#options.onFailure(`install keys for ${this.#options.nameOf(peer.hostId)}`, error)
       }
     }
     this.#ring.setInstalled(peer.hostId, installed)
-    if (!installed) this.#wake(RETRY_MS)
+    if (installed) this.#missing.delete(peer.hostId)
+    else {
+      this.#missing.add(peer.hostId)
+      this.#wake(RETRY_MS)
+    }
     return installed
   }
 
