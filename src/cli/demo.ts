@@ -1,90 +1,92 @@
 import { readFileSync } from "node:fs"
-import { formatDiagnostic, hasErrors } from "../config/diagnostic.ts"
-import { loadConfiguration } from "../config/load.ts"
+import type { DriverKind } from "../config/network.ts"
 import { LariatError } from "../errors.ts"
 import { ping4 } from "../sys/icmp.ts"
-import { type Netns, withNetns } from "../sys/netns.ts"
+import { withNetns } from "../sys/netns.ts"
+import { selfCommand, spawnHere } from "../sys/process.ts"
 import { httpGet } from "../sys/tcp.ts"
-import { asRootOfOwnNamespace, DemoLab, OUTSIDE_IP } from "./demo_lab.ts"
-import { SEED_YAML } from "./demo_network.ts"
+import type { DemoContainer, DemoHost } from "./demo_host.ts"
+import { demoHosts } from "./demo_hosts.ts"
+import { DemoLab, HOST_IP, OUTSIDE_IP } from "./demo_lab.ts"
+import { readDemoNetwork, SEED_YAML } from "./demo_network.ts"
+import { untilInterrupted } from "./interruption.ts"
+import { Teller } from "./teller.ts"
 
 /** The address of the metadata API. */
 const METADATA_IP = "169.254.169.250"
 
-interface Container {
-  readonly id: string
-  readonly netns: Netns
-  readonly address: string
+/** The options of `lariat demo`. */
+export interface DemoOptions {
+  readonly config?: string
+  /** 1 to 4. Default 1, or 2 where a driver is named. */
+  readonly hosts?: number
+  readonly driver?: DriverKind
 }
 
 /**
- * `lariat demo`: an agent, two containers, a host and an outside in throw-away network namespaces.
- * Shows what happens on the way, touches nothing of the machine, leaves nothing behind.
+ * `lariat demo`: agents, containers and an outside in throw-away network namespaces. Shows what
+ * happens on the way, touches nothing of the machine, leaves nothing behind.
  */
-export async function demo(options: { readonly config?: string }): Promise<number> {
-  if (process.geteuid?.() !== 0) return withoutRoot(options)
-  const file = options.config ?? "rancher-compose.yml"
-  const yaml = options.config === undefined ? SEED_YAML : readFileSync(options.config, "utf8")
-  const say = new Teller(process.stdout.isTTY === true && process.env.NO_COLOR === undefined)
+export async function demo(options: DemoOptions): Promise<number> {
+  const { config, driver, hosts = driver === undefined ? 1 : 2 } = options
+  if (hosts === 1 && driver !== undefined) {
+    throw new LariatError(`Cannot show ${driver} on one host: it is for what is between hosts`, {
+      code: "usage",
+      hint: "say --hosts 2",
+    })
+  }
+  if (process.geteuid?.() !== 0) return await withoutRoot(options)
+  const file = config ?? "rancher-compose.yml"
+  const text = config === undefined ? SEED_YAML : readFileSync(config, "utf8")
+  const say = new Teller()
+  if (hosts > 1) await demoHosts({ hosts, file, text, driver }, say)
+  else await demoOneHost(file, text, say)
+  return 0
+}
 
+async function demoOneHost(file: string, text: string, say: Teller): Promise<void> {
   say.title("Lariat demo: one host, two containers, all in throw-away namespaces")
-  const conf = readNetwork(file, yaml, say)
+  const { conf, remarks } = readDemoNetwork(file, text)
+  for (const remark of remarks) say.note(remark)
   const lab = new DemoLab()
   try {
-    const ready = await lab.startAgent(yaml)
-    say.done(`agent started with ${file}`, ready)
-    const containers: Container[] = []
-    for (const id of ["web", "db"]) containers.push(await attach(lab, id, conf, say))
-    talk(containers, say)
-    await show(lab, say)
-    for (const { id, netns } of containers) {
-      const { exit, stderr, ms } = await lab.cni("DEL", id, netns, conf)
-      if (exit !== 0) throw failed(`detach ${id}`, stderr)
-      say.done(`${id} detached`, ms)
-    }
-    const left = lab.links().filter((name) => name.startsWith("lrt"))
-    if (left.length > 0) throw failed("clean up", `${left.join(", ")} left on the host`)
-    say.done("no link and no address left on the host")
+    const host = lab.build()
+    await untilInterrupted(() => story(host, file, text, conf, say))
   } finally {
     await lab.close()
   }
   say.done("agent stopped, namespaces and files gone: the machine is as it was")
-  return 0
 }
 
-/** The CNI configuration that the agent would install for the file's network. */
-function readNetwork(path: string, text: string, say: Teller): Record<string, unknown> {
-  const { networks, diagnostics } = loadConfiguration([{ path, text }], { env: process.env })
-  for (const diagnostic of diagnostics) say.note(formatDiagnostic(diagnostic))
-  const conf = networks[0]?.cni[0]?.conf
-  if (conf === undefined || hasErrors(diagnostics)) {
-    throw new LariatError(`Cannot use ${path} for the demo: it gives no network to attach to`, {
-      code: "config-invalid",
-      hint: "see lariat validate",
-    })
+async function story(
+  host: DemoHost,
+  file: string,
+  text: string,
+  conf: object,
+  say: Teller,
+): Promise<void> {
+  say.done(`agent started with ${file}`, await host.startAgent(text, { hostIp: HOST_IP }))
+  const containers: DemoContainer[] = []
+  for (const id of ["web", "db"]) {
+    const container = await host.attach(id, conf)
+    containers.push(container)
+    say.done(`${id} attached: ${container.place}`, container.ms)
   }
-  return { cniVersion: "1.1.0", ...conf }
-}
-
-async function attach(lab: DemoLab, id: string, conf: object, say: Teller): Promise<Container> {
-  const netns = lab.addContainer()
-  const { exit, stdout, stderr, ms } = await lab.cni("ADD", id, netns, conf)
-  if (exit !== 0) throw failed(`attach ${id}`, stderr)
-  const result = JSON.parse(stdout) as {
-    ips: { address: string; gateway?: string }[]
-    interfaces: { name: string; mtu?: number; sandbox?: string }[]
+  talk(containers, say)
+  for (const command of ["status", "endpoints"]) {
+    const { stdout } = await host.command(command)
+    say.block(`lariat ${command}`, stdout)
   }
-  const ip = result.ips[0]
-  const link = result.interfaces.find((one) => one.sandbox !== undefined)
-  say.done(
-    `${id} attached: ${ip?.address} on ${link?.name}, gateway ${ip?.gateway}, MTU ${link?.mtu}`,
-    ms,
-  )
-  return { id, netns, address: ip?.address.split("/")[0] ?? "" }
+  for (const container of containers) {
+    say.done(`${container.id} detached`, await host.detach(container, conf))
+  }
+  const left = host.ownLinks()
+  if (left.length > 0) throw failed("clean up", `${left.join(", ")} left on the host`)
+  say.done("no link and no address left on the host")
 }
 
 /** What the containers can do: reach each other, the outside, and ask who they are. */
-function talk(containers: readonly Container[], say: Teller): void {
+function talk(containers: readonly DemoContainer[], say: Teller): void {
   const [web, db] = containers
   if (web === undefined || db === undefined) return
   probe(say, web, db.address, `web pings db at ${db.address}`)
@@ -98,18 +100,10 @@ function talk(containers: readonly Container[], say: Teller): void {
   }
 }
 
-function probe(say: Teller, from: Container, to: string, what: string): void {
+function probe(say: Teller, from: DemoContainer, to: string, what: string): void {
   const ms = withNetns(from.netns, () => ping4(to))
   if (ms === undefined) throw failed(what, "no answer within a second")
   say.done(what, ms)
-}
-
-async function show(lab: DemoLab, say: Teller): Promise<void> {
-  for (const command of ["status", "endpoints"]) {
-    const { exit, stdout, stderr } = await lab.command(command)
-    if (exit !== 0) throw failed(`run lariat ${command}`, stderr)
-    say.block(`lariat ${command}`, stdout)
-  }
 }
 
 function failed(what: string, why: string): LariatError {
@@ -120,44 +114,27 @@ function failed(what: string, why: string): LariatError {
 }
 
 /** Network namespaces need root; a user namespace of one's own gives that where it is allowed. */
-async function withoutRoot(options: { readonly config?: string }): Promise<number> {
-  const args = options.config === undefined ? ["demo"] : ["demo", "--config", options.config]
-  const exit = await asRootOfOwnNamespace(args)
-  if (exit >= 0 && exit !== 1) return exit
-  throw new LariatError("Cannot make network namespaces: this user may not", {
-    code: "permission",
-    hint: "run it with sudo",
-  })
+async function withoutRoot({ config, hosts, driver }: DemoOptions): Promise<number> {
+  const own = ["unshare", "--user", "--map-root-user", "--net", "--mount"]
+  if ((await exitOf([...own, "true"])) !== 0) {
+    throw new LariatError("Cannot make network namespaces: this user may not", {
+      code: "permission",
+      hint: "run it with sudo",
+    })
+  }
+  return await exitOf([
+    ...[...own, ...selfCommand(), "demo"],
+    ...(config === undefined ? [] : ["--config", config]),
+    ...(hosts === undefined ? [] : ["--hosts", String(hosts)]),
+    ...(driver === undefined ? [] : ["--driver", driver]),
+  ])
 }
 
-/** Prints what happens, one step a line. */
-class Teller {
-  readonly #color: boolean
-
-  constructor(color: boolean) {
-    this.#color = color
-  }
-
-  title(text: string): void {
-    console.log(`\n${this.#paint("1", text)}\n`)
-  }
-
-  done(text: string, ms?: number): void {
-    const time = ms === undefined ? "" : this.#paint("2", `  ${ms.toFixed(ms < 10 ? 2 : 0)} ms`)
-    console.log(`${this.#paint("32", "✓")} ${text}${time}`)
-  }
-
-  note(text: string): void {
-    console.log(`${this.#paint("33", "!")} ${text}`)
-  }
-
-  block(command: string, text: string): void {
-    console.log(`\n${this.#paint("36", `$ ${command}`)}`)
-    for (const line of text.trimEnd().split("\n")) console.log(`  ${line}`)
-    console.log()
-  }
-
-  #paint(code: string, text: string): string {
-    return this.#color ? `\u001b[${code}m${text}\u001b[0m` : text
-  }
+/** Runs a command on this terminal; -1 when there is no such. */
+function exitOf(command: readonly string[]): Promise<number> {
+  const child = spawnHere(command, { stdio: "inherit" })
+  return new Promise((resolve) => {
+    child.on("error", () => resolve(-1))
+    child.on("exit", (code) => resolve(code ?? 1))
+  })
 }

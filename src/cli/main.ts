@@ -191,6 +191,13 @@ function commands(setExit: (code: number) => void): Command {
     .command("demo")
     .description("the whole thing in throw-away network namespaces; the host stays untouched")
     .option("--config <file>", "network YAML to use instead of the built-in one")
+    .option("--hosts <count>", "1 to 4; default 1, or 2 where a driver is named", hostsOption)
+    .addOption(
+      new Option(
+        "--driver <driver>",
+        "what is between the hosts; default what the YAML says",
+      ).choices(["ipsec", "vxlan", "routed", "wireguard"]),
+    )
     .action(async (options) => {
       const { demo } = await import("./demo.ts")
       setExit(await demo(options))
@@ -217,6 +224,11 @@ function bytesOption(text: string): number {
     throw new InvalidArgumentError("expected a whole number of bytes from 68 to 65535")
   }
   return value
+}
+
+function hostsOption(text: string): number {
+  if (!/^[1-4]$/.test(text)) throw new InvalidArgumentError("expected a number from 1 to 4")
+  return Number(text)
 }
 
 function ipOption(text: string): string {

@@ -12,8 +12,16 @@ const after = (ms: number, call: () => void) => {
 }
 const shared = new EtcdGateway({ after })
 
+/** As over a network: who hangs up ends the stream of the answer. */
+async function overNetwork(gateway: EtcdGateway, url: string, init: RequestInit) {
+  const response = await gateway.fetch(new Request(url, init))
+  const { signal } = init
+  if (!signal || response.body === null) return response
+  return new Response(response.body.pipeThrough(new TransformStream(), { signal }), response)
+}
+
 storeContract("etcd's store over the small etcd", async () => {
-  const fetch = (url: string, init: RequestInit) => shared.fetch(new Request(url, init))
+  const fetch = (url: string, init: RequestInit) => overNetwork(shared, url, init)
   const now = () => performance.now()
   return new EtcdStore("http://small:2379", { fetch, now, after, random: Math.random })
 })
@@ -23,13 +31,9 @@ function still(options: { maxEvents?: number } = {}) {
   const world = new FakeWorld(() => undefined)
   const gateway = new EtcdGateway({ after: world.after, ...options })
   world.answer = ({ path, body, signal }) =>
-    gateway.fetch(
-      new Request(`http://small:2379${path}`, {
-        method: "POST",
-        body: JSON.stringify(body),
-        signal,
-      }),
-    )
+    overNetwork(gateway, `http://small:2379${path}`, {
+      ...{ method: "POST", body: JSON.stringify(body), signal },
+    })
   const ask = async (path: string, body: object) => {
     const response = await gateway.fetch(
       new Request(`http://small:2379${path}`, { method: "POST", body: JSON.stringify(body) }),

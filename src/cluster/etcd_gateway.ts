@@ -68,13 +68,16 @@ export class EtcdGateway {
     }
   }
 
-  /** Answers one request. Never rejects. */
+  /**
+   * Answers one request. A watch ends when its body is cancelled, which servers do when a client
+   * has gone.
+   */
   readonly fetch = async (request: Request): Promise<Response> => {
     const { pathname } = new URL(request.url)
     try {
       const fields = parseFields(await bodyOf(request), "a request")
       if (this.#end.signal.aborted) throw new Refusal(NOT_FOUND, "etcdserver: stopped")
-      if (pathname === "/v3/watch") return this.#watch(fields, request.signal)
+      if (pathname === "/v3/watch") return this.#watch(fields)
       const call = Object.hasOwn(this.#calls, pathname) ? this.#calls[pathname] : undefined
       if (call === undefined) throw new Refusal(UNIMPLEMENTED, `${pathname} is not served here`)
       const answer = call(fields)
@@ -90,14 +93,14 @@ export class EtcdGateway {
     this.#leases.close()
   }
 
-  #watch(fields: Fields, signal: AbortSignal): Response {
+  #watch(fields: Fields): Response {
     const { after, progressMs = 5000 } = this.#options
     const body = watchStream(fieldsOf(fields.create_request, "create_request"), {
       history: this.#history,
       header: () => this.#header(),
       after,
       progressMs,
-      signal: AbortSignal.any([signal, this.#end.signal]),
+      signal: this.#end.signal,
     })
     return new Response(body, { headers: { "content-type": "application/json" } })
   }

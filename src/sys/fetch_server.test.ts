@@ -17,15 +17,14 @@ test("answers with the body that came", async () => {
 test("a stream comes as it is written, and its client's going is told", async () => {
   const gone = Promise.withResolvers<void>()
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined
-  const server = serveFetch(HERE, (request) => {
-    request.signal.addEventListener("abort", () => gone.resolve())
-    return new Response(
-      new ReadableStream<Uint8Array>({
-        start: (its) => {
-          controller = its
-        },
-      }),
-    )
+  const server = serveFetch(HERE, () => {
+    const stream = new ReadableStream<Uint8Array>({
+      start: (its) => {
+        controller = its
+      },
+      cancel: () => gone.resolve(),
+    })
+    return new Response(stream)
   })
   try {
     const end = new AbortController()

@@ -7,7 +7,10 @@ import { LariatError, messageOf } from "../errors.ts"
 import { bunGlobal } from "./bun_global.ts"
 import { denoGlobal } from "./deno_global.ts"
 
-/** Answers one request. Its signal fires when the client has gone. */
+/**
+ * Answers one request. An answer's stream is cancelled when the client has gone; the request's own
+ * signal is not to be used: Deno's fires for any answer, and says so on standard error.
+ */
 export type FetchHandler = (request: Request) => Response | Promise<Response>
 
 /** A server that is listening. */
