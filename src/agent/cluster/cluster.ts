@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs"
 import { BlockLeases } from "../../cluster/block_lease.ts"
 import { Directory } from "../../cluster/directory.ts"
 import type { HostRecord } from "../../cluster/host_record.ts"
@@ -29,11 +30,14 @@ import { OwnRecord } from "./own_record.ts"
 import type { BlockReport, ClusterReport, PeerReport, RotationReport } from "./report.ts"
 import { blockReports, clusterReport, peerReports } from "./reports.ts"
 import { Sealer } from "./sealer.ts"
+import { StatisticsWatch } from "./statistics_watch.ts"
 import { openStore } from "./store_connection.ts"
 import { startWatching, type Watching } from "./watching.ts"
 
 /** The host's identity, in the state directory. */
 const IDENTITY_FILE = "identity.key"
+/** The counters of the agent's network namespace. */
+const STATISTICS = "/proc/net/xfrm_stat"
 /** How often what needs the store is tried again, milliseconds. */
 const RETRY_MS = 1000
 /** How often silent hosts are looked for, milliseconds. */
@@ -70,6 +74,7 @@ export class Cluster implements ClusterPart {
   readonly #blocks: BlockKeeper
   readonly #publisher: EndpointPublisher
   readonly #own: OwnRecord
+  readonly #statistics: StatisticsWatch
   readonly #mesh: Mesh
   readonly #timers: ReturnType<typeof setInterval>[] = []
   #context: AgentContext | undefined
@@ -97,6 +102,7 @@ export class Cluster implements ClusterPart {
       onFailure: (error) =>
         log.info("containers are not told of yet: {why}", { why: messageOf(error) }),
     })
+    this.#statistics = new StatisticsWatch(health, () => readFileSync(STATISTICS, "utf8"))
     this.#own = new OwnRecord(store, this.#keys, host.uuid, this.#sealer)
     this.#mesh = new Mesh({
       hostId: host.uuid,
@@ -235,6 +241,7 @@ export class Cluster implements ClusterPart {
   /** Compares the drivers with the kernel. */
   repair(): void {
     this.#overlays.repair()
+    if (this.#keyedDrivers().length > 0) this.#statistics.check()
   }
 
   /** Ends; the data path stays, and other hosts wait a while for this one to come back. */
