@@ -20,8 +20,8 @@ const AT_ONCE = 32
 const QUESTIONS = 40_000
 const TIMEOUT_MS = 150_000
 const MEBIBYTE = 1024 * 1024
-/** The collector takes its time. */
-const RSS_GROWTH = 48 * MEBIBYTE
+/** The collector takes its time: 200,000 clients leave it between 10 and 70 MB, with no trend. */
+const RSS_GROWTH = 96 * MEBIBYTE
 const SLACK = 16
 /** Statuses that the API gives, and no others: 500 would be a fault of ours. */
 const STATUSES = [200, 301, 304, 400, 404, 408, 413, 414, 431, 505]
