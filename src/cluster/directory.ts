@@ -42,6 +42,11 @@ const LASTING: ReadonlySet<string> = new Set([
   ...["size", "format", "kind", "key", "host", "mac", "signature", "sequence"],
   ...["identity", "claim", "endpoint", "allow", "address"],
 ])
+/**
+ * How long a claim has to stand over that of a host that is there, milliseconds. Hosts go over their
+ * blocks every 30 seconds, and hear at once when another one writes over theirs.
+ */
+const CONSENT_MS = 120_000
 /** No envelope's first line is longer: it has a key of 512 characters at most. */
 const MAX_FIRST_LINE = 1024
 
@@ -49,9 +54,9 @@ const MAX_FIRST_LINE = 1024
  * Who else is there and what is whose, from what the store tells. Every record is verified; what
  * does not hold is refused, told once, and changes nothing. A change costs what changed.
  *
- * Who held a block first holds it until a release with its own signature, or until it is silent for
- * so long that another one may take it: a key that is gone, or that another host wrote over, is no
- * release.
+ * Who held a block first holds it until a release with its own signature, until it is silent for so
+ * long that another one may take it, or until it bears another's claim for minutes though it is
+ * there. A key that is gone, or that another host wrote over, is no release.
  */
 export class Directory implements WatchListener {
   readonly #options: DirectoryOptions
@@ -76,9 +81,10 @@ export class Directory implements WatchListener {
     this.#admission = new Admission(options, {
       model: this.#model,
       now: () => this.#now(),
-      mayTakeOver: (network, block, hostId) => this.mayTakeOver(network, block, hostId),
+      hasLost: (holder, network, block) => this.#hasLost(holder, network, block),
       ready: (hostId) => this.#ready.add(hostId),
       report: (hostId, kind, error) => this.#report(hostId, kind, error),
+      clear: (hostId, kind) => options.refusals.clear(hostId, kind),
     })
   }
 
@@ -162,9 +168,8 @@ export class Directory implements WatchListener {
     if (this.#deafSince === undefined) return
     const deafMs = this.#options.clock() - this.#deafSince
     this.#deafSince = undefined
-    for (const host of this.#model.hosts.values()) {
-      if (host.absentSince !== undefined) host.absentSince += deafMs
-    }
+    for (const host of this.#model.hosts.values()) host.postpone(deafMs)
+    this.#refused.postpone(deafMs)
   }
 
   /** Forgets a host for good: it may come back with another key. An administrator's decision. */
@@ -259,7 +264,7 @@ export class Directory implements WatchListener {
       if (this.#model.hosts.has(hostId)) this.#options.refusals.clear(hostId, parsed.kind)
     } catch (error) {
       if (!(error instanceof PeerRefusedError)) throw error
-      if (!LASTING.has(error.check)) this.#refused.put(change, hostId, this.#options.clock())
+      if (!LASTING.has(error.check)) this.#refused.put(change, hostId, this.#now())
       if (parsed.kind === "keys") this.#options.listener.keysRefused(parsed.hostId)
       // A snapshot's records are older than what was seen: that is no replay.
       if (!(this.#restoring && error.check === "sequence")) this.#report(hostId, parsed.kind, error)
@@ -274,7 +279,7 @@ export class Directory implements WatchListener {
   /** Looks again at what waited for something that happened, then tells what changed. */
   #settle(): void {
     const { freedBlocks, changed } = this.#model
-    const { keys, listener } = this.#options
+    const { keys, listener, refusals } = this.#options
     while (this.#ready.size + freedBlocks.size > 0) {
       const hosts = [...this.#ready]
       const places = [...freedBlocks]
@@ -292,6 +297,7 @@ export class Directory implements WatchListener {
     changed.clear()
     for (const hostId of hosts) {
       if (this.#outside(hostId).length > 0) this.#doubtful.add(hostId)
+      else refusals.clear(hostId, "overlay")
       listener.hostChanged(hostId)
     }
   }
@@ -325,7 +331,19 @@ export class Directory implements WatchListener {
     const { isBlock, isMine } = this.#options
     if (!isBlock(network, block) || isMine(network, block)) return false
     const holder = this.holderOf(network, block)
-    return holder === undefined || this.mayTakeOver(network, block, holder.hostId)
+    return holder === undefined || this.#hasLost(holder, network, block)
+  }
+
+  /**
+   * Whether a holder lost its block to who claims it now, by being gone for long enough, or by its
+   * consent: a host that is there takes back at once what another one writes over. One that does not
+   * has given the block up, and its release was missed, as after a compaction of the store.
+   */
+  #hasLost(holder: KnownHost, network: string, block: string): boolean {
+    if (this.mayTakeOver(network, block, holder.hostId)) return true
+    const claim = this.#refused.get(this.#options.keys.block(network, block))
+    if (claim === undefined || holder.presentSince === undefined) return false
+    return this.#now() - Math.max(claim.since, holder.presentSince) >= CONSENT_MS
   }
 
   /** The time as far as the store could be heard. */

@@ -24,6 +24,11 @@ export class DirectoryModel {
   readonly #holders = new Map<string, string>()
   /** By network and address. */
   readonly #owners = new Map<string, string>()
+  /** By network and address, what stands in the store of hosts that lost the block meanwhile. */
+  readonly #stranded = new Map<
+    string,
+    { readonly hostId: string; readonly record: EndpointRecord }
+  >()
   /** By underlay address, the member that is reached there. */
   readonly #reached = new Map<string, string>()
   /** By host, the underlay addresses that it was given. */
@@ -55,6 +60,9 @@ export class DirectoryModel {
       for (const block of [...blocks]) this.unhold(network, block)
     }
     this.retire(host)
+    for (const [place, { hostId }] of this.#stranded) {
+      if (hostId === host.hostId) this.#stranded.delete(place)
+    }
     this.hosts.delete(host.hostId)
     this.changed.delete(host.hostId)
   }
@@ -92,6 +100,11 @@ export class DirectoryModel {
     this.#holders.set(placeOf(network, block), host.hostId)
     host.addBlock(network, block)
     this.changed.add(host.hostId)
+    for (const [place, { hostId, record }] of this.#stranded) {
+      const [itsNetwork, address] = splitPlace(place)
+      if (hostId !== host.hostId || itsNetwork !== network) continue
+      if (host.holdsAll(network, record)) this.putEndpoint(host, network, address, record)
+    }
   }
 
   /** Takes a block from who holds it, with the containers in it. */
@@ -102,17 +115,19 @@ export class DirectoryModel {
     this.#holders.delete(place)
     this.freedBlocks.add(place)
     host.deleteBlock(network, block)
-    for (const one of [...host.endpoints.keys()]) {
+    for (const [one, record] of [...host.endpoints]) {
       const [itsNetwork, address] = splitPlace(one)
-      if (itsNetwork === network && !host.holds(network, address)) {
-        this.removeEndpoint(network, address)
-      }
+      if (itsNetwork !== network || host.holdsAll(network, record)) continue
+      this.removeEndpoint(network, address)
+      // Its record still stands, and holds again once the host has its block back.
+      this.#stranded.set(one, { hostId: host.hostId, record })
     }
     this.changed.add(host.hostId)
   }
 
   putEndpoint(host: KnownHost, network: string, address: string, record: EndpointRecord): void {
     const place = placeOf(network, address)
+    this.#stranded.delete(place)
     const before = host.endpoints.get(place)
     // Another container with the address: the one before it is gone.
     if (this.#owners.get(place) !== host.hostId || before?.uuid !== record.uuid) {
@@ -125,6 +140,7 @@ export class DirectoryModel {
 
   removeEndpoint(network: string, address: string): void {
     const place = placeOf(network, address)
+    this.#stranded.delete(place)
     const host = this.hosts.get(this.#owners.get(place) ?? "")
     const record = host?.endpoints.get(place)
     if (host === undefined || record === undefined) return

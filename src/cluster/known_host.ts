@@ -9,8 +9,8 @@ export class KnownHost {
   readonly number: number
   /** What it says of itself, verified; undefined until then, and for one that is not let in. */
   record: HostRecord | undefined
-  /** Whether its presence stands in the store. */
-  present = false
+  /** Since when its presence stands in the store, monotonic milliseconds. */
+  presentSince: number | undefined
   /** Since when it does not, monotonic milliseconds; undefined while it does. */
   absentSince: number | undefined
   /** Whether it is on the mesh: it was present, and is not silent for too long. */
@@ -28,6 +28,12 @@ export class KnownHost {
     this.hostId = hostId
     this.number = number
     this.absentSince = now
+  }
+
+  /** Lets time stand still: so many milliseconds did not count. */
+  postpone(ms: number): void {
+    if (this.presentSince !== undefined) this.presentSince += ms
+    if (this.absentSince !== undefined) this.absentSince += ms
   }
 
   blocksOf(network: string): readonly string[] {
@@ -51,5 +57,10 @@ export class KnownHost {
   holds(network: string, address: string): boolean {
     const parsed = parseAddress(address)
     return this.#prefixes.get(network)?.some((block) => prefixContains(block, parsed)) ?? false
+  }
+
+  /** Whether all addresses of a container are in blocks that it holds. */
+  holdsAll(network: string, { addresses }: EndpointRecord): boolean {
+    return addresses.every((address) => this.holds(network, address))
   }
 }

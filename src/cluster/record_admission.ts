@@ -34,11 +34,13 @@ export interface AdmissionContext {
   readonly model: DirectoryModel
   /** Monotonic milliseconds in which the store was heard. */
   readonly now: () => number
-  /** Whether a holder has been silent for so long that others may take its block. */
-  readonly mayTakeOver: (network: string, block: string, hostId: string) => boolean
+  /** Whether a holder lost a block, without a word, to who claims it now. */
+  readonly hasLost: (holder: KnownHost, network: string, block: string) => boolean
   /** Refused records of a host may hold now. */
   readonly ready: (hostId: string) => void
   readonly report: (hostId: string, kind: string, error: PeerRefusedError) => void
+  /** What was reported of a host and a kind is over. */
+  readonly clear: (hostId: string, kind: string) => void
 }
 
 type OfBlock = Extract<ParsedKey, { kind: "block" }>
@@ -97,9 +99,10 @@ export class Admission {
   }
 
   #admitOne(host: KnownHost): void {
-    const conflict = this.#context.model.admit(host)
-    if (conflict === undefined) return
-    this.#context.report(host.hostId, "underlay", this.#displacement(host, conflict))
+    const { model, report, clear } = this.#context
+    const conflict = model.admit(host)
+    if (conflict === undefined) clear(host.hostId, "underlay")
+    else report(host.hostId, "underlay", this.#displacement(host, conflict))
   }
 
   #displacement({ hostId, record }: KnownHost, conflict: UnderlayConflict): PeerRefusedError {
@@ -146,7 +149,7 @@ export class Admission {
     const { model, now } = this.#context
     if (!present && !model.hosts.has(hostId)) return
     const host = this.#known(hostId, key)
-    host.present = present
+    host.presentSince = present ? (host.presentSince ?? now()) : undefined
     host.absentSince = present ? undefined : (host.absentSince ?? now())
     if (!present || host.member) return
     host.member = true
@@ -155,7 +158,7 @@ export class Admission {
 
   #block(key: string, hostId: string, { network, block }: OfBlock, text: string): void {
     const { isBlock, isMine, selfId } = this.#options
-    const { model, mayTakeOver, ready } = this.#context
+    const { model, hasLost, ready } = this.#context
     const own = hostId === selfId
     const host = own ? undefined : this.#known(hostId, key)
     const { state } = parseBlockClaim(this.#open(text, "block", key, hostId))
@@ -177,7 +180,7 @@ export class Admission {
       )
     if (!isBlock(network, block)) throw refuse("no-block", "the network is not cut so")
     if (isMine(network, block)) throw refuse("mine", "this host holds it")
-    if (holder !== undefined && !mayTakeOver(network, block, holder.hostId)) {
+    if (holder !== undefined && !hasLost(holder, network, block)) {
       throw refuse("held", `host ${this.#nameOf(holder.hostId)} holds it`)
     }
     model.hold(host, network, block)
@@ -225,6 +228,9 @@ export class Admission {
   #known(hostId: string, key: string): KnownHost {
     const host = this.#context.model.hosts.get(hostId)
     if (host !== undefined) return host
+    if (hostId === "") {
+      throw new PeerRefusedError("format", `Cannot take ${key}: format: it is no envelope`)
+    }
     throw new PeerRefusedError(
       "unknown-host",
       `Cannot take ${key}: unknown-host: no identity of host ${JSON.stringify(hostId)} holds`,

@@ -60,6 +60,13 @@ export class RefusedRecords {
     if (keys?.size === 0) this.#ofHost.delete(record.hostId)
   }
 
+  /** Lets time stand still: so many milliseconds did not count. */
+  postpone(ms: number): void {
+    for (const [key, record] of this.#records) {
+      this.#records.set(key, { ...record, since: record.since + ms })
+    }
+  }
+
   /** Those that say that they are a host's. */
   of(hostId: string): readonly RefusedRecord[] {
     return [...(this.#ofHost.get(hostId) ?? [])].flatMap((key) => this.#records.get(key) ?? [])
