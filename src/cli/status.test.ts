@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test"
+import type { ClusterReport } from "../agent/cluster/report.ts"
 import type { StatusReport } from "../agent/report.ts"
 import { renderStatus } from "./status.ts"
 
@@ -84,4 +85,23 @@ test("problems come with what to do, repairs with what was done", () => {
   expect(text).toContain("error: no nf_tables\n  load the module")
   expect(text).toContain("mended 2026-01-01T00:00:00Z: put lrtx back on docker0")
   expect(text).not.toContain("nothing is wrong")
+})
+
+test("a host of a cluster says how the store, the peers and the keys are", () => {
+  const cluster: ClusterReport = {
+    name: "edge",
+    hostNumber: 7,
+    store: { kind: "etcd", endpoint: "https://e:2379", reachable: true, reason: null },
+    hosts: 3,
+    peers: { up: 1, degraded: 1, down: 0 },
+    rotation: { generation: 4, settled: false, waitingFor: ["edge-2"] },
+  }
+  const text = renderStatus({ ...report, cluster })
+  expect(text).toContain("cluster edge: 3 hosts, peers 1 up, 1 degraded, 0 down")
+  expect(text).toContain("etcd at https://e:2379 answers")
+  expect(text).toContain("keys of generation 4 on their way, edge-2 to follow")
+  const away = { ...cluster.store, reachable: false, reason: "connection refused" }
+  const alone = renderStatus({ ...report, cluster: { ...cluster, store: away, rotation: null } })
+  expect(alone).toContain("etcd at https://e:2379 does not answer: connection refused")
+  expect(alone).not.toContain("keys of generation")
 })

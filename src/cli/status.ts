@@ -1,3 +1,4 @@
+import type { ClusterReport } from "../agent/cluster/report.ts"
 import type { CallReport, DnsReport, StatusReport } from "../agent/report.ts"
 import { askAgent } from "./control_client.ts"
 import { table } from "./table.ts"
@@ -28,6 +29,7 @@ export function renderStatus(report: StatusReport): string {
   const lines = [
     `lariat ${agent.version} (${agent.runtime}), pid ${agent.pid}, up ${duration(agent.uptimeSeconds)}, ${Math.round(agent.rssBytes / 1_048_576)} MB`,
     `host ${host.name}${host.ip === null ? "" : ` at ${host.ip}`}`,
+    ...(report.cluster === null ? [] : clusterLines(report.cluster)),
     "",
   ]
   if (report.networks.length === 0) lines.push("no networks: give the agent a --config FILE")
@@ -63,6 +65,22 @@ export function renderStatus(report: StatusReport): string {
   if (report.problems.length === 0) lines.push("nothing is wrong")
   for (const repair of report.repairs.slice(-5)) lines.push(`mended ${repair.at}: ${repair.what}`)
   return lines.join("\n")
+}
+
+function clusterLines({ name, store, hosts, peers, rotation }: ClusterReport): string[] {
+  const answer = store.reachable
+    ? "answers"
+    : `does not answer: ${store.reason ?? "no reason known"}`
+  const states = `${peers.up} up, ${peers.degraded} degraded, ${peers.down} down`
+  const lines = [
+    `cluster ${name}: ${hosts} ${hosts === 1 ? "host" : "hosts"}, peers ${states}`,
+    `${store.kind} at ${store.endpoint} ${answer}`,
+  ]
+  if (rotation === null) return lines
+  const waiting =
+    rotation.waitingFor.length === 0 ? "" : `, ${rotation.waitingFor.join(", ")} to follow`
+  const settled = rotation.settled ? "in use everywhere" : `on their way${waiting}`
+  return [...lines, `keys of generation ${rotation.generation} ${settled}`]
 }
 
 function duration(seconds: number): string {
