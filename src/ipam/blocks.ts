@@ -2,6 +2,7 @@
 
 import {
   type Address,
+  addressAdd,
   compareAddresses,
   formatAddress,
   formatPrefix,
@@ -69,8 +70,11 @@ export class BlockPlan {
     const bits = this.#first.bytes.length * 8 - this.length
     const begin = new AddressRange(this.#first, this.#end).at(index * 2 ** bits)
     const prefix: Prefix = { ...begin, length: this.length }
-    const start = later(begin, this.#start)
-    const end = earlier(lastAddress(prefix), this.#end)
+    // 10.42.7.0 and 10.42.7.255 are good addresses of a /16, and many a program thinks otherwise.
+    const edge = begin.family === 4 && bits >= LEAST_BLOCK_BITS ? 1 : 0
+    const start = later(addressAdd(begin, edge), this.#start)
+    const end = earlier(addressAdd(lastAddress(prefix), -edge), this.#end)
+    if (compareAddresses(start, end) > 0) return undefined
     const spec = {
       cidr: this.subnet.cidr,
       gateway: this.subnet.gateway,
@@ -81,11 +85,19 @@ export class BlockPlan {
     return hasRoom(spec, start, end) ? spec : undefined
   }
 
+  /** The block whose prefix an address lies in, though it may not be one to give. */
+  covering(address: Address): BlockSpec | undefined {
+    const offset = new AddressRange(this.#first, this.#end).offsetOf(address)
+    if (offset === undefined) return undefined
+    return this.at(Math.floor(offset / 2 ** (this.#first.bytes.length * 8 - this.length)))
+  }
+
   /** The block that an address is of; undefined for one that may not be given. */
   containing(address: Address): BlockSpec | undefined {
-    const offset = new AddressRange(this.#first, this.#end).offsetOf(address)
-    if (offset === undefined || compareAddresses(address, this.#start) < 0) return undefined
-    return this.at(Math.floor(offset / 2 ** (this.#first.bytes.length * 8 - this.length)))
+    const found = this.covering(address)
+    if (found === undefined) return undefined
+    const below = compareAddresses(address, parseAddress(found.start)) < 0
+    return below || compareAddresses(address, parseAddress(found.end)) > 0 ? undefined : found
   }
 
   /** The block of that name; undefined where the subnet has none such. */

@@ -102,8 +102,14 @@ export class BlockKeeper {
     }
   }
 
-  /** Leases one block of each family that has none yet. @throws LariatError `store-away` */
+  /**
+   * Leases the blocks of addresses that are in use here though no block of theirs is held, as on a
+   * host that was alone before, and one block of each family that has none yet.
+   *
+   * @throws LariatError `store-away`
+   */
   async ensureFirst(network: string): Promise<void> {
+    await this.#holdUsed(network)
     for (const family of this.#families(network)) {
       const has = this.held(network).some((block) => familyOf(block) === family)
       if (!has) await this.lease(network, family)
@@ -157,6 +163,32 @@ export class BlockKeeper {
       this.#options.health.repaired(`block ${block} of network ${network} was left to ${holder}`)
     }
     await this.ensureFirst(network)
+  }
+
+  async #holdUsed(network: string): Promise<void> {
+    const { journal, health, leases, nameOf } = this.#options
+    const used = new Set<string>()
+    for (const text of journal.leases(network)) {
+      const address = parseAddress(text)
+      for (const plan of this.#plans.get(network) ?? []) {
+        const block = plan.covering(address)?.block
+        if (block !== undefined && !this.isHeld(network, block)) used.add(block)
+      }
+    }
+    for (const block of used) {
+      const outcome = await leases().hold(network, block)
+      const problem = `block/${network}/${block}`
+      if (outcome.held) {
+        health.clear(problem)
+        this.#take(network, block)
+        continue
+      }
+      health.raise(problem, {
+        severity: "error",
+        what: `containers here have addresses of block ${block} of network ${network}, which is ${nameOf(outcome.holder)}'s: other hosts do not reach them`,
+        hint: "detach them and attach them again: they get addresses of this host's blocks",
+      })
+    }
   }
 
   async #lease(network: string, family: Family): Promise<void> {
