@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test"
+import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { errorOf } from "../../test/cluster/ear.ts"
 import { MemoryStore } from "../../test/cluster_model/memory_store.ts"
@@ -68,7 +68,8 @@ test("a store that was put back gets the host again, with its number", async () 
 
 test("a number that is another host's by now is no number for this one", async () => {
   const store = new MemoryStore()
-  store.write([{ key: keys.number(77), value: "h2" }])
+  const other = new TestHost("h2", 77, keys)
+  store.write([{ key: keys.number(77), value: "h2" }, other.identityWrite()])
   const error = await errorOf(register(options(store, "h1", 77)))
   expect([error.code, error.message]).toEqual([
     "peer-refused",
@@ -85,6 +86,27 @@ test("a host with another's id is told so", async () => {
     "peer-refused",
     "Cannot register this host: the store knows host h1 by another key",
   ])
+})
+
+describe("what others wrote in the place of a host that is registered is written over", () => {
+  const id = keys.identity("h1")
+  test.each<[what: string, key: "identity" | "number", value: string | undefined]>([
+    ["its identity, gone", "identity", undefined],
+    ["another one's identity", "identity", new TestHost("h1", 2, keys).identityWrite().value],
+    ["no identity", "identity", "garbage"],
+    ["its number, gone", "number", undefined],
+    ["its number, given to one without it", "number", "h2"],
+    ["its number, given to what is no host", "number", "../h2"],
+  ])("%s", async (_what, place, value) => {
+    const store = new MemoryStore()
+    const number = await register(options(store, "h1"))
+    const [numberKey, text] = [keys.number(number), (await store.get(id))?.value]
+    store.write([new TestHost("h2", 99, keys).identityWrite()])
+    store.write([{ key: place === "identity" ? id : numberKey, value }])
+    expect(await register(options(store, "h1", number))).toBe(number)
+    expect((await store.get(id))?.value).toBe(text)
+    expect((await store.get(numberKey))?.value).toBe("h1")
+  })
 })
 
 test("an answer that was lost leaves no half of a host", async () => {

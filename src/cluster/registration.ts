@@ -1,7 +1,13 @@
 import { createHash } from "node:crypto"
 import { LariatError } from "../errors.ts"
+import { PeerRefusedError } from "./envelope.ts"
 import type { HostIdentity } from "./identity.ts"
-import { openIdentity, sealIdentity } from "./identity_record.ts"
+import {
+  type IdentityPlace,
+  type IdentityRecord,
+  openIdentity,
+  sealIdentity,
+} from "./identity_record.ts"
 import type { Keyspace } from "./keyspace.ts"
 import type { PreSharedKey } from "./psk.ts"
 import { MAX_HOST_NUMBER } from "./spi.ts"
@@ -24,11 +30,13 @@ const MAX_ATTEMPTS = 256
 /**
  * Makes a host known to the cluster: its identity, written once, and a number that no other host
  * has. May be called again: a host that is registered stays as it is, and one whose record is gone,
- * as after the store was put back from an older snapshot, is registered again with its number.
+ * as after the store was put back from an older snapshot, is registered again with its number. One
+ * that was registered before has the better right to its own key: what somebody else wrote there, or
+ * at its number without being known by it, is written over.
  *
  * @returns the host's number
- * @throws LariatError `store-away`; `peer-refused` when the store has another key for this host;
- *   `busy`
+ * @throws LariatError `store-away`; `peer-refused` when the store has another key for this host that
+ *   was there first, or its number is another host's; `busy`
  */
 export async function register(options: RegistrationOptions): Promise<number> {
   const { store, keys, hostId, identity, psk } = options
@@ -36,12 +44,21 @@ export async function register(options: RegistrationOptions): Promise<number> {
   let number = options.number ?? placeOf(hostId)
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const standing = await store.get(key)
-    if (standing !== undefined) return checkOwn(standing.value, options)
+    const record = standing && ownRecord(standing.value, options)
+    if (record !== undefined && options.number !== record.number) return record.number
+    if (standing !== undefined && record === undefined && options.number === undefined) {
+      throw taken(hostId)
+    }
     const numberKey = keys.number(number)
-    const taken = await store.get(numberKey)
-    const owner = taken?.value
+    const entry = await store.get(numberKey)
+    const owner = entry?.value
+    if (record !== undefined && owner === hostId) return number
     if (owner !== undefined && owner !== hostId) {
-      if (options.number !== undefined) {
+      if (options.number === undefined) {
+        number = (number % MAX_HOST_NUMBER) + 1
+        continue
+      }
+      if (record === undefined && (await isKnownBy(owner, number, options))) {
         throw new LariatError(
           `Cannot register this host: its number ${number} is host ${owner}'s in the store`,
           {
@@ -50,13 +67,11 @@ export async function register(options: RegistrationOptions): Promise<number> {
           },
         )
       }
-      number = (number % MAX_HOST_NUMBER) + 1
-      continue
     }
     const value = sealIdentity(identity, { key, hostId, psk, number })
     const conditions = [
-      { key, revision: 0 },
-      { key: numberKey, revision: taken?.revision ?? 0 },
+      { key, revision: standing?.revision ?? 0 },
+      { key: numberKey, revision: entry?.revision ?? 0 },
     ]
     const { committed } = await store.commit(conditions, [
       { key, value },
@@ -70,11 +85,37 @@ export async function register(options: RegistrationOptions): Promise<number> {
   })
 }
 
-/** The number in a record that must be our own. */
-function checkOwn(text: string, { keys, hostId, identity, psk }: RegistrationOptions): number {
-  const record = openIdentity(text, { key: keys.identity(hostId), hostId, psk })
-  if (record.publicKey === identity.publicKey) return record.number
-  throw new LariatError(
+/** The record that stands at this host's key; undefined where it is not of its own making. */
+function ownRecord(text: string, options: RegistrationOptions): IdentityRecord | undefined {
+  const { keys, hostId, identity, psk } = options
+  const record = opened(text, { key: keys.identity(hostId), hostId, psk })
+  return record?.publicKey === identity.publicKey ? record : undefined
+}
+
+/** Whether a host has an identity with a number. */
+async function isKnownBy(
+  hostId: string,
+  number: number,
+  { store, keys, psk }: RegistrationOptions,
+): Promise<boolean> {
+  const key = keys.identity(hostId)
+  // Anybody can write anything there.
+  if (keys.parse(key) === undefined) return false
+  const entry = await store.get(key)
+  return entry !== undefined && opened(entry.value, { key, hostId, psk })?.number === number
+}
+
+function opened(text: string, place: IdentityPlace): IdentityRecord | undefined {
+  try {
+    return openIdentity(text, place)
+  } catch (error) {
+    if (error instanceof PeerRefusedError) return undefined
+    throw error
+  }
+}
+
+function taken(hostId: string): LariatError {
+  return new LariatError(
     `Cannot register this host: the store knows host ${hostId} by another key`,
     {
       code: "peer-refused",

@@ -3,7 +3,8 @@ import { BlockLeases } from "../../cluster/block_lease.ts"
 import { Directory } from "../../cluster/directory.ts"
 import type { HostRecord } from "../../cluster/host_record.ts"
 import type { HostIdentity } from "../../cluster/identity.ts"
-import { Keyspace } from "../../cluster/keyspace.ts"
+import { sealIdentity } from "../../cluster/identity_record.ts"
+import { Keyspace, type ParsedKey } from "../../cluster/keyspace.ts"
 import { networkNumber } from "../../cluster/network_number.ts"
 import { type PinRows, Pins } from "../../cluster/pins.ts"
 import type { PreSharedKey } from "../../cluster/psk.ts"
@@ -26,6 +27,7 @@ import { KeyExchange } from "./key_exchange.ts"
 import { ClusterMemory } from "./memory.ts"
 import { Mesh } from "./mesh.ts"
 import { Overlays } from "./overlays.ts"
+import { OwnKeys } from "./own_keys.ts"
 import { OwnRecord } from "./own_record.ts"
 import type { BlockReport, ClusterReport, PeerReport, RotationReport } from "./report.ts"
 import { blockReports, clusterReport, peerReports } from "./reports.ts"
@@ -76,10 +78,13 @@ export class Cluster implements ClusterPart {
   readonly #own: OwnRecord
   readonly #statistics: StatisticsWatch
   readonly #mesh: Mesh
+  readonly #ownKeys: OwnKeys
   readonly #timers: ReturnType<typeof setInterval>[] = []
   #context: AgentContext | undefined
   #exchange: KeyExchange | undefined
   #watching: Watching | undefined
+  #tidying: Promise<void> | undefined
+  #tidyAgain = false
   #stopped = false
 
   private constructor(parts: ClusterParts, store: Store, psk: PreSharedKey | undefined) {
@@ -139,6 +144,17 @@ export class Cluster implements ClusterPart {
       isBlock: (network, block) => this.#blocks.isBlock(network, block),
       isMine: (network, block) => this.#blocks.isHeld(network, block),
       listener: this.#mesh,
+    })
+    this.#ownKeys = new OwnKeys({
+      keys: this.#keys,
+      next: this.#directory,
+      written: () => this.#sealer.written,
+      putBack: (key, parsed, revision) => this.#putBack(key, parsed, revision),
+      clock: monotonicMs,
+      after: (ms, call) => {
+        const timer = setTimeout(call, ms)
+        return { cancel: () => clearTimeout(timer) }
+      },
     })
     this.#leases = new BlockLeases({
       store,
@@ -249,6 +265,7 @@ export class Cluster implements ClusterPart {
     this.#stopped = true
     for (const timer of this.#timers) clearInterval(timer)
     this.#publisher.stop()
+    this.#ownKeys.stop()
     await this.#watching?.stop()
     this.#exchange?.stop()
     this.#savePins()
@@ -275,7 +292,7 @@ export class Cluster implements ClusterPart {
       selfOverlay: (network) => this.#blocks.overlay(network),
       rotate: () => this.#exchange?.rotate(),
     })
-    this.#store.watch(this.#keys.prefix, this.#directory)
+    this.#store.watch(this.#keys.prefix, this.#ownKeys)
     const { hostTimeoutMs } = this.#parts.settings.cluster
     const { uuid, name } = this.#parts.host
     this.#store.present(this.#keys.alive(uuid), name, { ttlMs: hostTimeoutMs / 2 })
@@ -307,7 +324,23 @@ export class Cluster implements ClusterPart {
   }
 
   #pinSelf(number: number): void {
-    this.#pins.take(this.#parts.host.uuid, { publicKey: this.#identity.publicKey, number })
+    const { uuid } = this.#parts.host
+    this.#pins.take(uuid, { publicKey: this.#identity.publicKey, number })
+    const key = this.#keys.identity(uuid)
+    const place = { key, hostId: uuid, psk: this.#psk, number }
+    this.#sealer.stands(key, sealIdentity(this.#identity, place))
+    this.#sealer.stands(this.#keys.number(number), uuid)
+  }
+
+  /** An own record does not stand in the store as it was written. */
+  #putBack(key: string, { kind }: ParsedKey, revision: number): void {
+    this.#parts.log.warn("{key} was not as this host wrote it, and is written again", { key })
+    if (kind === "keys" || kind === "ack") this.#exchange?.overwritten(kind, revision)
+    else if (kind === "endpoint") this.#publisher.rewrite(key)
+    else {
+      if (kind === "host") this.#own.forget()
+      void this.#tidy()
+    }
   }
 
   /** Opens the drivers of networks that have none, and closes those of networks that are gone. */
@@ -434,8 +467,24 @@ export class Cluster implements ClusterPart {
     }
   }
 
-  /** What needs the store from time to time; whatever fails is tried again. */
+  /** What needs the store from time to time; what was asked for meanwhile is one more time. */
   async #tidy(): Promise<void> {
+    this.#tidyAgain = true
+    this.#tidying ??= this.#tidyUp().finally(() => {
+      this.#tidying = undefined
+    })
+    await this.#tidying
+  }
+
+  async #tidyUp(): Promise<void> {
+    while (this.#tidyAgain) {
+      this.#tidyAgain = false
+      await this.#tidyOnce()
+    }
+  }
+
+  /** Whatever fails is tried again. */
+  async #tidyOnce(): Promise<void> {
     this.#savePins()
     if (this.#stopped || !this.#store.health().reachable) return
     const { host, log } = this.#parts

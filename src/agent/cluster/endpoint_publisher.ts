@@ -63,6 +63,13 @@ export class EndpointPublisher {
     this.#wake(0)
   }
 
+  /** The record of a key does not stand as it was written. */
+  rewrite(key: string): void {
+    if (!this.#wanted.has(key)) return
+    this.#due.add(key)
+    this.#wake(0)
+  }
+
   /** Writes everything again: the store was put back. */
   again(): void {
     for (const key of this.#wanted.keys()) this.#due.add(key)
@@ -89,8 +96,11 @@ export class EndpointPublisher {
         const keys = [...this.#due].slice(0, BATCH)
         const writes = keys.map((key) => {
           const record = this.#wanted.get(key)
-          const value = record && sealer.seal("endpoint", key, endpointBody(record))
-          return { key, value }
+          if (record === undefined) {
+            sealer.forget(key)
+            return { key, value: undefined }
+          }
+          return { key, value: sealer.seal("endpoint", key, endpointBody(record)) }
         })
         for (const key of keys) this.#due.delete(key)
         try {

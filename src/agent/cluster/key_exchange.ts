@@ -128,6 +128,13 @@ export class KeyExchange {
     this.#wake(SETTLE_MS)
   }
 
+  /** An own record does not stand in the store as it was written: it is written again. */
+  overwritten(kind: "keys" | "ack", revision: number): void {
+    if (kind === "keys") this.#ring.published(undefined, revision)
+    else this.#ring.acknowledged(undefined, revision)
+    this.#wake(0)
+  }
+
   /** Makes new keys. */
   rotate(): void {
     this.#ring.rotate()

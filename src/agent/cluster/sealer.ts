@@ -15,6 +15,7 @@ export class Sealer {
   readonly #hostId: string
   readonly #identity: HostIdentity
   readonly #psk: PreSharedKey | undefined
+  readonly #written = new Map<string, string>()
   #next: number
   #reserved: number
 
@@ -31,6 +32,21 @@ export class Sealer {
     this.#reserved = memory.sequence
   }
 
+  /** What is to stand in the store: what was sealed last for each key, claims of blocks aside. */
+  get written(): ReadonlyMap<string, string> {
+    return this.#written
+  }
+
+  /** A record that was not sealed here is to stand in the store, too. */
+  stands(key: string, text: string): void {
+    this.#written.set(key, text)
+  }
+
+  /** The record of a key is to be gone. */
+  forget(key: string): void {
+    this.#written.delete(key)
+  }
+
   /** The envelope of a record for a key of the store. @throws LariatError config-invalid */
   seal(kind: string, key: string, body: unknown): string {
     const sequence = this.#next++
@@ -45,6 +61,9 @@ export class Sealer {
       identity: this.#identity,
       psk: this.#psk,
     }
-    return seal(kind, body, options)
+    const text = seal(kind, body, options)
+    // Blocks are won and lost: no claim of one is written again just because it was written before.
+    if (kind !== "block") this.#written.set(key, text)
+    return text
   }
 }

@@ -1,0 +1,136 @@
+import { afterEach, beforeEach, expect, test } from "bun:test"
+import { waitFor } from "../../../test/clients/program.ts"
+import { MemoryStore } from "../../../test/cluster_model/memory_store.ts"
+import { TestHost } from "../../../test/cluster_model/test_host.ts"
+import { parseEndpointRecord } from "../../cluster/endpoint_record.ts"
+import { peek } from "../../cluster/envelope.ts"
+import { Keyspace } from "../../cluster/keyspace.ts"
+import { Journal } from "../journal.ts"
+import type { EndpointRow } from "../journal_rows.ts"
+import { EndpointPublisher } from "./endpoint_publisher.ts"
+import { ClusterMemory } from "./memory.ts"
+import { Sealer } from "./sealer.ts"
+
+const keys = new Keyspace("edge")
+const A = keys.endpoint("mesh", "10.42.1.7")
+const B = keys.endpoint("mesh", "fd00:42::7")
+
+function row(id: number, more: Partial<EndpointRow> = {}): EndpointRow {
+  return {
+    id,
+    network: "mesh",
+    pool: "mesh",
+    containerId: `c${id}`,
+    ifname: "eth0",
+    kind: "port",
+    netns: undefined,
+    hostName: "lrt",
+    hostIndex: undefined,
+    mac: "02:00:00:00:00:01",
+    mtu: 1450,
+    names: { aliases: [], labels: {} },
+    request: { args: {} },
+    addresses: [
+      { address: "10.42.1.7", prefix: 16, gateway: undefined },
+      { address: "fd00:42::7", prefix: 64, gateway: undefined },
+    ],
+    state: "attached",
+    createdAt: 0,
+    bootId: "b",
+    result: undefined,
+    ...more,
+  }
+}
+
+let store: MemoryStore
+let sealer: Sealer
+let publisher: EndpointPublisher
+let failures: unknown[]
+beforeEach(() => {
+  store = new MemoryStore()
+  failures = []
+  const journal = Journal.open(":memory:", { bootId: "b", wallClock: () => 0 })
+  const { identity } = new TestHost("me", 1, keys)
+  sealer = new Sealer(new ClusterMemory(journal, "edge"), "me", { identity, psk: undefined })
+  publisher = new EndpointPublisher({
+    store,
+    keys,
+    sealer,
+    isShared: (network) => network === "mesh",
+    onFailure: (error) => failures.push(error),
+  })
+})
+afterEach(() => publisher.stop())
+
+const container = async (key: string) => {
+  const entry = await store.get(key)
+  const envelope = entry && peek(entry.value)
+  return envelope && parseEndpointRecord(envelope.body).containerId
+}
+/** Until each of both keys has that container, or none. */
+const stands = (expected: string | undefined) =>
+  waitFor(`${expected}`, async () => {
+    const found = [await container(A), await container(B)]
+    return found.every((one) => one === expected) || undefined
+  })
+
+test("a container is told of under each of its addresses, and no more when it is gone", async () => {
+  publisher.changed(undefined, row(1, { state: "attaching" }))
+  publisher.changed(row(1, { state: "attaching" }), row(1))
+  await stands("c1")
+  expect([...sealer.written.keys()].sort()).toEqual([A, B])
+  publisher.changed(row(1), undefined)
+  await stands(undefined)
+  // What is to be gone is not put back.
+  expect(sealer.written.size).toBe(0)
+})
+
+test("a container that gets the address of one that goes is what stands in the end", async () => {
+  publisher.changed(undefined, row(1))
+  publisher.changed(row(1), undefined)
+  publisher.changed(undefined, row(2))
+  await stands("c2")
+  expect(store.calls.filter((call) => call === "commit")).toHaveLength(1)
+})
+
+test("a network of this host alone is nobody else's business", async () => {
+  publisher.changed(undefined, row(1, { network: "own", pool: "own" }))
+  publisher.changed(undefined, row(2))
+  await stands("c2")
+  expect(store.listing(keys.prefix).entries).toHaveLength(2)
+})
+
+test("what could not be told is told as soon as the store answers, as it is by then", async () => {
+  store.away = true
+  publisher.changed(undefined, row(1))
+  await waitFor("a failure", async () => failures.length > 0 || undefined)
+  publisher.changed(row(1), undefined)
+  publisher.changed(undefined, row(3))
+  store.away = false
+  await stands("c3")
+})
+
+test("a record that others wrote over, or an own one that is old, is put right", async () => {
+  publisher.changed(undefined, row(1))
+  await stands("c1")
+  store.write([{ key: A, value: "garbage" }])
+  publisher.rewrite(A)
+  await stands("c1")
+  // An old one of a container that is gone.
+  const stray = keys.endpoint("mesh", "10.42.1.8")
+  store.write([{ key: stray, value: sealer.seal("endpoint", stray, {}) }])
+  publisher.rewrite(stray)
+  publisher.found(stray)
+  publisher.found(A)
+  await waitFor("the stray to go", async () => (await store.get(stray)) === undefined || undefined)
+  await stands("c1")
+})
+
+test("hundreds go in commits that etcd takes", async () => {
+  const rows = Array.from({ length: 200 }, (_, n) =>
+    row(n, { addresses: [{ address: `10.42.2.${n}`, prefix: 16, gateway: undefined }] }),
+  )
+  for (const one of rows) publisher.changed(undefined, one)
+  await waitFor("all", async () => store.listing(keys.prefix).entries.length === 200 || undefined)
+  expect(store.calls.filter((call) => call === "commit").length).toBeGreaterThanOrEqual(4)
+})
