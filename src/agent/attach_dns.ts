@@ -26,32 +26,31 @@ export interface AttachDnsInput {
 }
 
 /**
- * What the resolver of a container is told, each key by the first that says it: the runtime, the
- * CNI configuration, another IPAM, the YAML, and this host's own DNS. The domains of the
- * container's service and stack come before the others, as the original wrote them.
+ * What the resolver of a container is told: what the runtime says, else the CNI configuration, else
+ * another IPAM. Where that names no server, the YAML does, else it is this host's own. The domains
+ * of the container's service and stack come before what is searched else, as in the original.
  */
 export function attachDns(input: AttachDnsInput): AttachDns {
   const { conf, delegated, labels } = input
   const isOptedOut = labels[DNS_LABEL] === "false"
   const network = isOptedOut ? undefined : input.network
-  const said = [conf.runtimeConfig.dns, conf.dns, delegated].map((one) => one ?? NO_DNS)
-  const first = (lists: readonly (readonly string[])[]) =>
-    lists.find(({ length }) => length > 0) ?? []
-
+  const said = conf.runtimeConfig.dns ?? conf.dns ?? delegated ?? NO_DNS
   const own = isOptedOut ? [] : ownServer(input)
-  const nameservers = first([...said.map((one) => one.nameservers), network?.dns ?? [], own])
-  const isOurs = own.length > 0 && nameservers.includes(own[0] ?? "")
-  const explicit = first(said.map(({ search }) => search))
-  const stack = membershipOf(labels)?.stack
-  const domain =
-    said.find((one) => one.domain !== undefined)?.domain ??
-    (isOurs ? [stack?.toLowerCase(), ZONE].filter(Boolean).join(".") : undefined)
+  const nameservers = [said.nameservers, network?.dns ?? []].find(({ length }) => length > 0) ?? own
+  const isOurs = own.some((address) => nameservers.includes(address))
+  const domain = said.domain ?? (isOurs ? domainOf(labels) : undefined)
   return {
     nameservers,
     ...(domain === undefined ? {} : { domain }),
-    search: isOptedOut ? explicit : searchOf(labels, explicit, network?.dnsSearch ?? []),
-    options: first(said.map(({ options }) => options)),
+    search: isOptedOut ? said.search : searchOf(labels, said.search, network?.dnsSearch ?? []),
+    options: said.options,
   }
+}
+
+/** The stack's, else that of all names. */
+function domainOf(labels: AttachDnsInput["labels"]): string {
+  const stack = membershipOf(labels)?.stack.toLowerCase()
+  return stack === undefined ? ZONE : `${stack}.${ZONE}`
 }
 
 function searchOf(

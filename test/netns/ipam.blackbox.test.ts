@@ -201,7 +201,11 @@ describe("rancher-bridge behind Debian's bridge in one chain", () => {
     const names = (json: typeof after) => (json.interfaces ?? []).map(({ name }) => name)
     expect(names(after)).toEqual(names(before.json))
     expect(after.routes).toEqual(expect.arrayContaining([{ dst: "0.0.0.0/0", gw: "172.30.0.1" }]))
-    expect(after.dns).toMatchObject({ nameservers: ["172.30.0.53"] })
+    // The seed's server and search first: only they know the names of its network.
+    expect(after.dns).toMatchObject({
+      nameservers: ["169.254.169.250", "172.30.0.53"],
+      search: ["rancher.internal"],
+    })
     const defaults = (await routesOf("chain")).filter(({ dst }) => dst === "default")
     expect(defaults).toMatchObject([{ gateway: "172.30.0.1" }])
     expect(await pings("chain", "10.42.0.1")).toBe(true)

@@ -146,7 +146,20 @@ describe("dns in the result", () => {
   const dns = { nameservers: ["10.42.0.53"], domain: "edge.example", search: ["a.b"], options: [] }
 
   test.each<[string, Conf, object]>([
-    ["is the configuration's", { ...SEED_CONF, dns }, { ...dns, options: undefined }],
+    [
+      "is the seed's",
+      SEED_CONF,
+      {
+        nameservers: ["169.254.169.250"],
+        domain: "rancher.internal",
+        search: ["rancher.internal"],
+      },
+    ],
+    [
+      "is the configuration's, with the seed's search behind its own",
+      { ...SEED_CONF, dns },
+      { ...dns, search: ["a.b", "rancher.internal"], options: undefined },
+    ],
     [
       "is the runtime's, in the words of the convention",
       {
@@ -156,7 +169,11 @@ describe("dns in the result", () => {
           dns: { servers: ["10.42.0.54"], searches: ["c.d"], options: ["ndots:2"] },
         },
       },
-      { nameservers: ["10.42.0.54"], search: ["c.d"], options: ["ndots:2"] },
+      {
+        nameservers: ["10.42.0.54"],
+        search: ["c.d", "rancher.internal"],
+        options: ["ndots:2"],
+      },
     ],
   ])("%s", async (_, conf, expected) => {
     const { result } = await attached(lab, "dns", { conf })
