@@ -514,6 +514,29 @@ describe("a store that is put back", () => {
   })
 })
 
+test("a large cluster is taken in by parts, in order, and is the same in the end", () => {
+  const waiting: (() => void)[] = []
+  let now = 0
+  const { observer, directory, store, h1, h2, tell } = world({
+    clock: () => (now += 4),
+    later: (go) => void waiting.push(go),
+  })
+  tell(...h1.join(), h1.claimWrite(A), h1.endpointWrite("10.42.1.7"))
+  tell(...h2.join(), h1.claimWrite(A, "released"), h2.claimWrite(B))
+  expect(waiting).toHaveLength(1)
+  expect(directory.peers("n")).toEqual([])
+  let turns = 0
+  for (let go = waiting.shift(); go !== undefined; go = waiting.shift(), turns++) go()
+  expect(turns).toBeGreaterThan(3)
+  const fresh = new Observer(keys)
+  fresh.directory.snapshot(store.listing(keys.prefix))
+  expect(observer.shape()).toEqual(fresh.shape())
+  tell(h1.recordWrite(), h2.recordWrite(), h1.aliveWrite(), h2.aliveWrite(), h1.claimWrite(A))
+  directory.close()
+  for (let go = waiting.shift(); go !== undefined; go = waiting.shift()) go()
+  expect(directory.holderOf("n", A)).toBeUndefined()
+})
+
 test("a record that waits for nothing is not looked at again, and a flood of them costs little", () => {
   const { observer, directory, h1, tell, pass } = world()
   tell(...h1.join())

@@ -6,6 +6,7 @@ import { Admission, type AdmissionOptions } from "./record_admission.ts"
 import type { Refusals } from "./refusals.ts"
 import { type PlacedChange, RefusedRecords } from "./refused_records.ts"
 import type { Change, Listing, WatchListener } from "./store.ts"
+import { WorkQueue } from "./work_queue.ts"
 
 /** What a {@link Directory} works with. */
 export interface DirectoryOptions extends AdmissionOptions {
@@ -17,6 +18,11 @@ export interface DirectoryOptions extends AdmissionOptions {
   readonly graceMs: number
   /** Where other hosts reach this one: nobody else is reached there. */
   readonly ownUnderlay: () => readonly string[]
+  /**
+   * Calls back once others had their turn, as setImmediate does: a signature costs 0.1 ms, and a
+   * large cluster has tens of thousands. Default: everything is taken in at once.
+   */
+  readonly later?: ((go: () => void) => void) | undefined
   /** How long a host must be silent before its block may be another's, milliseconds. */
   readonly reuseMs: number
 }
@@ -37,6 +43,8 @@ export interface DirectoryPeer {
 const ORDER = ["identity", "host", "alive", "block", "endpoint", "keys", "ack"] as const
 /** Of these only the last one of a batch counts; of the others each does. */
 const STATES: ReadonlySet<ParsedKey["kind"]> = new Set(["host", "alive", "endpoint"])
+/** So many keys are parsed in the time of a few signatures. */
+const PARSED_AT_ONCE = 256
 /** What the record itself fails: nothing that happens elsewhere makes it good. */
 const LASTING: ReadonlySet<string> = new Set([
   ...["size", "format", "kind", "key", "host", "mac", "signature", "sequence"],
@@ -65,6 +73,7 @@ export class Directory implements WatchListener {
   /** By key, the revision of what was looked at last: the same again is nothing new. */
   readonly #seen = new Map<string, number>()
   readonly #refused = new RefusedRecords()
+  readonly #queue: WorkQueue
   /** Hosts whose refused records may hold now. */
   readonly #ready = new Set<string>()
   /** Hosts that named own addresses which were not in their blocks. */
@@ -77,6 +86,7 @@ export class Directory implements WatchListener {
 
   constructor(options: DirectoryOptions) {
     this.#options = options
+    this.#queue = new WorkQueue(options)
     this.#model = new DirectoryModel(options.listener, options.ownUnderlay)
     this.#admission = new Admission(options, {
       model: this.#model,
@@ -156,7 +166,7 @@ export class Directory implements WatchListener {
     }
     for (const host of [...this.#model.displaced]) this.#admission.admit(host)
     this.#doubt()
-    this.#settle()
+    this.#queue.add(this.#settle())
   }
 
   /** The store was lost, or is heard again. Nobody grows silent who could not be heard. */
@@ -182,7 +192,7 @@ export class Directory implements WatchListener {
     }
     // Its number may be another's now.
     for (const { change } of this.#refused.ofKind("identity")) this.#try(change)
-    this.#settle()
+    this.#queue.add(this.#settle())
   }
 
   /** All announcements and acknowledgements are to be told again with the next snapshot. */
@@ -194,7 +204,20 @@ export class Directory implements WatchListener {
     }
   }
 
-  snapshot({ entries, revision }: Listing): void {
+  snapshot(listing: Listing): void {
+    this.#queue.add(this.#relist(listing))
+  }
+
+  changes(changes: readonly Change[], revision: number): void {
+    this.#queue.add(this.#takeAll(changes, revision))
+  }
+
+  /** Nothing is told any more. */
+  close(): void {
+    this.#queue.clear()
+  }
+
+  *#relist({ entries, revision }: Listing): Generator<void> {
     if (revision < this.#revision) {
       this.#options.listener.putBack(revision)
       // Revisions are given anew: the same one may be of another value.
@@ -203,34 +226,38 @@ export class Directory implements WatchListener {
     }
     const there = new Set(entries.map(({ key }) => key))
     const gone = [...this.#seen.keys()].filter((key) => !there.has(key))
-    this.changes(
-      [...gone.map((key) => ({ key, value: undefined, revision })), ...entries],
-      revision,
-    )
+    const changes = [...gone.map((key) => ({ key, value: undefined, revision })), ...entries]
+    yield* this.#takeAll(changes, revision)
     this.#restoring = false
   }
 
-  changes(changes: readonly Change[], revision: number): void {
+  *#takeAll(changes: readonly Change[], revision: number): Generator<void> {
     this.#revision = revision
-    const byKind = Map.groupBy(this.#placed(changes), ({ parsed }) => parsed.kind)
+    const byKind = yield* this.#byKind(changes)
     for (const kind of ORDER) {
-      for (const change of byKind.get(kind) ?? []) this.#take(change)
+      for (const change of byKind.get(kind) ?? []) {
+        this.#take(change)
+        yield
+      }
       // What containers and keys stand on is told before them.
-      if (kind === "block") this.#settle()
+      if (kind === "block") yield* this.#settle()
     }
-    this.#settle()
+    yield* this.#settle()
     this.#options.listener.caughtUp(revision)
   }
 
-  /** The changes that are of the cluster and not overtaken by later ones. */
-  #placed(changes: readonly Change[]): PlacedChange[] {
+  /** The changes that are of the cluster and not overtaken by later ones, by kind. */
+  *#byKind(changes: readonly Change[]): Generator<void, Map<string, PlacedChange[]>> {
     const last = new Map(changes.map((change) => [change.key, change]))
-    return changes.flatMap((change) => {
+    const byKind = new Map<string, PlacedChange[]>(ORDER.map((kind) => [kind, []]))
+    for (const [index, change] of changes.entries()) {
+      if (index % PARSED_AT_ONCE === 0) yield
       const parsed = this.#options.keys.parse(change.key)
-      if (parsed === undefined || parsed.kind === "number") return []
-      if (STATES.has(parsed.kind) && last.get(change.key) !== change) return []
-      return [{ ...change, parsed }]
-    })
+      if (parsed === undefined) continue
+      if (STATES.has(parsed.kind) && last.get(change.key) !== change) continue
+      byKind.get(parsed.kind)?.push({ ...change, parsed })
+    }
+    return byKind
   }
 
   #take(change: PlacedChange): void {
@@ -277,7 +304,7 @@ export class Directory implements WatchListener {
   }
 
   /** Looks again at what waited for something that happened, then tells what changed. */
-  #settle(): void {
+  *#settle(): Generator<void> {
     const { freedBlocks, changed } = this.#model
     const { keys, listener, refusals } = this.#options
     while (this.#ready.size + freedBlocks.size > 0) {
@@ -293,12 +320,12 @@ export class Directory implements WatchListener {
         for (const { change } of this.#refused.of(hostId)) this.#try(change)
       }
     }
-    const hosts = [...changed]
-    changed.clear()
-    for (const hostId of hosts) {
+    for (const hostId of changed) {
+      changed.delete(hostId)
       if (this.#outside(hostId).length > 0) this.#doubtful.add(hostId)
       else refusals.clear(hostId, "overlay")
       listener.hostChanged(hostId)
+      yield
     }
   }
 
