@@ -5,6 +5,7 @@ import { ping4 } from "../sys/icmp.ts"
 import { withNetns } from "../sys/netns.ts"
 import { selfCommand, spawnHere } from "../sys/process.ts"
 import { httpGet } from "../sys/tcp.ts"
+import { closing } from "./close_all.ts"
 import type { DemoContainer, DemoHost } from "./demo_host.ts"
 import { demoHosts } from "./demo_hosts.ts"
 import { DemoLab, HOST_IP, OUTSIDE_IP } from "./demo_lab.ts"
@@ -49,12 +50,13 @@ async function demoOneHost(file: string, text: string, say: Teller): Promise<voi
   const { conf, remarks } = readDemoNetwork(file, text)
   for (const remark of remarks) say.note(remark)
   const lab = new DemoLab()
-  try {
-    const host = lab.build()
-    await untilInterrupted(() => story(host, file, text, conf, say))
-  } finally {
-    await lab.close()
-  }
+  await closing(
+    async () => {
+      const host = lab.build()
+      await untilInterrupted(() => story(host, file, text, conf, say))
+    },
+    () => lab.close(),
+  )
   say.done("agent stopped, namespaces and files gone: the machine is as it was")
 }
 

@@ -1,14 +1,18 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { LariatError, messageOf, TeardownError } from "../errors.ts"
+import { LariatError, messageOf } from "../errors.ts"
 import { NETLINK_ROUTE } from "../netlink/constants.ts"
 import { listLinks } from "../netlink/link.ts"
 import { NetlinkSocket } from "../netlink/socket.ts"
 import { createNetns, type Netns, withNetns } from "../sys/netns.ts"
 import { selfCommand, spawnIn } from "../sys/process.ts"
 
-/** How long the agent may take to be ready, and a child to end, milliseconds. */
-const WAIT_MS = 20_000
+/** How long the agent may take to be ready, milliseconds: an emulated machine is slow. */
+const READY_MS = 60_000
+/** How long the agent may take to end, milliseconds. */
+const STOP_MS = 20_000
+/** How long a command may take: changing keys waits for as long as old ones are accepted. */
+const COMMAND_MS = 80_000
 /** What is kept of an agent's words, characters: the end of them. */
 const MAX_LOG = 20_000
 
@@ -44,6 +48,7 @@ export class DemoHost {
   #agent:
     | { readonly signal: (name: NodeJS.Signals) => void; readonly ended: Promise<number> }
     | undefined
+  #ready = false
   #log = ""
 
   /**
@@ -105,7 +110,7 @@ export class DemoHost {
     }
     this.#agent = { signal, ended }
     while (!existsSync(this.socket)) {
-      if (exited || performance.now() - started > WAIT_MS) {
+      if (exited || performance.now() - started > READY_MS) {
         throw new LariatError(
           `Cannot start the agent of ${this.name}: ${this.#log.trim() || "it says nothing"}`,
           { code: "io", hint: "run lariat agent by hand to see more" },
@@ -113,6 +118,7 @@ export class DemoHost {
       }
       await new Promise((resolve) => setTimeout(resolve, 2))
     }
+    this.#ready = true
     return performance.now() - started
   }
 
@@ -176,10 +182,11 @@ export class DemoHost {
     if (agent === undefined) return
     this.#agent = undefined
     agent.signal("SIGTERM")
-    const timer = setTimeout(() => agent.signal("SIGKILL"), WAIT_MS)
+    const timer = setTimeout(() => agent.signal("SIGKILL"), STOP_MS)
     const code = await agent.ended
     clearTimeout(timer)
-    if (code !== 0) throw this.failed("end the agent", `it ended with ${code}`)
+    // One that was not ready does not heed the signal yet: it just ends.
+    if (code !== 0 && this.#ready) throw this.failed("end the agent", `it ended with ${code}`)
   }
 
   /** Gives the namespaces back; what runs in them is to be ended before. */
@@ -209,8 +216,7 @@ export class DemoHost {
     const child = spawnIn(this.netns, [...selfCommand(), ...args], {
       stdio: "pipe",
       env: { PATH: process.env.PATH, ...env },
-      // Rotating keys with --wait takes as long as old ones are still accepted, and more.
-      timeout: 4 * WAIT_MS,
+      timeout: COMMAND_MS,
     })
     let stdout = ""
     let stderr = ""
@@ -229,25 +235,4 @@ export class DemoHost {
       })
     })
   }
-}
-
-/**
- * Runs every step even when some fail.
- *
- * @param what names the teardown in the error
- * @throws TeardownError
- */
-export async function closeAll(
-  what: string,
-  steps: readonly (() => void | Promise<void>)[],
-): Promise<void> {
-  const errors: unknown[] = []
-  for (const step of steps) {
-    try {
-      await step()
-    } catch (error) {
-      errors.push(error)
-    }
-  }
-  if (errors.length > 0) throw new TeardownError(what, errors)
 }

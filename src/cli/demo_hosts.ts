@@ -4,6 +4,7 @@ import { LariatError } from "../errors.ts"
 import { Datagrams } from "../sys/datagram.ts"
 import { type Netns, withNetns } from "../sys/netns.ts"
 import { warmRuntime } from "../sys/thread_pool.ts"
+import { closing } from "./close_all.ts"
 import type { DemoContainer, DemoHost } from "./demo_host.ts"
 import { DemoHostsLab, type PlacedHost } from "./demo_hosts_lab.ts"
 import { checkDemoKernel, probeDemoKernel } from "./demo_kernel.ts"
@@ -64,13 +65,16 @@ export async function demoHosts(options: DemoHostsOptions, say: Teller): Promise
   // Threads that the runtime made within a namespace would keep it.
   await warmRuntime()
   const lab = new DemoHostsLab()
-  try {
-    lab.build(hosts)
-    await untilInterrupted(() => story(lab, network, file, say))
-  } finally {
-    await lab.close()
-  }
-  say.done("agents and store ended, namespaces and files gone: the machine is as it was")
+  const ended = await closing(
+    async () => {
+      lab.build(hosts)
+      await untilInterrupted(() => story(lab, network, file, say))
+      return performance.now()
+    },
+    () => lab.close(),
+  )
+  const ms = performance.now() - ended
+  say.done("agents and store ended, namespaces and files gone: the machine is as it was", ms)
 }
 
 function networkOf({ file, text, driver }: DemoHostsOptions): DemoNetwork {

@@ -8,8 +8,9 @@ import { LariatError } from "../errors.ts"
 import { type FetchServer, serveFetch } from "../sys/fetch_server.ts"
 import { FrameTap } from "../sys/frame_tap.ts"
 import { createNetns, type Netns, withNetns } from "../sys/netns.ts"
+import { closeAll } from "./close_all.ts"
 import { askAgent } from "./control_client.ts"
-import { closeAll, DemoHost } from "./demo_host.ts"
+import { DemoHost } from "./demo_host.ts"
 import { makeSwitch, wireToSwitch } from "./demo_wiring.ts"
 
 /** The made-up network between the hosts (RFC 5737); the store has its first address. */
@@ -118,10 +119,12 @@ export class DemoHostsLab {
 
   /** Ends agents and store, gives the namespaces back, deletes the files. @throws TeardownError */
   async close(): Promise<void> {
-    // Together: each of them takes leave of the store.
-    const stops = this.#hosts.map(({ host }) => host.stopAgent())
+    // Together: each of them may take its time.
+    const stops = await Promise.allSettled(this.#hosts.map(({ host }) => host.stopAgent()))
     await closeAll("the demo", [
-      ...stops.map((stop) => () => stop),
+      ...stops.map((stop) => () => {
+        if (stop.status === "rejected") throw stop.reason
+      }),
       () => this.#gateway.close(),
       () => this.#server?.stop(),
       ...this.#taps.map((tap) => () => tap.close()),

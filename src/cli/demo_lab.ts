@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createNetns, type Netns } from "../sys/netns.ts"
-import { closeAll, DemoHost } from "./demo_host.ts"
+import { closeAll } from "./close_all.ts"
+import { DemoHost } from "./demo_host.ts"
 import { wire } from "./demo_wiring.ts"
 
 /** Addresses of the made-up network between the host and the outside (RFC 5737). */

@@ -23,7 +23,6 @@ async function demo(...args: string[]): Promise<string> {
 
 test("two hosts by ipsec: only ESP on the cable, and no ping lost while keys change", async () => {
   const said = await demo("--hosts", "2")
-  console.log(said)
   const [, esp] = /(\d+) ESP packets, none in clear: the letter cannot be read/.exec(said) ?? []
   // Six pings and their answers, and the letter; the agents' own probes come on top.
   expect(Number(esp)).toBeGreaterThanOrEqual(13)
