@@ -4,9 +4,9 @@
 export interface ShareOptions {
   /** Milliseconds that only grow. */
   readonly now: () => number
-  /** Requests a second. Default 2000: a fiftieth of what the machine can answer. */
+  /** Requests a second. Default 4000: some twentieth of what a processor can answer. */
   readonly perSecond?: number | undefined
-  /** Requests at once after a rest. Default 500. */
+  /** Requests at once after a rest. Default 5000: all who wait behind one address may ask again. */
   readonly burst?: number | undefined
 }
 
@@ -44,8 +44,8 @@ export class FairShare {
 
   constructor({ now, perSecond, burst }: ShareOptions) {
     this.#now = now
-    this.#perMs = (perSecond ?? 2000) / 1000
-    this.#burst = burst ?? 500
+    this.#perMs = (perSecond ?? 4000) / 1000
+    this.#burst = burst ?? 5000
   }
 
   /** The share of a source that has just come. */
@@ -53,8 +53,11 @@ export class FairShare {
     return new Share(this.#burst, this.#now())
   }
 
-  /** Runs something for a source: now, or when its turn has come. */
-  run(share: Share, work: () => void): void {
+  /**
+   * Whether a source may be answered now, which counts as an answer; else what it asked is to be
+   * put off with {@link defer}.
+   */
+  admits(share: Share): boolean {
     const now = this.#now()
     if (share !== this.#current) {
       this.#otherAt = this.#currentAt
@@ -63,12 +66,14 @@ export class FairShare {
     this.#currentAt = now
     this.#fill(share, now)
     const contended = now - this.#otherAt < ALONE_AFTER_MS
-    if (!contended || (share.tokens >= 1 && share.waiting.length === 0)) {
-      // Spent also while alone: a flood has nothing left when the second one asks.
-      share.tokens = Math.max(0, share.tokens - 1)
-      work()
-      return
-    }
+    if (contended && (share.tokens < 1 || share.waiting.length > 0)) return false
+    // Spent also while alone: a flood has nothing left when the second one asks.
+    share.tokens = Math.max(0, share.tokens - 1)
+    return true
+  }
+
+  /** Does something when it is the source's turn. */
+  defer(share: Share, work: () => void): void {
     share.waiting.push(work)
     this.#waiting.add(share)
     this.#timer ??= setTimeout(() => this.#tick(), TICK_MS)

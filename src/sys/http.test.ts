@@ -30,7 +30,7 @@ function answer(request: HttpRequest, { address }: { readonly address: string })
 const options: HttpOptions = {
   hostname: "127.0.0.1",
   port: 0,
-  limits: { headBytes: 2048, bodyBytes: 100, headMs: 300, idleMs: 600 },
+  limits: { headBytes: 2048, bodyBytes: 100, headMs: 300, idleMs: 1500 },
   onError: (error) => errors.push(error),
 }
 const server = await serveHttp(options, answer)
@@ -232,7 +232,7 @@ describe("room", () => {
       ),
     )
 
-  test("is made by closing the source's longest idle connection", async () => {
+  test("is made by closing the source's oldest idle connection", async () => {
     const small = await serveHttp({ ...options, maxConnectionsPerSource: 3 }, answer)
     const sockets = await idlers(small.port, 3)
     const first = new Promise((resolve) => sockets[0]?.on("close", () => resolve("closed")))

@@ -76,14 +76,13 @@ const BACKLOG = 4096
 interface Source {
   readonly address: string
   readonly share: Share
+  /** The oldest first. */
   readonly connections: Set<HttpConnection>
-  /** Those that wait for a request, the longest waiting first. */
-  readonly idle: Set<HttpConnection>
 }
 
 /**
  * Listens for HTTP, in the network namespace the thread is in when this is called. A connection
- * beyond the limits costs the same address its longest idle one, else it is closed at once.
+ * beyond the limits costs the same address its oldest idle one, else it is closed at once.
  *
  * @throws LariatError io when the address cannot be listened on
  */
@@ -106,6 +105,7 @@ export async function serveHttp(options: HttpOptions, handler: HttpHandler): Pro
 
 class Listener implements HttpServer, ConnectionHost {
   readonly now = () => performance.now()
+  roughNow = performance.now()
   readonly limits: ConnectionLimits
   readonly #options: HttpOptions
   readonly #handler: HttpHandler
@@ -163,20 +163,15 @@ class Listener implements HttpServer, ConnectionHost {
   answer(connection: HttpConnection, request: HttpRequest): void {
     const known = this.#remotes.get(connection)
     if (known === undefined) return
-    this.#fair.run(known.source.share, () => this.#handle(connection, request, known.remote))
-  }
-
-  idle(connection: HttpConnection, idle: boolean): void {
-    const source = this.#remotes.get(connection)?.source
-    if (idle) source?.idle.add(connection)
-    else source?.idle.delete(connection)
+    const { remote, source } = known
+    if (this.#fair.admits(source.share)) this.#handle(connection, request, remote)
+    else this.#fair.defer(source.share, () => this.#handle(connection, request, remote))
   }
 
   closed(connection: HttpConnection): void {
     const source = this.#remotes.get(connection)?.source
     this.#remotes.delete(connection)
     if (source === undefined) return
-    source.idle.delete(connection)
     source.connections.delete(connection)
     // Its share is remembered until it is full again: hanging up is no way to a new one.
     if (source.connections.size === 0 && this.#sources.size > MAX_SOURCES) {
@@ -217,7 +212,6 @@ class Listener implements HttpServer, ConnectionHost {
     const connection = new HttpConnection(socket, this)
     this.#remotes.set(connection, { remote: { address, port: remotePort ?? 0 }, source })
     source.connections.add(connection)
-    source.idle.add(connection)
   }
 
   /** Makes room where there is none: at the cost of who has most. */
@@ -233,7 +227,6 @@ class Listener implements HttpServer, ConnectionHost {
       address,
       share: this.#fair.share(),
       connections: new Set<HttpConnection>(),
-      idle: new Set<HttpConnection>(),
     }
     this.#sources.set(address, source)
     return source
@@ -250,6 +243,7 @@ class Listener implements HttpServer, ConnectionHost {
 
   #sweep(): void {
     const now = this.now()
+    this.roughNow = now
     for (const connection of this.#remotes.keys()) {
       if (connection.deadline < now) connection.expire()
     }
@@ -261,11 +255,14 @@ class Listener implements HttpServer, ConnectionHost {
   }
 }
 
-/** Closes the connection that has been idle longest. @returns whether there was one */
-function makeRoom({ idle }: Source): boolean {
-  const [oldest] = idle
-  oldest?.destroy()
-  return oldest !== undefined
+/** Closes the oldest connection that has no request in work. @returns whether there was one */
+function makeRoom({ connections }: Source): boolean {
+  for (const connection of connections) {
+    if (!connection.isIdle) continue
+    connection.destroy()
+    return true
+  }
+  return false
 }
 
 /** "::ffff:10.0.0.1" is how a socket of both families writes 10.0.0.1. */

@@ -44,11 +44,11 @@ export class HttpRequest {
 export interface ConnectionHost {
   /** Milliseconds that only grow. */
   readonly now: () => number
+  /** The same as it was up to half a second ago: to ask the clock costs part of an answer. */
+  readonly roughNow: number
   readonly limits: ConnectionLimits
   /** Answers a request, now or when it is its source's turn. */
   answer(connection: HttpConnection, request: HttpRequest): void
-  /** It waits for a request, or no longer does. */
-  idle(connection: HttpConnection, idle: boolean): void
   closed(connection: HttpConnection): void
 }
 
@@ -117,6 +117,11 @@ export class HttpConnection {
     this.#head = undefined
   }
 
+  /** Whether no request is in work. */
+  get isIdle(): boolean {
+    return this.#state === "reading"
+  }
+
   /** Its time is over. */
   expire(): void {
     if (this.#state === "reading" && this.#unread.length > 0) this.#refuse(408)
@@ -166,7 +171,6 @@ export class HttpConnection {
   }
 
   #ask(head: HttpHead): void {
-    this.#host.idle(this, false)
     this.deadline = Number.POSITIVE_INFINITY
     this.#state = "answering"
     this.#head = head
@@ -191,15 +195,14 @@ export class HttpConnection {
       return
     }
     this.#state = "sending"
-    this.deadline = this.#host.now() + this.#host.limits.sendMs
     if (out) this.#sent()
+    else this.deadline = this.#host.now() + this.#host.limits.sendMs
   }
 
   #sent(): void {
     if (this.#state !== "sending") return
     this.#state = "reading"
-    this.deadline = this.#host.now() + this.#host.limits.idleMs
-    this.#host.idle(this, true)
+    this.deadline = this.#host.roughNow + this.#host.limits.idleMs
     if (this.#unread.length === 0 && !this.#ended) return
     // One at a time for each connection: who sends many ahead does not hold up the others.
     setImmediate(() => {

@@ -8,8 +8,16 @@ import { connect } from "node:net"
 const [port = "", count = ""] = process.argv.slice(2)
 const PATH = "/2015-12-19/version"
 
-function ask(target: string, onAnswer: (body: string) => void, onSent: () => void): void {
-  const socket = connect({ host: "127.0.0.1", port: Number(port) }, () => {
+/** Waiting requests of one container. */
+const PER_ADDRESS = 100
+
+function ask(
+  from: string,
+  target: string,
+  onAnswer: (body: string) => void,
+  onSent: () => void,
+): void {
+  const socket = connect({ host: "127.0.0.1", port: Number(port), localAddress: from }, () => {
     socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`, onSent)
   })
   let text = ""
@@ -26,7 +34,9 @@ function ask(target: string, onAnswer: (body: string) => void, onSent: () => voi
   })
 }
 
-const known = await new Promise<string>((resolve) => ask(PATH, resolve, () => undefined))
+const known = await new Promise<string>((resolve) =>
+  ask("127.0.0.1", PATH, resolve, () => undefined),
+)
 let [sent, answered] = [0, 0]
 for (let index = 0; index < Number(count); index++) {
   const wait = `${PATH}?wait=true&value=${known}&maxWait=100`
@@ -35,6 +45,7 @@ for (let index = 0; index < Number(count); index++) {
     if (sent === Number(count)) console.log("waiting")
   }
   ask(
+    `127.0.1.${1 + Math.floor(index / PER_ADDRESS)}`,
     wait,
     () => {
       answered += 1
