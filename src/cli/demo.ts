@@ -10,11 +10,12 @@ import type { DemoContainer, DemoHost } from "./demo_host.ts"
 import { demoHosts } from "./demo_hosts.ts"
 import { DemoLab, HOST_IP, OUTSIDE_IP } from "./demo_lab.ts"
 import { readDemoNetwork, SEED_YAML } from "./demo_network.ts"
+import { askForAddresses } from "./dns_question.ts"
 import { untilInterrupted } from "./interruption.ts"
 import { Teller } from "./teller.ts"
 
-/** The address of the metadata API. */
-const METADATA_IP = "169.254.169.250"
+/** The address of the metadata API and of DNS. */
+const SERVICE_IP = "169.254.169.250"
 
 /** The options of `lariat demo`. */
 export interface DemoOptions {
@@ -93,12 +94,16 @@ function talk(containers: readonly DemoContainer[], say: Teller): void {
   if (web === undefined || db === undefined) return
   probe(say, web, db.address, `web pings db at ${db.address}`)
   probe(say, db, OUTSIDE_IP, `db pings the outside at ${OUTSIDE_IP}, masqueraded`)
+  const wanted = `${db.id}.rancher.internal`
+  const found = withNetns(web.netns, () => askForAddresses(SERVICE_IP, wanted, web.address))
+  if (found?.[0] !== db.address) throw failed(`ask for ${wanted}`, found?.[0] ?? "no answer")
+  say.done(`web asks for ${wanted}: ${found[0]}`)
   for (const { id, netns, address } of containers) {
     const path = "/latest/self/container/name"
-    const answer = withNetns(netns, () => httpGet(METADATA_IP, 80, path, { from: address }))
+    const answer = withNetns(netns, () => httpGet(SERVICE_IP, 80, path, { from: address }))
     const name = new TextDecoder().decode(answer.body)
     if (answer.status !== 200) throw failed(`ask the metadata API from ${id}`, `${answer.status}`)
-    say.done(`${id} asks http://${METADATA_IP}${path}: "${name}"`)
+    say.done(`${id} asks http://${SERVICE_IP}${path}: "${name}"`)
   }
 }
 

@@ -67,9 +67,10 @@ test("DNS is told in one line", () => {
     renderStatus({ ...report, dns: { ...dns, ...more } })
       .split("\n")
       .find((line) => line.startsWith("dns:"))
-  const start = "dns: 7 names, 840 queries, 90 answered from cache, 2 failed"
-  expect(lineOf({})).toBe(`${start} upstream (192.0.2.53, 192.0.2.54)`)
-  expect(lineOf({ servers: [] })).toBe(`${start} for want of one`)
+  const start = "dns: 7 names, 840 queries, 90 answered from cache, 2 failed;"
+  expect(lineOf({})).toBe(`${start} upstream 192.0.2.53, 192.0.2.54`)
+  expect(lineOf({ servers: [] })).toBe(`${start} no upstream`)
+  expect(lineOf({ queries: 1 })).toContain(", 1 query,")
   expect(lineOf({ listening: false })).toBe("dns: not served")
   expect(renderStatus(report)).not.toContain("dns:")
 })

@@ -95,10 +95,10 @@ function callText({ command, count, medianMs, p90Ms }: CallReport): string {
   return `${count} ${command} (${medianMs.toFixed(1)} ms, nine of ten within ${p90Ms.toFixed(1)} ms)`
 }
 
-/** `dns: 12 names, 840 queries, 90 answered from cache, 2 failed upstream (192.0.2.53)` */
-function dnsText(dns: DnsReport): string {
-  if (!dns.listening) return "dns: not served"
-  const upstream =
-    dns.servers.length > 0 ? `upstream (${dns.servers.join(", ")})` : "for want of one"
-  return `dns: ${dns.names} names, ${dns.queries} queries, ${dns.cached} answered from cache, ${dns.failed} failed ${upstream}`
+/** `dns: 12 names, 840 queries, 90 answered from cache, 2 failed; upstream 192.0.2.53` */
+function dnsText({ listening, names, queries, cached, failed, servers }: DnsReport): string {
+  if (!listening) return "dns: not served"
+  const upstream = servers.length > 0 ? `upstream ${servers.join(", ")}` : "no upstream"
+  const asked = `${queries} ${queries === 1 ? "query" : "queries"}`
+  return `dns: ${names} names, ${asked}, ${cached} answered from cache, ${failed} failed; ${upstream}`
 }

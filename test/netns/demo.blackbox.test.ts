@@ -12,7 +12,13 @@ test("lariat demo shows the whole thing and leaves nothing behind", async () => 
   // Attached with the seed's MTU, heard by each other and outside, and told who they are.
   expect(demo.stdout.match(/10\.42\.\d+\.\d+\/16/g)?.length).toBeGreaterThanOrEqual(2)
   expect(demo.stdout).toContain("1402")
-  for (const said of ["pings", "masqueraded", "/latest/self/container/name", "detached"]) {
+  for (const said of [
+    "pings",
+    "web asks for db.rancher.internal: 10.42.",
+    "masqueraded",
+    "/latest/self/container/name",
+    "detached",
+  ]) {
     expect(demo.stdout).toContain(said)
   }
   expect(demo.stdout).not.toContain("✗")
