@@ -123,6 +123,18 @@ describe("claiming", () => {
     expect((await errorOf(late.claim(source(3)))).code).toBe("pool-exhausted")
   })
 
+  test("one free block among many is found before any that is to be taken over", async () => {
+    for (let free = 0; free < 12; free++) {
+      const store = new MemoryStore()
+      const [gone, late] = [new Leaser(store, "gone"), new Leaser(store, "late")]
+      for (let index = 0; index < 12; index++) {
+        if (index !== free) await gone.leases.hold("n", block(index))
+      }
+      late.gone.add("gone")
+      expect(await late.claim(source(12))).toBe(block(free))
+    }
+  })
+
   test("a block that somebody took out of the store is still its holder's", async () => {
     const store = new MemoryStore()
     const leaser = new Leaser(store, "h1")
@@ -274,6 +286,9 @@ describe("two hosts with one block", () => {
     expect(await gone.leases.hold("n", block(1))).toEqual({ held: false, holder: "z" })
     expect(await gone.leases.reclaim("n", block(1))).toEqual({ held: false, holder: "z" })
     // It was given up in favour of the heir, who makes that good.
+    expect((await store.get(keys.block("n", block(1))))?.value).toEndWith(
+      '{"state":"released","to":"z"}',
+    )
     expect(await heir.leases.hold("n", block(1))).toEqual({ held: true })
     expect(await gone.leases.reclaim("n", block(1))).toEqual({ held: false, holder: "z" })
   })

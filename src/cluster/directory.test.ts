@@ -67,6 +67,10 @@ describe("a host", () => {
     tell(h1.identityWrite())
     expect(observer.take()).toEqual(["put h1 10.42.1.7", "host h1"])
     expect(directory.peer("n", "h1")?.blocks).toEqual([A])
+    tell(h1.endpointWrite("10.42.2.7"))
+    expect(observer.take()).toEqual([])
+    tell(h1.claimWrite(B))
+    expect(observer.take()).toEqual(["put h1 10.42.2.7", "host h1"])
   })
 
   test("that is silent for too long goes off the mesh, keeps its blocks, and comes back", () => {
@@ -152,6 +156,15 @@ describe("a host", () => {
     expect(directory.hosts().map(({ hostId }) => hostId)).toEqual(["h3"])
     directory.forget(h2.id)
   })
+
+  test("that is forgotten leaves its blocks to who claims them", () => {
+    const { directory, h1, h2, tell } = world()
+    tell(...h1.join(), ...h2.join(), h1.claimWrite(A))
+    tell(h2.claimWrite(A))
+    expect(directory.holderOf("n", A)?.hostId).toBe("h1")
+    directory.forget("h1")
+    expect(directory.holderOf("n", A)?.hostId).toBe("h2")
+  })
 })
 
 describe("what is refused, is told once and changes nothing", () => {
@@ -200,6 +213,11 @@ describe("what is refused, is told once and changes nothing", () => {
     tell(h2.claimWrite(A))
     pass(119_999)
     expect(directory.holderOf("n", A)?.hostId).toBe("h1")
+    directory.storeReachable(false)
+    pass(REUSE_MS)
+    directory.storeReachable(true)
+    pass(0)
+    expect(directory.holderOf("n", A)?.hostId).toBe("h1")
     observer.take()
     pass(1)
     expect(directory.holderOf("n", A)?.hostId).toBe("h2")
@@ -242,7 +260,10 @@ describe("what is refused, is told once and changes nothing", () => {
     observer.mine.add(A)
     tell(forger.claimWrite(A))
     expect(observer.takeRefused()).toEqual(["block signature ?"])
+    observer.mine.clear()
+    tell(observer.self.claimWrite(A))
     expect(directory.holderOf("n", A)?.hostId).toBe("h1")
+    observer.mine.add(A)
     tell(observer.self.claimWrite(A))
     expect(directory.holderOf("n", A)).toBeUndefined()
   })
@@ -363,6 +384,10 @@ describe("what is refused, is told once and changes nothing", () => {
     tell({ key: keys.host("h2"), value: store.listing(keys.host("h1")).entries[0]?.value })
     tell({ key: keys.endpoint("n", "10.42.1.7"), value: "x".repeat(100_000) })
     tell({ key: keys.keys("h1"), value: "" })
+    observer.take()
+    tell(h1.recordWrite({ name: "new" }))
+    // Nothing makes it good: it is not looked at again.
+    expect(observer.take()).toEqual(["host h1"])
     tell(h2.claimWrite(B, "held", { to: "a b" }))
     expect(observer.takeRefused()).toEqual([
       "host sequence h1",
