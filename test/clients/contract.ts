@@ -32,6 +32,9 @@ export const RANCHER_BRIDGE = {
   ipam: { type: "rancher-cni-ipam" },
 }
 
+/** Where the metadata API and DNS are. */
+const SERVICE_ADDRESS = "169.254.169.250"
+
 /** A network of one plugin. */
 export function networkOf(plugin: Readonly<Record<string, unknown>>): NetworkList {
   return { cniVersion: "0.4.0", name: "rancher-cni-network", plugins: [plugin] }
@@ -83,6 +86,21 @@ export function describeRuntime(
         expect(await get(container, `${self}/container/name`)).toBe(known)
         const view = await lookInside(container)
         expect(await get(container, `${self}/container/primary_ip`)).toBe(view.address)
+      })
+      await expectNothingLeft(context.agent())
+    })
+
+    test("lets a container find another one by its name", async () => {
+      const { knownAs, writesResolvConf = false } = context.runtime()
+      await withContainer(context.runtime(), "asks", async (asks) => {
+        await withContainer(context.runtime(), "peer", async (peer) => {
+          const { address } = await lookInside(peer)
+          const name = `${knownAs("peer")}.rancher.internal`
+          const server = writesResolvConf ? [] : [SERVICE_ADDRESS]
+          const said = await asks.exec(["timeout", "5", "nslookup", name, ...server])
+          expect(said).toContain(SERVICE_ADDRESS)
+          expect(said).toContain(address)
+        })
       })
       await expectNothingLeft(context.agent())
     })

@@ -33,6 +33,7 @@ export async function setUpPodman(surroundings: Surroundings): Promise<Runtime> 
       if (result.status !== 127) throw new Error(`podman said ${result.status}: ${result.stderr}`)
     },
     knownAs: (name) => name,
+    writesResolvConf: true,
     stop: async () => {
       await podman("rm", "--all", "--force", "--time", "0")
     },

@@ -17,6 +17,8 @@ export interface Runtime {
   startBroken(name: string): Promise<void>
   /** The name by which a container of that name is known to the plugin. */
   knownAs(name: string): string
+  /** Whether a container's resolv.conf has what the plugin's result says. Default false. */
+  readonly writesResolvConf?: boolean
   stop(): Promise<void>
 }
 
