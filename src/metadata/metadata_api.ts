@@ -72,6 +72,7 @@ export class MetadataApi {
     const question = { path, format, from }
     const answer =
       query === "" ? this.#answers.answer(question) : this.#wait(question, query, request)
+    if (request.header("if-none-match") === undefined) return answer
     return answer instanceof Promise
       ? answer.then((late) => unlessKnown(late, request))
       : unlessKnown(answer, request)

@@ -185,10 +185,19 @@ class Listener implements HttpServer, ConnectionHost {
     try {
       const answer = this.#handler(request, remote)
       if (answer instanceof Promise) {
-        answer
-          .then((late) => connection.reply(late))
-          .catch((error) => this.#fail(connection, error))
-      } else connection.reply(answer)
+        answer.then(
+          (late) => this.#reply(connection, late),
+          (error) => this.#fail(connection, error),
+        )
+      } else this.#reply(connection, answer)
+    } catch (error) {
+      this.#fail(connection, error)
+    }
+  }
+
+  #reply(connection: HttpConnection, answer: HttpAnswer): void {
+    try {
+      connection.reply(answer)
     } catch (error) {
       this.#fail(connection, error)
     }
