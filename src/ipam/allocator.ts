@@ -146,6 +146,11 @@ export class Allocator {
     this.#poolsOf[pool.family].push(pool)
   }
 
+  /** Gives nothing from a block any more: it is another host's. What is given stays. */
+  retirePool(block: string): void {
+    for (const pool of this.#pools) if (pool.block === block) pool.retired = true
+  }
+
   /** Gives a block's pool up; false where there is none or a container has an address of it. */
   removePool(block: string): boolean {
     const pool = this.#pools.find((one) => one.block === block)
@@ -319,6 +324,7 @@ export class Allocator {
         : "it is not one of the network's addresses"
       throw refuse("address-outside", why)
     }
+    if (place.pool.retired) throw refuse("address-taken", "its block is another host's now")
     const state = place.pool.stateOf(place.offset)
     if (state === "given") throw this.#taken(text, "give")
     if (state === "reserved") {
@@ -341,7 +347,7 @@ export class Allocator {
 
   #expectRoom(family: Family): void {
     const pools = this.#poolsOf[family]
-    if (pools.some((pool) => pool.free + pool.resting > 0)) return
+    if (pools.some((pool) => pool.free > 0 || pool.oldestRest() !== undefined)) return
     const doing = `Cannot give an IPv${family} address of network ${this.network}`
     if (pools.length === 0 && this.families.includes(family)) {
       throw new LariatError(`${doing}: this host holds no block of it`, {

@@ -172,6 +172,20 @@ describe("an allocator over blocks", () => {
     expect(ask("10.43.8.1")).toThrow("it is not one of the network's addresses")
   })
 
+  test("gives nothing more from a block that is another host's, and keeps what is given", () => {
+    const allocator = make()
+    allocator.addPool(block(7))
+    const [given] = allocator.allocate()
+    allocator.retirePool("10.42.7.0/24")
+    expect(() => allocator.allocate()).toThrow("no address is left")
+    expect(() => allocator.allocate({ requested: ["10.42.7.9"] })).toThrow("another host's")
+    expect(allocator.stats()).toMatchObject([{ used: 1, free: 0 }])
+    allocator.addPool(block(9))
+    expect(allocator.allocate()[0]?.address).toBe("10.42.9.1")
+    allocator.release(given?.address ?? "")
+    expect(allocator.removePool("10.42.7.0/24")).toBe(true)
+  })
+
   test("gives a block up only when nobody has an address of it", () => {
     const allocator = make()
     allocator.addPool(block(7))

@@ -49,7 +49,7 @@ export type BitmapFactory = (size: number) => AddressBitmap
 /** What is known of one address of a pool. */
 export type AddressState = "free" | "given" | "resting" | "reserved"
 
-/** Figures of one pool: `size` = `used` + `resting` + `free`. */
+/** Figures of one pool: `size` = `used` + `resting` + `free`, unless it is retired: then free is 0. */
 export interface PoolStats {
   readonly subnet: string
   /** The block that it is; undefined for a pool that is the whole subnet. */
@@ -82,6 +82,8 @@ export class Pool {
   /** Why an offset is never given. */
   readonly #reserved = new Map<number, string>()
   #lastGiven: number | undefined
+  /** Nothing is given from it any more; what is given stays. */
+  retired = false
 
   /**
    * @throws LariatError config-invalid where the subnet's texts contradict each other or leave no
@@ -141,7 +143,7 @@ export class Pool {
   }
 
   get free(): number {
-    return this.range.size - this.#bitmap.used
+    return this.retired ? 0 : this.range.size - this.#bitmap.used
   }
 
   /**
@@ -190,6 +192,7 @@ export class Pool {
 
   /** Gives the next free address after the last one given, wrapping; undefined if none is free. */
   next(): number | undefined {
+    if (this.retired) return undefined
     const hint = this.#lastGiven === undefined ? 0 : (this.#lastGiven + 1) % this.range.size
     const offset = this.#bitmap.allocate(hint)
     if (offset < 0) return undefined
@@ -199,7 +202,7 @@ export class Pool {
 
   /** The resting address that comes free first. */
   oldestRest(): { readonly offset: number; readonly until: number } | undefined {
-    return this.#rests.peek()
+    return this.retired ? undefined : this.#rests.peek()
   }
 
   /** Gives this very address, also out of its rest; false where it is given or reserved. */

@@ -146,6 +146,7 @@ export class BlockKeeper {
       const holder = this.#options.nameOf(outcome.holder)
       if (used > 0) {
         const { held } = await leases.reclaim(network, block)
+        if (!held) this.#options.allocatorOf(network)?.retirePool(block)
         const end = held
           ? "it was taken back"
           : `${holder} keeps it, and those containers are not reached from other hosts`

@@ -1,4 +1,4 @@
-import type { HostRecord } from "../../cluster/host_record.ts"
+import { type HostRecord, hostBody } from "../../cluster/host_record.ts"
 import type { Keyspace } from "../../cluster/keyspace.ts"
 import type { Store } from "../../cluster/store.ts"
 import type { Sealer } from "./sealer.ts"
@@ -31,7 +31,10 @@ export class OwnRecord {
     this.#published = text
     try {
       const key = this.#keys.host(this.#hostId)
-      await this.#store.commit([], [{ key, value: this.#sealer.seal("host", key, record) }])
+      await this.#store.commit(
+        [],
+        [{ key, value: this.#sealer.seal("host", key, hostBody(record)) }],
+      )
     } catch (error) {
       this.#published = ""
       throw error
