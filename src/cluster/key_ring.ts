@@ -290,9 +290,9 @@ export class KeyRing {
         peer.refused = true
         problem ??= error
       }
-      peer.confirm(this.#hostId, this.#store, this.#own)
+      peer.confirm(this.#hostId, this.#store.era, this.#own)
       if (peer.choose(this.#own)) {
-        const by = peer.heardAcknowledgement(this.#store)
+        const by = peer.acknowledgementOf(this.#store.era)
         this.#due = Math.max(this.#due, by?.revision ?? 0)
       }
       wakeAt = earlier(wakeAt, peer.dropDue(now))
@@ -455,16 +455,16 @@ export class KeyRing {
   }
 
   #needsOld(peer: RingPeer): boolean {
-    // One that was taken off and came back has none of the old associations, and none of the newest
-    // until there is a newer one: for that there must be room.
-    if (!peer.alive || this.#own.newest.burned.has(peer.hostId)) return false
-    return !peer.isPast(this.#hostId, this.#store, this.#own)
+    return peer.alive && !peer.isPast(this.#hostId, this.#store.era, this.#own)
   }
 
   #announcement(): Announcement | undefined {
-    if (this.#store.heard === undefined) return undefined
-    const wanted = { era: this.#store.era, generations: this.#own.live.map(publicPart) }
-    return this.#store.isPublished(wanted) ? undefined : wanted
+    const { era, heard } = this.#store
+    if (heard === undefined) return undefined
+    const wanted = { era, generations: this.#own.live.map(publicPart) }
+    if (this.#store.isPublished(wanted)) return undefined
+    this.#own.offer(heard)
+    return wanted
   }
 
   #acknowledgement(now: number): Acknowledgement | undefined {

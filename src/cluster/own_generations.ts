@@ -21,7 +21,9 @@ export interface OwnGeneration extends PublicGeneration {
   readonly privateValue: Uint8Array | undefined
   /** False when the announcement lists it no more, or is to list it no more. */
   live: boolean
-  /** The store's revision at which it was first published in this era. */
+  /** It may have been published in this era after this revision: it was to be from then on. */
+  offeredAt: number | undefined
+  /** The store's revision at which it is known to have been published in this era. */
   publishedAt: number | undefined
   /** The clock then. */
   publishedTime: number | undefined
@@ -60,7 +62,7 @@ export class OwnGenerations {
     this.#held = former.slice(1 - MAX_LIVE_GENERATIONS).map((each) => ({
       ...each,
       ...{ privateValue: undefined, live: true, burned: new Set<string>() },
-      ...{ publishedAt: undefined, publishedTime: undefined },
+      ...{ offeredAt: undefined, publishedAt: undefined, publishedTime: undefined },
     }))
     this.#make()
   }
@@ -114,11 +116,21 @@ export class OwnGenerations {
     this.#last = Math.max(this.#last, generation)
   }
 
-  /** The newest that was published at a revision or before. */
+  /**
+   * The newest that stood in the store at a revision; undefined where none did, or where it is not
+   * sure which: the answer to a write may be lost, and the write be known by a later one alone.
+   */
   newestPublishedAt(revision: number): OwnGeneration | undefined {
-    return this.#held.findLast(
-      ({ publishedAt }) => publishedAt !== undefined && publishedAt <= revision,
-    )
+    for (const each of this.#held.toReversed()) {
+      if (each.publishedAt !== undefined && each.publishedAt <= revision) return each
+      if (each.offeredAt !== undefined && each.offeredAt < revision) return undefined
+    }
+    return undefined
+  }
+
+  /** Those in force are to be published, after a revision. */
+  offer(revision: number): void {
+    for (const each of this.#held) if (each.live) each.offeredAt ??= revision
   }
 
   /** The store took an announcement that lists these. */
@@ -133,7 +145,10 @@ export class OwnGenerations {
 
   /** Revisions mean something else now: nothing counts as published. */
   forgetRevisions(): void {
-    for (const each of this.#held) each.publishedAt = undefined
+    for (const each of this.#held) {
+      each.offeredAt = undefined
+      each.publishedAt = undefined
+    }
   }
 
   /** Takes all but the newest out of force. */
@@ -158,7 +173,7 @@ export class OwnGenerations {
       publicValue: publicValueOf(privateValue),
       nonce: Uint8Array.from(this.#source.random(NONCE_BYTES)),
       ...{ live: true, burned: new Set<string>() },
-      ...{ publishedAt: undefined, publishedTime: undefined },
+      ...{ offeredAt: undefined, publishedAt: undefined, publishedTime: undefined },
     })
   }
 }

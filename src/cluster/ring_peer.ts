@@ -6,7 +6,6 @@ import { PeerRefusedError } from "./envelope.ts"
 import type { KeyedNetwork } from "./key_agreement.ts"
 import type { Association, KeyedPair } from "./keyed_pair.ts"
 import type { OwnGenerations } from "./own_generations.ts"
-import type { StoreView } from "./store_view.ts"
 
 /** Pairs held with one host: two honest hosts of four generations each make seven. */
 const MAX_PAIRS = 8
@@ -54,7 +53,7 @@ export class RingPeer {
   refused = false
   /** The last one that was taken. */
   announcement: Announcement | undefined = undefined
-  /** Revision at which its newest generation was first seen in its era; 0: not known. */
+  /** Revision at which its newest generation was first seen in its era. */
   newestRevision = 0
   acknowledgement: Told<Acknowledgement> | undefined = undefined
   permit: Permit | undefined = undefined
@@ -98,8 +97,10 @@ export class RingPeer {
     this.announcement = announcement
     this.#announcedRevision = revision
     const news = this.newest?.generation !== before || announcement.era !== eraBefore
-    if (news) this.permit = undefined
-    if (news || this.newestRevision === 0) this.newestRevision = revision
+    if (news) {
+      this.newestRevision = revision
+      this.permit = undefined
+    }
     for (const pair of this.pairs) {
       if (!this.#lists(pair.peerGeneration)) pair.dropAt ??= dropAt
     }
@@ -133,24 +134,16 @@ export class RingPeer {
     )
   }
 
-  /**
-   * Its acknowledgement in this era, once everything before it was told: until then it may speak of
-   * an own announcement whose revision is not known here yet.
-   */
-  heardAcknowledgement(store: StoreView): Told<Acknowledgement> | undefined {
-    const told = this.acknowledgement
-    if (told === undefined || store.heard === undefined || told.revision > store.heard) {
-      return undefined
-    }
-    return told.value.era === store.era ? told : undefined
+  /** Its acknowledgement, where it is of an era. */
+  acknowledgementOf(era: number): Told<Acknowledgement> | undefined {
+    return this.acknowledgement?.value.era === era ? this.acknowledgement : undefined
   }
 
   /** Notes the first own acknowledgement by which the peer may send on the newest of both. */
   permitted(acknowledgement: OwnAcknowledgement): void {
     const { own, era, heard, revision } = acknowledgement
     const peer = this.newest?.generation
-    if (peer === undefined || this.announcement?.era !== era) return
-    if (this.newestRevision === 0 || this.newestRevision > heard) return
+    if (peer === undefined || this.announcement?.era !== era || this.newestRevision > heard) return
     if (this.permit?.own === own && this.permit.peer === peer) return
     this.permit = { own, peer, revision }
   }
@@ -159,8 +152,8 @@ export class RingPeer {
    * Marks the pairs that the peer's acknowledgement says stand on its side. It means the pair of its
    * newest generation then and the newest own one that it had seen then, and no other.
    */
-  confirm(selfId: string, store: StoreView, own: OwnGenerations): void {
-    const acknowledgement = this.heardAcknowledgement(store)?.value
+  confirm(selfId: string, era: number, own: OwnGenerations): void {
+    const acknowledgement = this.acknowledgementOf(era)?.value
     if (acknowledgement === undefined || refuses(acknowledgement, selfId)) return
     const seen = own.newestPublishedAt(acknowledgement.revision)
     for (const pair of this.pairs) {
@@ -185,21 +178,17 @@ export class RingPeer {
   }
 
   /**
-   * Whether nothing is sent in either direction on any own generation but the newest: this host has
-   * switched, and the peer has said that it acted on the acknowledgement by which it could.
+   * Whether nothing is sent in either direction on any own generation but the newest. The peer has
+   * said that it acted on everything up to the own acknowledgement by which it could switch, and so
+   * that its side of the newest pair stands: by the same word this host has switched.
    */
-  isPast(selfId: string, store: StoreView, own: OwnGenerations): boolean {
+  isPast(selfId: string, era: number, own: OwnGenerations): boolean {
     const { newest } = own
     const peerNewest = this.newest
     // A former process may have had associations with it that it still sends on.
     if (peerNewest === undefined) return own.former !== "live"
-    if (this.#sending?.ownGeneration !== newest.generation) {
-      const old =
-        own.former === "live" || this.pairs.some((pair) => pair.ownGeneration < newest.generation)
-      if (old) return false
-    }
     const { permit } = this
-    const acknowledgement = this.heardAcknowledgement(store)?.value
+    const acknowledgement = this.acknowledgementOf(era)?.value
     return (
       acknowledgement !== undefined &&
       permit !== undefined &&
