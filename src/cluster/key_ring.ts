@@ -112,7 +112,11 @@ export class KeyRing {
     )
   }
 
-  /** Takes a host in, or what changed of it. Another number makes it another host. */
+  /**
+   * Takes a host in, or what changed of it. Another number makes it another host.
+   *
+   * @throws PeerRefusedError where it was taken in, but not the announcement that waited for it
+   */
   putPeer(hostId: string, settings: PeerSettings): void {
     const known = this.#peers.get(hostId)
     if (known !== undefined && known.settings.number === settings.number) {
