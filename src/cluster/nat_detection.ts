@@ -162,6 +162,28 @@ export class NatDetection {
     }
   }
 
+  /** Whether an exchange with a peer told where it is. */
+  knows(number: number): boolean {
+    return this.#peers.get(number)?.learned !== undefined
+  }
+
+  /**
+   * A peer's ESP, verified by its key, came from another endpoint: its NAT gave it one. Asked at
+   * once whether it is there, since anybody can send a packet of another's on from elsewhere.
+   *
+   * @returns whether the outcome is another than before
+   */
+  moved(number: number, endpoint: Endpoint, nowMs: number): boolean {
+    const state = this.#peers.get(number)
+    if (state === undefined || this.#options.mode === "none") return false
+    const changed = this.#learn(number, state, { encapsulate: true, endpoint })
+    if (changed) {
+      state.askAtMs = nowMs
+      state.retryMs = FIRST_RETRY_MS
+    }
+    return changed
+  }
+
   /**
    * Under which address and port a peer sees this host: another one than its own behind a NAT.
    * Undefined before the peer's first answer.

@@ -10,7 +10,7 @@ import * as x from "./xfrm_constants.ts"
 import { parseXfrmEvent } from "./xfrm_event.ts"
 import { newXfrmLink } from "./xfrm_link.ts"
 import { decodePolicy, deletePolicy, newPolicy, type Policy, replacePolicy } from "./xfrm_policy.ts"
-import { decodeState, deleteState, type NewState, newState } from "./xfrm_state.ts"
+import { decodeState, deleteState, type NewState, newState, updateState } from "./xfrm_state.ts"
 
 const IF_ID = 0x4c617201
 const REQID = 1275133953
@@ -127,6 +127,12 @@ function payloadOf(writer: MessageWriter) {
   return message
 }
 
+test("an association that is changed is written like one that is made", () => {
+  const body = (writer: MessageWriter) => payloadOf(writer).payload.toHex()
+  expect(payloadOf(updateState(state)).type).toBe(x.XFRM_MSG_UPDSA)
+  expect(body(updateState(state))).toBe(body(newState(state)))
+})
+
 test("what was written is read", () => {
   expect(decodeState(payloadOf(newState({ ...state, ifId: IF_ID, replayWindow: 64 })))).toEqual({
     source: "192.0.2.1",
@@ -135,8 +141,13 @@ test("what was written is read", () => {
     reqid: REQID,
     ifId: IF_ID,
     usage: { bytes: 0n, packets: 0n },
+    encapsulation: undefined,
     replayed: 0,
     unauthentic: 0,
+  })
+  const inUdp = { ...state, encapsulation: { sourcePort: 4500, destinationPort: 61_234 } }
+  expect(decodeState(payloadOf(newState(inUdp)))).toMatchObject({
+    encapsulation: { sourcePort: 4500, destinationPort: 61_234 },
   })
   expect(decodePolicy(payloadOf(newPolicy(out)))).toEqual({ ...out, ifId: IF_ID })
   const block: Policy = { ...out, action: "block", direction: "fwd", ifId: undefined }

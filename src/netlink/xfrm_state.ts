@@ -63,6 +63,8 @@ export interface StateInfo extends StateId {
   readonly source: string
   readonly reqid: number
   readonly ifId: number
+  /** Undefined: ESP alone. */
+  readonly encapsulation: XfrmEncapsulation | undefined
   readonly usage: Usage
   /** Packets thrown away. */
   readonly replayed: number
@@ -78,10 +80,29 @@ const ALGORITHM_NAME_BYTES = 64
  * @throws LariatError code `config-invalid` when an address is none
  */
 export function newState(state: NewState): MessageWriter {
-  const { source, destination, spi, reqid, protection, replayWindow } = state
+  const { source, destination, spi } = state
   const writer = new MessageWriter(x.XFRM_MSG_NEWSA, NLM_F_CREATE | NLM_F_EXCL, {
     operation: `add the association ${spiText(spi)} from ${source} to ${destination}`,
   })
+  return putState(writer, state)
+}
+
+/**
+ * The message that changes the ports and limits of an association; ESRCH when there is none, EINVAL
+ * when it has no ports. Keys and sequence stay: `protection` must be well formed and is not used
+ * (`xfrm_state_update` of net/xfrm/xfrm_state.c).
+ *
+ * @throws LariatError code `config-invalid` when an address is none
+ */
+export function updateState(state: NewState): MessageWriter {
+  const writer = new MessageWriter(x.XFRM_MSG_UPDSA, 0, {
+    operation: `change the ports of the association ${spiText(state.spi)}`,
+  })
+  return putState(writer, state)
+}
+
+function putState(writer: MessageWriter, state: NewState): MessageWriter {
+  const { source, destination, spi, reqid, protection, replayWindow } = state
   putSelector(writer, undefined)
   putXfrmAddress(writer, destination)
   writer.u32be(spi).u8(x.IPPROTO_ESP).zeros(3)
@@ -129,7 +150,8 @@ export function decodeState({ payload }: Pick<Message, "payload">): StateInfo | 
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
   if (view.getUint8(76) !== x.IPPROTO_ESP) return undefined
   const family: Family = view.getUint16(212, true) === AF_INET6 ? 6 : 4
-  const ifId = parseAttributes(payload.subarray(x.XFRM_USERSA_INFO_BYTES)).get(x.XFRMA_IF_ID)
+  const attributes = parseAttributes(payload.subarray(x.XFRM_USERSA_INFO_BYTES))
+  const ifId = attributes.get(x.XFRMA_IF_ID)
   return {
     destination: readXfrmAddress(view, 56, family),
     spi: view.getUint32(72, false),
@@ -139,7 +161,16 @@ export function decodeState({ payload }: Pick<Message, "payload">): StateInfo | 
     unauthentic: view.getUint32(200, true),
     reqid: view.getUint32(208, true),
     ifId: ifId === undefined ? 0 : readU32(ifId),
+    encapsulation: decodeEncapsulation(attributes.get(x.XFRMA_ENCAP)),
   }
+}
+
+/** struct xfrm_encap_tmpl: type (2), then the ports in network byte order. */
+function decodeEncapsulation(bytes: Uint8Array | undefined): XfrmEncapsulation | undefined {
+  if (bytes === undefined || bytes.length < 6) return undefined
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (view.getUint16(0, true) !== x.UDP_ENCAP_ESPINUDP) return undefined
+  return { sourcePort: view.getUint16(2, false), destinationPort: view.getUint16(4, false) }
 }
 
 /** An SPI as people and tools write it. */

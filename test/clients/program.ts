@@ -84,13 +84,19 @@ export interface Daemon {
 export async function startDaemon(
   argv: readonly string[],
   ready: () => Promise<boolean>,
-  options: { log: string; env?: Readonly<Record<string, string>>; timeoutMs?: number },
+  options: {
+    log: string
+    env?: Readonly<Record<string, string>>
+    timeoutMs?: number
+    /** What its descriptors from 3 on are to be. */
+    descriptors?: readonly number[]
+  },
 ): Promise<Daemon> {
   const [program = "", ...args] = argv
   const log = openSync(options.log, "a")
   const child = spawn(program, args, {
     env: { ...process.env, ...options.env },
-    stdio: ["ignore", log, log],
+    stdio: ["ignore", log, log, ...(options.descriptors ?? [])],
   })
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()))
   const stop = () => stopChild(child, ended)

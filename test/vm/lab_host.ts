@@ -40,6 +40,8 @@ export interface AgentOptions {
   /** Configuration that containers are attached with, unless another is given. */
   readonly conf: Conf
   readonly env?: Readonly<Record<string, string>>
+  /** What its descriptors from 3 on are to be, as systemd hands them over. */
+  readonly descriptors?: readonly number[]
 }
 
 export class LabHost {
@@ -101,7 +103,7 @@ export class LabHost {
    * @param command the program, for an upgrade. Default: the one under test
    */
   async startAgent(command: readonly string[] = lariatCommand()): Promise<void> {
-    const { networks, settings, env } = this.options
+    const { networks, settings, env, descriptors = [] } = this.options
     const files = { networks: join(this.directory, "networks.yml"), own: this.#path("agent.yml") }
     writeFileSync(files.networks, networks)
     const all = { hostName: this.name, hostIp: this.v4, ...settings }
@@ -111,7 +113,7 @@ export class LabHost {
       ...[...command, "agent", "--config", files.networks, "--config", files.own],
       ...["--state-dir", this.stateDir, "--run-dir", this.runDir],
     ]
-    const options = { log: this.#path("log"), timeoutMs: READY_MS, env: env ?? {} }
+    const options = { log: this.#path("log"), timeoutMs: READY_MS, env: env ?? {}, descriptors }
     this.#agent = await startDaemon(
       this.netns.command(...agent),
       () => answers(this.socket),

@@ -16,12 +16,14 @@ import { IpsecDriver } from "../../drivers/ipsec/ipsec_driver.ts"
 import { LariatError, messageOf } from "../../errors.ts"
 import type { PoolSpec } from "../../ipam/pool.ts"
 import { monotonicMs } from "../../sys/clock.ts"
+import { takeDescriptors } from "../../sys/fd_store.ts"
 import type { AgentContext } from "../context.ts"
 import type { ManagedNetwork } from "../networks.ts"
 import { BlockKeeper } from "./block_keeper.ts"
 import type { ClusterPart } from "./cluster_part.ts"
 import { clusterKey, ownIdentity } from "./credentials.ts"
 import { openDriver } from "./driver_choice.ts"
+import { Encapsulation } from "./encapsulation.ts"
 import { EndpointPublisher } from "./endpoint_publisher.ts"
 import { KeyExchange } from "./key_exchange.ts"
 import { ClusterMemory } from "./memory.ts"
@@ -78,6 +80,7 @@ export class Cluster implements ClusterPart {
   readonly #own: OwnRecord
   readonly #statistics: StatisticsWatch
   readonly #mesh: Mesh
+  readonly #encapsulation: Encapsulation
   readonly #ownKeys: OwnKeys
   readonly #timers: ReturnType<typeof setInterval>[] = []
   #context: AgentContext | undefined
@@ -109,6 +112,18 @@ export class Cluster implements ClusterPart {
     })
     this.#statistics = new StatisticsWatch(health, () => readFileSync(STATISTICS, "utf8"))
     this.#own = new OwnRecord(store, this.#keys, host.uuid, this.#sealer)
+    this.#encapsulation = new Encapsulation({
+      hostId: host.uuid,
+      underlay: () => host.addresses,
+      psk,
+      health,
+      log,
+      clock: monotonicMs,
+      random,
+      kept: takeDescriptors(),
+      drivers: () => this.#overlays.all(),
+      onSettled: (hostId) => this.#mesh.hostChanged(hostId),
+    })
     this.#mesh = new Mesh({
       hostId: host.uuid,
       psk,
@@ -121,6 +136,7 @@ export class Cluster implements ClusterPart {
       networks: () => this.#carried(),
       exchange: () => this.#exchange,
       watching: () => this.#watching,
+      encapsulation: () => this.#encapsulation,
       nameOf: (hostId) => this.#nameOf(hostId),
       onOwnBlock: () => void this.#tidy(),
       onPutBack: () => {
@@ -198,6 +214,8 @@ export class Cluster implements ClusterPart {
   /** Begins: what the store is needed for is tried until it answers. */
   start(context: AgentContext): void {
     this.#context = context
+    // Before anything waits for the store: what comes in UDP is lost while nobody has the port.
+    this.#encapsulation.configure(this.#carried())
     for (const network of this.#carried()) this.#blocks.overlay(network.name)
     context.index.onChange((before, after) => this.#publisher.changed(before, after))
     for (const row of context.index.attached()) this.#publisher.changed(undefined, row)
@@ -209,6 +227,7 @@ export class Cluster implements ClusterPart {
 
   /** The configuration changed. */
   configure(): void {
+    this.#encapsulation.configure(this.#carried())
     void this.#openNetworks()
   }
 
@@ -267,6 +286,7 @@ export class Cluster implements ClusterPart {
     this.#publisher.stop()
     this.#ownKeys.stop()
     await this.#watching?.stop()
+    await this.#encapsulation.stop()
     this.#exchange?.stop()
     this.#savePins()
     // The data path stays up: others are not to take this host off while its agent is upgraded.
@@ -283,6 +303,7 @@ export class Cluster implements ClusterPart {
       return true
     })
     if (this.#stopped || this.#context === undefined) return
+    this.#encapsulation.begin(number)
     this.#startExchange(number)
     this.#watching = startWatching({
       context: this.#context,
@@ -291,6 +312,7 @@ export class Cluster implements ClusterPart {
       networks: () => this.#carried(),
       selfOverlay: (network) => this.#blocks.overlay(network),
       rotate: () => this.#exchange?.rotate(),
+      moved: (event) => this.#encapsulation.moved(event),
     })
     this.#store.watch(this.#keys.prefix, this.#ownKeys)
     const { hostTimeoutMs } = this.#parts.settings.cluster
@@ -456,7 +478,11 @@ export class Cluster implements ClusterPart {
       const { kind, parameters } = driver
       return [
         network,
-        { driver: kind, overlay: this.#blocks.overlay(network), parameters },
+        {
+          driver: kind,
+          overlay: this.#blocks.overlay(network),
+          parameters: { ...parameters, ...this.#encapsulation.parameters(network) },
+        },
       ] as const
     })
     return {

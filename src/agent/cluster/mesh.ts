@@ -7,6 +7,7 @@ import type { Network } from "../../config/network.ts"
 import { WireguardDriver } from "../../drivers/wireguard/wireguard_driver.ts"
 import type { AgentContext } from "../context.ts"
 import { networkUuid } from "../metadata_feed.ts"
+import type { Encapsulation } from "./encapsulation.ts"
 import type { EndpointPublisher } from "./endpoint_publisher.ts"
 import type { KeyExchange } from "./key_exchange.ts"
 import type { ClusterMemory } from "./memory.ts"
@@ -27,6 +28,7 @@ export interface MeshParts {
   readonly networks: () => readonly Network[]
   readonly exchange: () => KeyExchange | undefined
   readonly watching: () => Watching | undefined
+  readonly encapsulation: () => Encapsulation | undefined
   readonly nameOf: (hostId: string) => string
   /** The store's record of a block that this host holds is not its own any more. */
   readonly onOwnBlock: (network: string, block: string) => void
@@ -58,16 +60,21 @@ export class Mesh implements DirectoryListener {
       const number = this.#parts.memory.networkNumber(name)
       if (peer === undefined || number === undefined) {
         this.#parts.overlays.removePeer(name, hostId)
+        this.#parts.encapsulation()?.removePeer(name, hostId)
         this.#parts.watching()?.delete({ network: name, hostId })
         continue
       }
       this.#shareSecret(name, hostId)
+      this.#parts.encapsulation()?.putPeer(name, peer)
       this.#parts.overlays.putPeer(name, peer)
       this.#parts.watching()?.set(name, peer)
       if (host.record?.networks[name]?.driver === "ipsec") shared.push(number)
     }
     if (!host.member || host.record === undefined) return
-    this.#parts.exchange()?.putPeer(hostId, host.number, shared)
+    // Called again when it is settled.
+    if (this.#parts.encapsulation()?.isSettled(hostId) !== false) {
+      this.#parts.exchange()?.putPeer(hostId, host.number, shared)
+    }
     const { name, underlay, labels } = host.record
     context.metadata.host({ uuid: hostId, name, ip: underlay[0], labels })
     for (const [place, record] of host.endpoints) this.#feed(hostId, networkOf(place), record)
@@ -77,6 +84,7 @@ export class Mesh implements DirectoryListener {
     this.#parts.log.info("host {name} is off the mesh", { name: this.#parts.nameOf(hostId) })
     for (const { name } of this.#parts.networks()) {
       this.#parts.overlays.removePeer(name, hostId)
+      this.#parts.encapsulation()?.removePeer(name, hostId)
       this.#parts.watching()?.delete({ network: name, hostId })
     }
     this.#parts.exchange()?.removePeer(hostId)

@@ -8,8 +8,8 @@ import { IpsecDriver } from "../../drivers/ipsec/ipsec_driver.ts"
 import { messageOf } from "../../errors.ts"
 import { NETLINK_XFRM } from "../../netlink/constants.ts"
 import { Monitor } from "../../netlink/monitor.ts"
-import { XFRMNLGRP_EXPIRE, XFRMNLGRP_SA } from "../../netlink/xfrm_constants.ts"
-import { parseXfrmEvent } from "../../netlink/xfrm_event.ts"
+import { XFRMNLGRP_EXPIRE, XFRMNLGRP_MAPPING, XFRMNLGRP_SA } from "../../netlink/xfrm_constants.ts"
+import { parseXfrmEvent, type XfrmEvent } from "../../netlink/xfrm_event.ts"
 import { monotonicMs } from "../../sys/clock.ts"
 import { EchoProber } from "../../sys/echo.ts"
 import type { AgentContext } from "../context.ts"
@@ -30,6 +30,8 @@ export interface WatchingParts {
   readonly selfOverlay: (network: string) => readonly string[]
   /** Makes new keys. */
   readonly rotate: () => void
+  /** A peer's ESP in UDP comes from another place. */
+  readonly moved: (event: XfrmEvent & { readonly kind: "moved" }) => void
 }
 
 /** Both, as one thing that is stopped once. */
@@ -121,7 +123,7 @@ function fullSize({ context, networks }: WatchingParts, name: string): number | 
   return overheadOf("ipsec", { outer, family, cipher, udp: udp !== "none" }).mtu
 }
 
-function listenToKernel({ context, overlays }: WatchingParts): Monitor {
+function listenToKernel({ context, overlays, moved }: WatchingParts): Monitor {
   const monitor = new Monitor()
   const ipsec = () =>
     overlays.all().flatMap(({ driver }) => (driver instanceof IpsecDriver ? [driver] : []))
@@ -129,12 +131,17 @@ function listenToKernel({ context, overlays }: WatchingParts): Monitor {
     context.log.info("associations are not watched: {why}", { why: messageOf(error) })
   monitor
     .start(
-      { groups: [XFRMNLGRP_SA, XFRMNLGRP_EXPIRE], protocol: NETLINK_XFRM, onFailure: failed },
+      {
+        groups: [XFRMNLGRP_SA, XFRMNLGRP_EXPIRE, XFRMNLGRP_MAPPING],
+        protocol: NETLINK_XFRM,
+        onFailure: failed,
+      },
       (messages) => {
         for (const message of messages) {
           try {
             const event = parseXfrmEvent(message)
-            if (event !== undefined) for (const driver of ipsec()) driver.handle(event)
+            if (event?.kind === "moved") moved(event)
+            else if (event !== undefined) for (const driver of ipsec()) driver.handle(event)
           } catch (error) {
             failed(error)
           }

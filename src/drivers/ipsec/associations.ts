@@ -1,6 +1,6 @@
 /** The associations of one network in the kernel. */
 
-import { createHash } from "node:crypto"
+import { createHash, randomBytes } from "node:crypto"
 import type { Cipher } from "../../core/encapsulation.ts"
 import type { NetlinkError } from "../../netlink/error.ts"
 import type { NetlinkSocket } from "../../netlink/socket.ts"
@@ -12,10 +12,11 @@ import {
   type StateId,
   type StateInfo,
   spiText,
+  updateState,
   type XfrmEncapsulation,
 } from "../../netlink/xfrm_state.ts"
 import { EEXIST, ESRCH } from "../../sys/errno.ts"
-import { protectionOf } from "./ciphers.ts"
+import { keyBytes, protectionOf } from "./ciphers.ts"
 import { hostOfReqid } from "./policies.ts"
 
 /** One direction. */
@@ -160,6 +161,32 @@ export class Associations {
     for (const { error } of this.#socket.tryAll(gone.map(([, id]) => deleteState(id)))) {
       if (error !== undefined && error.errno !== ESRCH) throw error
     }
+  }
+
+  /**
+   * Gives a peer's associations other ports; keys and sequences go on, so nothing is lost.
+   *
+   * @returns whether all have them now: not where one was without UDP, or is gone
+   */
+  movePorts(route: Route): boolean {
+    const { cipher, ifId, softPackets } = this.#options
+    const own = [...this.#standing.values()].filter(({ reqid }) => reqid === route.reqid)
+    const messages = own.map(({ destination, spi, reqid }) => {
+      const outward = destination === route.remote
+      return updateState({
+        source: outward ? route.local : route.remote,
+        destination,
+        spi,
+        reqid,
+        // Not used; random, so that nobody could read what a kernel sent with it after all.
+        protection: protectionOf(cipher, Uint8Array.from(randomBytes(keyBytes(cipher)))),
+        replayWindow: MAX_REPLAY_WINDOW,
+        ifId,
+        encapsulation: ports(route, destination),
+        lifetimes: outward ? { softPackets } : undefined,
+      })
+    })
+    return this.#socket.tryAll(messages).every(({ error }) => error === undefined)
   }
 
   /** Whether keys that were named are in the kernel, as far as is known. */

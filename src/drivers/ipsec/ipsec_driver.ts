@@ -111,7 +111,10 @@ export class IpsecDriver implements Driver {
   readonly #ifId: number | undefined
   /** By host: told before or after the host itself. */
   readonly #keys = new Map<string, PeerKeys>()
-  readonly #encapsulations = new Map<string, PeerEncapsulation>()
+  /** As told; undefined: without. */
+  readonly #encapsulations = new Map<string, PeerEncapsulation | undefined>()
+  /** By reqid: as an earlier process's associations have it. */
+  readonly #foundEncapsulations = new Map<number, PeerEncapsulation>()
   readonly #policies = new KernelTable<Policy>({
     what: "policy",
     key: policyKey,
@@ -186,7 +189,7 @@ export class IpsecDriver implements Driver {
     this.#ensureDevice()
     this.#routes.load()
     this.#device.load()
-    if (!this.#begun) this.#associations.load()
+    if (!this.#begun) this.#loadAssociations(self)
     this.#begun = true
     this.#placeAll()
   }
@@ -207,6 +210,7 @@ export class IpsecDriver implements Driver {
     this.#peers.delete(hostId)
     this.#keys.delete(hostId)
     this.#encapsulations.delete(hostId)
+    this.#foundEncapsulations.delete(this.#reqid(known.peer))
     this.#routes.want(hostId, [])
     this.#policies.want(hostId, [])
     this.#settle()
@@ -229,19 +233,30 @@ export class IpsecDriver implements Driver {
   }
 
   /**
-   * Says by which ports a peer is reached in UDP; undefined: without. New keys are needed then. To
-   * be said before the peer is put, where it is known: what an earlier process made goes on.
+   * Says by which ports a peer is reached in UDP; undefined: without. New keys are needed then,
+   * unless ports alone change. Until it is said, what an earlier process made goes on as it is.
    *
    * @throws NetlinkError
    */
   setEncapsulation(hostId: string, encapsulation: PeerEncapsulation | undefined): void {
-    if (encapsulation === undefined) this.#encapsulations.delete(hostId)
-    else this.#encapsulations.set(hostId, encapsulation)
+    this.#encapsulations.set(hostId, encapsulation)
     const known = this.#peers.get(hostId)
     if (known === undefined) return
     const before = this.#place(known)
+    if (this.#movePorts(known, before)) return
     this.#settle()
     this.#follow(known, before, "its UDP encapsulation changed")
+  }
+
+  /** How a known peer is reached in UDP, as told or as found; undefined: without. */
+  encapsulationOf(hostId: string): PeerEncapsulation | undefined {
+    const known = this.#peers.get(hostId)
+    return known === undefined ? this.#encapsulations.get(hostId) : this.#encapsulation(known.peer)
+  }
+
+  /** The known peer that a reqid is of; undefined for another network's. */
+  hostOf(reqid: number): string | undefined {
+    return this.#hostOf(reqid)
   }
 
   /** Takes in what the kernel tells; see `parseXfrmEvent`. */
@@ -338,6 +353,7 @@ export class IpsecDriver implements Driver {
     this.#peers.clear()
     this.#keys.clear()
     this.#encapsulations.clear()
+    this.#foundEncapsulations.clear()
     this.#begun = false
     runAll(`removing network ${this.#network.name}`, [
       () => this.#routes.clear(),
@@ -431,13 +447,42 @@ export class IpsecDriver implements Driver {
 
   #routeOf({ peer }: Known): Route | undefined {
     const self = this.#self
-    const encapsulation = this.#encapsulations.get(peer.hostId)
+    const encapsulation = this.#encapsulation(peer)
     const family = self === undefined ? undefined : ownFamily(self.underlay)
     if (self === undefined || family === undefined) return undefined
     const local = addressOf(self.underlay, family)
     const remote = encapsulation?.peerAddress ?? addressOf(peer.underlay, family)
     if (local === undefined || remote === undefined) return undefined
-    return { reqid: this.#reqid(peer), local, remote, encapsulation }
+    const ports = encapsulation && {
+      ourPort: encapsulation.ourPort,
+      peerPort: encapsulation.peerPort,
+    }
+    return { reqid: this.#reqid(peer), local, remote, encapsulation: ports }
+  }
+
+  #encapsulation({ hostId, number }: OverlayPeer): PeerEncapsulation | undefined {
+    if (this.#encapsulations.has(hostId)) return this.#encapsulations.get(hostId)
+    return this.#foundEncapsulations.get(reqidOf(this.#network.number, number))
+  }
+
+  /** Where a NAT gave a peer another port, and nothing else changed. @returns whether it was so */
+  #movePorts({ route }: Known, before: Route | undefined): boolean {
+    if (route?.encapsulation === undefined || before?.encapsulation === undefined) return false
+    if (route.local !== before.local || route.remote !== before.remote) return false
+    return this.#associations.movePorts(route)
+  }
+
+  #loadAssociations({ underlay }: OverlaySelf): void {
+    this.#associations.load()
+    for (const [reqid, states] of this.#associations.usage()) {
+      const outward = states.filter(({ source }) => underlay.includes(source))
+      const spi = this.#foundSpis.get(reqid)
+      const state = outward.find((one) => one.spi === spi) ?? outward[0]
+      if (state?.encapsulation === undefined) continue
+      const { sourcePort: ourPort, destinationPort: peerPort } = state.encapsulation
+      const peerAddress = state.destination
+      this.#foundEncapsulations.set(reqid, { ourPort, peerPort, peerAddress })
+    }
   }
 
   /**
