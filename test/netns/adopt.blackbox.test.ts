@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { run } from "../clients/program.ts"
 import { attach, attached, expectNothingLeft, getMetadata, removed } from "./container.ts"
+import { askFrom, dataOf } from "./dns_client.ts"
 import { addressesOf, linkNames, mustLink, routesOf } from "./kernel_view.ts"
 import { ipIn, Lab, ownLinks, pings, SEED_CONF } from "./lab.ts"
 
@@ -74,6 +75,20 @@ describe("a container of Docker's", () => {
   test("is known to the metadata API, whichever of its addresses it asks from", async () => {
     const answer = await getMetadata("dock", "/latest/self/container/external_id")
     expect(answer).toEqual({ status: 200, body: "dock" })
+  })
+
+  test("is answered by DNS, whichever of its addresses it asks from", async () => {
+    const [endpoint] = await lab.endpoints()
+    const [address = ""] = endpoint?.addresses[0]?.split("/") ?? []
+    expect(dataOf(await askFrom("dock", "dock"))).toEqual([address])
+  })
+
+  test("gets no answer of DNS from one of Docker's addresses that is no container's", async () => {
+    await dockerContainer("plain", "172.17.0.9")
+    expect(await askFrom("plain", "dock", { waitSeconds: 1 })).toBeUndefined()
+    const { address } = await attach(lab, "plain")
+    expect(dataOf(await askFrom("plain", "plain"))).toEqual([address])
+    await removed(lab, "plain")
   })
 
   test("passes CHECK", async () => {
