@@ -21,6 +21,7 @@ const peer: PeerReport = {
   hostId: "id",
   name: "edge-2",
   number: 2,
+  fingerprint: "SHA256:x",
   address: "192.0.2.2",
   alive: true,
   blocks: ["10.42.1.0/24"],

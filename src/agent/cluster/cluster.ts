@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs"
 import { BlockLeases } from "../../cluster/block_lease.ts"
 import { Directory } from "../../cluster/directory.ts"
-import type { HostRecord } from "../../cluster/host_record.ts"
 import type { HostIdentity } from "../../cluster/identity.ts"
 import { sealIdentity } from "../../cluster/identity_record.ts"
 import { Keyspace, type ParsedKey } from "../../cluster/keyspace.ts"
@@ -10,7 +9,7 @@ import { type PinRows, Pins } from "../../cluster/pins.ts"
 import type { PreSharedKey } from "../../cluster/psk.ts"
 import { Refusals } from "../../cluster/refusals.ts"
 import { register } from "../../cluster/registration.ts"
-import type { Store } from "../../cluster/store.ts"
+import type { Store, Subscription } from "../../cluster/store.ts"
 import type { Network } from "../../config/network.ts"
 import { IpsecDriver } from "../../drivers/ipsec/ipsec_driver.ts"
 import { LariatError, messageOf } from "../../errors.ts"
@@ -30,7 +29,7 @@ import { ClusterMemory } from "./memory.ts"
 import { Mesh } from "./mesh.ts"
 import { Overlays } from "./overlays.ts"
 import { OwnKeys } from "./own_keys.ts"
-import { OwnRecord } from "./own_record.ts"
+import { hostRecord, OwnRecord } from "./own_record.ts"
 import type { BlockReport, ClusterReport, PeerReport, RotationReport } from "./report.ts"
 import { blockReports, clusterReport, peerReports } from "./reports.ts"
 import { Sealer } from "./sealer.ts"
@@ -54,9 +53,6 @@ export type ClusterParts = Pick<
   AgentContext,
   "settings" | "host" | "bootId" | "journal" | "health" | "log" | "random"
 >
-
-/** The drivers that send nothing without a key. */
-const KEYED: ReadonlySet<string> = new Set(["ipsec", "wireguard"])
 
 /**
  * This host's part in a cluster: joins the store with the kernel. While the store is away what
@@ -88,6 +84,7 @@ export class Cluster implements ClusterPart {
   #watching: Watching | undefined
   #tidying: Promise<void> | undefined
   #tidyAgain = false
+  #subscription: Subscription | undefined
   #stopped = false
 
   private constructor(parts: ClusterParts, store: Store, psk: PreSharedKey | undefined) {
@@ -155,6 +152,7 @@ export class Cluster implements ClusterPart {
       clock: monotonicMs,
       graceMs: hostTimeoutMs / 2,
       reuseMs: blockReuseMs,
+      later: (go) => void setImmediate(go),
       allow: allowHosts,
       ownUnderlay: () => host.addresses,
       isBlock: (network, block) => this.#blocks.isBlock(network, block),
@@ -260,7 +258,7 @@ export class Cluster implements ClusterPart {
   }
 
   peers(): PeerReport[] {
-    return peerReports(this.#directory, this.#overlays, this.#watching)
+    return peerReports(this.#directory, this.#overlays, this.#watching, this.#pins)
   }
 
   blocks(): BlockReport[] {
@@ -288,6 +286,7 @@ export class Cluster implements ClusterPart {
     await this.#watching?.stop()
     await this.#encapsulation.stop()
     this.#exchange?.stop()
+    this.#directory.close()
     this.#savePins()
     // The data path stays up: others are not to take this host off while its agent is upgraded.
     await this.#store.close({ stay: true })
@@ -314,7 +313,7 @@ export class Cluster implements ClusterPart {
       rotate: () => this.#exchange?.rotate(),
       moved: (event) => this.#encapsulation.moved(event),
     })
-    this.#store.watch(this.#keys.prefix, this.#ownKeys)
+    this.#subscription = this.#store.watch(this.#keys.prefix, this.#ownKeys)
     const { hostTimeoutMs } = this.#parts.settings.cluster
     const { uuid, name } = this.#parts.host
     this.#store.present(this.#keys.alive(uuid), name, { ttlMs: hostTimeoutMs / 2 })
@@ -386,22 +385,11 @@ export class Cluster implements ClusterPart {
 
   #openNetwork(network: Network, number: number): void {
     const { health } = this.#parts
-    const { name, driver, subnets } = network
+    const { name } = network
     try {
-      if (KEYED.has(driver) && this.#psk === undefined) {
-        throw new LariatError(`Cannot carry network ${name} by ${driver}: no pskFile is set`, {
-          code: "config-invalid",
-          hint: "openssl rand -base64 48 makes a key; set agent.pskFile to its file on every host",
-        })
-      }
-      const overlay = {
-        name,
-        number,
-        subnets: subnets.map(({ cidr }) => cidr),
-        bridge: undefined,
+      const opened = openDriver(network, number, {
+        hasKey: this.#psk !== undefined,
         underlayMtu: this.#context?.underlay.mtu ?? 1500,
-      }
-      const opened = openDriver(network, overlay, {
         random: this.#parts.random,
         onLost: (hostId, why) => {
           health.repaired(`network ${name}: new keys with ${this.#nameOf(hostId)}: ${why}`)
@@ -439,7 +427,7 @@ export class Cluster implements ClusterPart {
       rekeyMs: settings.cluster.rekeyMs,
       drivers: () => this.#keyedDrivers(),
       nameOf: (hostId) => this.#nameOf(hostId),
-      relist: () => void this.#relist(),
+      relist: () => this.#relist(),
       onFailure: (what, error) =>
         log.info("cannot {what} now: {why}", { what, why: messageOf(error) }),
     })
@@ -464,32 +452,16 @@ export class Cluster implements ClusterPart {
     void this.#publish()
   }
 
+  #record() {
+    const more = (network: string) => this.#encapsulation.parameters(network)
+    return hostRecord(this.#parts, this.#overlays, this.#blocks, more)
+  }
+
   async #publish(): Promise<void> {
     try {
       if (!this.#stopped) await this.#own.publish(this.#record())
     } catch (error) {
       this.#parts.log.info("this host is not told of yet: {why}", { why: messageOf(error) })
-    }
-  }
-
-  #record(): HostRecord {
-    const { host, settings } = this.#parts
-    const networks = this.#overlays.all().map(({ network, driver }) => {
-      const { kind, parameters } = driver
-      return [
-        network,
-        {
-          driver: kind,
-          overlay: this.#blocks.overlay(network),
-          parameters: { ...parameters, ...this.#encapsulation.parameters(network) },
-        },
-      ] as const
-    })
-    return {
-      name: host.name,
-      underlay: host.addresses,
-      labels: settings.hostLabels,
-      networks: Object.fromEntries(networks),
     }
   }
 
@@ -555,14 +527,12 @@ export class Cluster implements ClusterPart {
     void this.#tidy()
   }
 
-  async #relist(): Promise<void> {
-    try {
-      this.#exchange?.restored()
-      this.#directory.retellKeys()
-      this.#directory.snapshot(await this.#store.list(this.#keys.prefix))
-    } catch (error) {
-      this.#parts.log.info("the store cannot be listed: {why}", { why: messageOf(error) })
-    }
+  /** Everything is told again: a watch that begins anew lists first. */
+  #relist(): void {
+    this.#exchange?.restored()
+    this.#directory.retellKeys()
+    this.#subscription?.close()
+    this.#subscription = this.#store.watch(this.#keys.prefix, this.#ownKeys)
   }
 
   #failed(error: unknown): void {

@@ -1,6 +1,9 @@
 import { type HostRecord, hostBody } from "../../cluster/host_record.ts"
 import type { Keyspace } from "../../cluster/keyspace.ts"
 import type { Store } from "../../cluster/store.ts"
+import type { AgentContext } from "../context.ts"
+import type { BlockKeeper } from "./block_keeper.ts"
+import type { Overlays } from "./overlays.ts"
 import type { Sealer } from "./sealer.ts"
 
 /** What this host says of itself in the store. */
@@ -39,5 +42,28 @@ export class OwnRecord {
       this.#published = ""
       throw error
     }
+  }
+}
+
+/**
+ * What there is to say of this host now.
+ *
+ * @param more what is to be known of a network beside its driver's own parameters
+ */
+export function hostRecord(
+  { host, settings }: Pick<AgentContext, "host" | "settings">,
+  overlays: Pick<Overlays, "all">,
+  blocks: Pick<BlockKeeper, "overlay">,
+  more: (network: string) => Readonly<Record<string, string>>,
+): HostRecord {
+  const networks = overlays.all().map(({ network, driver }) => {
+    const parameters = { ...driver.parameters, ...more(network) }
+    return [network, { driver: driver.kind, overlay: blocks.overlay(network), parameters }] as const
+  })
+  return {
+    name: host.name,
+    underlay: host.addresses,
+    labels: settings.hostLabels,
+    networks: Object.fromEntries(networks),
   }
 }

@@ -27,6 +27,8 @@ export interface PeerReport {
   readonly hostId: string
   readonly name: string
   readonly number: number
+  /** Of its identity, for people to compare: `SHA256:…`. */
+  readonly fingerprint: string | null
   /** Address at which it is reached. */
   readonly address: string | null
   /** Whether the store counts it as there. */

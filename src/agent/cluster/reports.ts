@@ -1,6 +1,8 @@
 /** What the cluster tells of itself, put together for the command line. */
 
 import type { Directory } from "../../cluster/directory.ts"
+import { fingerprint } from "../../cluster/identity.ts"
+import type { Pins } from "../../cluster/pins.ts"
 import type { StoreHealth } from "../../cluster/store.ts"
 import type { Network } from "../../config/network.ts"
 import type { HostIdentity } from "../identity.ts"
@@ -21,6 +23,7 @@ export function peerReports(
   directory: Directory,
   overlays: Overlays,
   watching: Watching | undefined,
+  pins: Pick<Pins, "get">,
 ): PeerReport[] {
   const paths = Map.groupBy(overlays.paths(), ({ hostId }) => hostId)
   return directory
@@ -30,6 +33,7 @@ export function peerReports(
       hostId: host.hostId,
       name: host.record?.name ?? host.hostId,
       number: host.number,
+      fingerprint: fingerprintOf(pins, host.hostId),
       address: paths.get(host.hostId)?.[0]?.remote ?? host.record?.underlay[0] ?? null,
       alive: host.member,
       blocks: [...host.blocks.values()].flatMap((blocks) => [...blocks]).sort(),
@@ -38,6 +42,11 @@ export function peerReports(
       ),
     }))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+function fingerprintOf(pins: Pick<Pins, "get">, hostId: string): string | null {
+  const pin = pins.get(hostId)
+  return pin === undefined ? null : fingerprint(pin.publicKey)
 }
 
 function pathReport(
