@@ -23,8 +23,9 @@ class Leaser {
   readonly believed = new Map<string, string>()
   readonly gone = new Set<string>()
 
-  constructor(store: MemoryStore, id: string, number = 1) {
-    this.host = new TestHost(id, number, keys)
+  /** @param former the same host before it was started again */
+  constructor(store: MemoryStore, id: string, former?: Leaser) {
+    this.host = former?.host ?? new TestHost(id, 1, keys)
     this.leases = new BlockLeases({
       store,
       keys,
@@ -191,6 +192,32 @@ describe("holding a certain block", () => {
     one.leases.doubt()
     expect(await one.leases.hold("n", block(1))).toEqual({ held: true })
     expect(await one.leases.mine("n")).toEqual([block(1)])
+  })
+
+  test("writes an own claim anew that is not the newest: those who saw a newer one refuse it", async () => {
+    const store = new MemoryStore()
+    const one = new Leaser(store, "h1")
+    await one.leases.hold("n", block(1))
+    const before = store.image()
+    const key = keys.block("n", block(1))
+    const old = await store.get(key)
+    store.write([{ key, value: undefined }])
+    await one.leases.hold("n", block(1))
+    const sequence = async () => Number((await store.get(key))?.value.split(" ")[5])
+    const newest = await sequence()
+    store.write([{ key, value: old?.value }])
+    expect(await one.leases.hold("n", block(1))).toEqual({ held: true })
+    expect(await sequence()).toBeGreaterThan(newest)
+    store.putBack(before)
+    one.leases.doubt()
+    await one.leases.hold("n", block(1))
+    expect(await sequence()).toBeGreaterThan(newest + 1)
+    // What a former process wrote last is not known.
+    const [{ length }, again] = [store.calls, new Leaser(store, "h1", one)]
+    await again.leases.hold("n", block(1))
+    await again.leases.hold("n", block(1))
+    expect(store.calls.slice(length).filter((call) => call === "commit")).toHaveLength(1)
+    expect(await sequence()).toBeGreaterThan(newest + 2)
   })
 
   test("fails while the store is away, and gives nothing up", async () => {

@@ -58,6 +58,8 @@ export class BlockLeases {
   readonly #options: BlockLeasesOptions
   /** By key: own claims that were seen standing. */
   readonly #confirmed = new Set<string>()
+  /** By key: the newest of this host's claims that was written. */
+  readonly #newest = new Map<string, string>()
 
   constructor(options: BlockLeasesOptions) {
     this.#options = options
@@ -184,12 +186,16 @@ export class BlockLeases {
     const { store, keys, hostId } = this.#options
     const key = keys.block(network, block)
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const standing = standingClaim(await store.get(key))
-      if (standing.writer === hostId && standing.claim?.state === "held") {
+      const entry = await store.get(key)
+      const standing = standingClaim(entry)
+      const { writer, claim } = standing
+      const own = writer === hostId && claim?.state === "held" ? claim : undefined
+      if (own !== undefined && entry?.value === this.#newest.get(key)) {
         this.#confirmed.add(key)
         return { held: true }
       }
-      const wanted = decide(standing)
+      // An older one says the same, but hosts that saw a newer one do not take it.
+      const wanted = own ?? decide(standing)
       if ("yieldTo" in wanted) return { held: false, holder: wanted.yieldTo }
       const { state, ...reason } = wanted
       const place = { revision: standing.revision, reason }
@@ -277,6 +283,7 @@ export class BlockLeases {
     const value = seal(key, state, reason)
     this.#confirmed.delete(key)
     const { committed } = await store.commit([{ key, revision }], [{ key, value }])
+    if (committed) this.#newest.set(key, value)
     if (committed && state === "held") this.#confirmed.add(key)
     return committed
   }

@@ -274,10 +274,8 @@ export class Directory implements WatchListener {
       listener.ownEndpoint(key)
       return
     }
-    if (parsed.kind === "block" && this.#options.isMine(parsed.network, parsed.block)) {
-      if (value === undefined || writerOf(value) !== selfId) {
-        listener.ownBlock(parsed.network, parsed.block)
-      }
+    if (parsed.kind === "block" && (value === undefined || writerOf(value) !== selfId)) {
+      this.#tellOwn(parsed)
     }
     this.#try(change)
   }
@@ -293,14 +291,27 @@ export class Directory implements WatchListener {
       if (!(error instanceof PeerRefusedError)) throw error
       if (!LASTING.has(error.check)) this.#refused.put(change, hostId, this.#now())
       if (parsed.kind === "keys") this.#options.listener.keysRefused(parsed.hostId)
+      // An own word from before, that the block is free for instance.
+      if (parsed.kind === "block" && hostId === this.#options.selfId) this.#tellOwn(parsed)
       // A snapshot's records are older than what was seen: that is no replay.
       if (!(this.#restoring && error.check === "sequence")) this.#report(hostId, parsed.kind, error)
     }
   }
 
+  /** The store's record of a block is not this host's good claim: if the block is, it is told. */
+  #tellOwn({ network, block }: Extract<ParsedKey, { kind: "block" }>): void {
+    const { isMine, listener } = this.#options
+    if (isMine(network, block)) listener.ownBlock(network, block)
+  }
+
   #report(hostId: string, kind: string, error: PeerRefusedError): void {
+    const { keys, refusals } = this.#options
+    const unknown = error.check === "unknown-host"
+    // What stands on another record that was refused: that one was told.
+    if (unknown && this.#seen.has(keys.identity(hostId))) return
+    if (error.check === "no-record" && this.#seen.has(keys.host(hostId))) return
     const known = this.#model.hosts.has(hostId) ? hostId : undefined
-    this.#options.refusals.report({ hostId: known, kind, error })
+    refusals.report({ hostId: known, kind: unknown ? "identity" : kind, error })
   }
 
   /** Looks again at what waited for something that happened, then tells what changed. */

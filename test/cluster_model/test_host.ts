@@ -15,9 +15,12 @@ export class TestHost {
   readonly identity: HostIdentity
   readonly keys: Keyspace
   readonly psk: PreSharedKey | undefined
+  /** Of its blocks and containers. */
+  readonly network: string
   sequence = 0
 
-  constructor(id: string, number: number, keys: Keyspace, psk?: PreSharedKey) {
+  constructor(id: string, number: number, keys: Keyspace, psk?: PreSharedKey, network = "n") {
+    this.network = network
     this.id = id
     this.number = number
     this.keys = keys
@@ -63,7 +66,7 @@ export class TestHost {
       name: this.name,
       underlay: [this.underlay],
       labels: {},
-      networks: { n: { driver: "ipsec", overlay: [], parameters: {} } },
+      networks: { [this.network]: { driver: "ipsec", overlay: [], parameters: {} } },
       ...change,
     }
     return { key, value: this.seal("host", key, hostBody(record)) }
@@ -75,12 +78,12 @@ export class TestHost {
   }
 
   claimWrite(block: string, state: BlockClaim["state"] = "held", reason: ClaimReason = {}): Write {
-    const key = this.keys.block("n", block)
+    const key = this.keys.block(this.network, block)
     return { key, value: this.claimText(key, state, reason) }
   }
 
   endpointWrite(address: string, change: Partial<EndpointRecord> = {}): Write {
-    const key = this.keys.endpoint("n", address)
+    const key = this.keys.endpoint(this.network, address)
     const record: EndpointRecord = {
       uuid: `uuid ${this.id} ${address}`,
       containerId: `c-${address}`,
