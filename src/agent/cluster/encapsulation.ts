@@ -20,6 +20,8 @@ import { EncapSockets } from "./encap_sockets.ts"
 
 /** How long keys wait for a host's first answer: one that is away is not to hold them up, ms. */
 const FIRST_ANSWER_MS = 3000
+/** More of it for each host that is asked before: 32 are in each 100 ms. */
+const TURN_MS = 4
 /** How often sockets that could not be opened are tried again, ms. */
 const REOPEN_MS = 5000
 /** Between two looks at what is due, ms. */
@@ -40,7 +42,7 @@ export interface EncapsulationParts {
   /** Descriptors that the service manager kept. */
   readonly kept: ReadonlyMap<string, readonly number[]>
   readonly drivers: () => readonly { readonly network: string; readonly driver: Driver }[]
-  /** A host's first keys may be made now. */
+  /** A host is to be put again: its first keys may be made now, or there is a socket now. */
   readonly onSettled: (hostId: string) => void
 }
 
@@ -117,7 +119,7 @@ export class Encapsulation {
     const { hostId, number } = peer
     const old = this.#peers.get(hostId)
     const known = old?.number === number ? old : undefined
-    const waitsUntil = this.#parts.clock() + FIRST_ANSWER_MS
+    const waitsUntil = this.#parts.clock() + FIRST_ANSWER_MS + TURN_MS * this.#peers.size
     const entry = known ?? { number, pairs: new Map(), waitsUntil }
     this.#peers.set(hostId, entry)
     const pair = this.#pairOf(network, peer)
@@ -172,6 +174,12 @@ export class Encapsulation {
     const ports = [...new Set([...this.#own.values()].map(({ port }) => port))]
     const complete = family === undefined || this.#sockets.ensure(family, ports)
     this.#reopenAt = complete ? Number.POSITIVE_INFINITY : this.#parts.clock() + REOPEN_MS
+  }
+
+  #reopen(): void {
+    this.#open()
+    if (this.#reopenAt !== Number.POSITIVE_INFINITY) return
+    for (const hostId of this.#peers.keys()) this.#parts.onSettled(hostId)
   }
 
   #pairOf(network: string, { underlay, parameters }: DirectoryPeer): Pair | undefined {
@@ -279,7 +287,7 @@ export class Encapsulation {
   #work(): void {
     const now = this.#parts.clock()
     try {
-      if (now >= this.#reopenAt) this.#open()
+      if (now >= this.#reopenAt) this.#reopen()
       for (const detection of this.#detections.values()) this.#send(detection.due(now))
       this.#settle()
     } catch (error) {
