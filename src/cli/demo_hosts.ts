@@ -230,10 +230,11 @@ async function changeKeys(
   if (traffic.clear > 0) throw failed(what, `${traffic.clear} packets were in clear`)
   say.done(`${what}: ${pings.answered} of ${pings.sent} answered, none lost`, value.ms)
   const route = traffic.flows[0]?.route
-  const spis = traffic.flows.filter((flow) => flow.route === route).map((flow) => flow.what)
-  say.done(
-    `${traffic.encrypted} ESP packets meanwhile, none in clear; ${route}: ${spis.join(", then ")}`,
-  )
+  const keys = traffic.flows
+    .filter((flow) => flow.route === route)
+    .map(({ what }) => what.replace("ESP, ", ""))
+    .join(", then ")
+  say.done(`${traffic.encrypted} ESP packets meanwhile, none in clear; ${route}: ${keys}`)
 }
 
 async function takeDown(all: readonly Placed[], network: DemoNetwork, say: Teller): Promise<void> {
