@@ -223,7 +223,7 @@ export class IpsecDriver implements Driver {
    * policy is switched in one step, and only then what is not named any more goes: no packet is
    * lost. Of a peer that is not known yet, or has no address yet, they are remembered.
    *
-   * @returns whether they are in the kernel now; those that are lost are not
+   * @returns whether the newest is in the kernel now; one that is lost is not
    * @throws NetlinkError
    */
   setAssociations(hostId: string, keys: PeerKeys): boolean {
@@ -401,9 +401,10 @@ export class IpsecDriver implements Driver {
       this.#associations.keepOnly(route.reqid, this.#named(route, keys))
     }
     if (lost.length > 0) this.#options.onLost?.(peer.hostId, `${lost.join(", ")} had been deleted`)
-    return keys.associations.every(({ inbound }) =>
-      this.#associations.has({ destination: route.local, spi: inbound.spi }),
-    )
+    // An older pair that somebody deleted is about to go: it must not hold its successor up.
+    const [newest] = keys.associations
+    if (newest === undefined) return true
+    return this.#associations.has({ destination: route.local, spi: newest.inbound.spi })
   }
 
   #placeAll(): string[] {
