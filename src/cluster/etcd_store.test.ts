@@ -88,6 +88,20 @@ test("a closed store has no timers and asks nothing", async () => {
   expect(world.requests).toHaveLength(asked)
 })
 
+test("one that stays has no timers either, and gives nothing back", async () => {
+  const { world, store } = storeOf(({ path }) =>
+    path === "/v3/lease/grant"
+      ? Response.json({ header: header(2), ID: "7", TTL: "9" })
+      : txn(true),
+  )
+  store.present("/alive/me", "here", { ttlMs: 9000 })
+  await world.advance(1000)
+  await store.close({ stay: true })
+  await world.advance(0)
+  expect(world.timers).toBe(0)
+  expect(world.paths).not.toContain("/v3/lease/revoke")
+})
+
 test("a wrong list of members is refused at once", () => {
   const world = new FakeWorld(refuse)
   expect(() => new EtcdStore("10.0.0.1:2379", world)).toThrow("Cannot use the store")

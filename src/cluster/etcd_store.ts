@@ -150,6 +150,9 @@ export class EtcdStore implements Store {
     this.#watches.clear()
     if (stay) {
       this.#client.close()
+      // After the client: nothing is given back, only the waits end that would keep a process up.
+      for (const lease of this.#leases.values()) lease.close()
+      this.#leases.clear()
       return
     }
     for (const lease of [...this.#leases.values()]) this.#leave(lease)

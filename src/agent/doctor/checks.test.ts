@@ -57,7 +57,10 @@ describe("each fault is found, alone, with a way to mend it", () => {
     [
       "no XFRM interfaces",
       { features: { ...healthy.features, xfrmInterface: false } },
-      { check: "kernel", state: "warning" },
+      {
+        check: "kernel",
+        what: "this kernel has no XFRM interfaces: the ipsec driver does not work",
+      },
     ],
     ["no way to try", { features: {} }, { check: "kernel", state: "warning" }],
     [

@@ -53,8 +53,8 @@ const FEATURES: Readonly<
     hint: "modprobe esp4 esp6, or use a kernel with CONFIG_INET_ESP; the vxlan driver does without, unencrypted",
   },
   xfrmInterface: {
-    what: "XFRM interfaces: the ipsec driver works by policies on the underlay instead, without counters of its own",
-    hint: "modprobe xfrm_interface (Linux 4.19 and later)",
+    what: "XFRM interfaces: the ipsec driver does not work",
+    hint: "modprobe xfrm_interface (Linux 4.19 and later); the vxlan driver does without, unencrypted",
   },
   ipv6: {
     what: "IPv6: networks with IPv6 subnets cannot be attached to",
@@ -64,7 +64,7 @@ const FEATURES: Readonly<
 
 const ALWAYS: readonly (keyof KernelFeatures)[] = ["veth", "bridge", "nftables"]
 const BY_DRIVER: Readonly<Record<string, readonly (keyof KernelFeatures)[]>> = {
-  ipsec: ["esp"],
+  ipsec: ["esp", "xfrmInterface"],
   vxlan: ["vxlan"],
   wireguard: ["wireguard"],
 }
@@ -76,7 +76,6 @@ function checkKernel({ features, networks, agent }: HostView): Finding[] {
   const alone = !("away" in agent) && (agent.cluster ?? null) === null
   for (const { driver, subnets } of networks) {
     for (const feature of BY_DRIVER[driver] ?? []) (alone ? nice : needed).add(feature)
-    if (driver === "ipsec") nice.add("xfrmInterface")
     if (subnets.some((cidr) => cidr.includes(":"))) needed.add("ipv6")
   }
   const lacking = (wanted: Iterable<keyof KernelFeatures>, state: "error" | "warning") =>
