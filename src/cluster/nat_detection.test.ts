@@ -117,6 +117,27 @@ describe("two hosts", () => {
     expect(later.b.outcome(A)).toEqual(outcome(true, A_OUTSIDE))
   })
 
+  test("follow at once where the kernel says that packets come from, and ask whether it is so", () => {
+    const world = new World(true)
+    expect(world.b.knows(A)).toBe(false)
+    world.run(5000)
+    expect([world.a.knows(B_NUMBER), world.b.knows(A), world.b.knows(9)]).toEqual([
+      true,
+      true,
+      false,
+    ])
+    world.mapping = { address: "203.0.113.7", port: 7777 }
+    expect(world.b.moved(A, world.mapping, world.now)).toBe(true)
+    expect(world.b.outcome(A)).toEqual(outcome(true, world.mapping))
+    expect(world.b.due(world.now)).toMatchObject([{ kind: "message", to: world.mapping }])
+    expect(world.b.moved(A, world.mapping, world.now)).toBe(false)
+    expect(world.b.moved(9, world.mapping, world.now)).toBe(false)
+    // Packets of A's that another sent on from elsewhere: A is heard of again, and is where it was.
+    expect(world.b.moved(A, { address: "192.0.2.66", port: 666 }, world.now)).toBe(true)
+    world.run(70_000)
+    expect(world.b.outcome(A)).toEqual(outcome(true, world.mapping))
+  })
+
   test("agree, whatever they want and whatever is lost", () => {
     const mode = fc.constantFrom<EncapsulationMode>("auto", "udp")
     fc.assert(

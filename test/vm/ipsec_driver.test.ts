@@ -146,11 +146,16 @@ test("this kernel has all that is needed", () => {
 })
 
 /** Pings of the largest size pass encrypted, and one byte more does not. */
-async function expectExactSize(pair: Pair, cipher: Cipher, family: 4 | 6): Promise<void> {
+async function expectExactSize(
+  pair: Pair,
+  cipher: Cipher,
+  family: 4 | 6,
+  udp: boolean = false,
+): Promise<void> {
   agree(pair, [newPair(cipher, 1)])
   const capture = lab.capture(lab.host("b"))
   const a = lab.host("a").netns
-  const { mtu } = overheadOf("ipsec", { outer: 1500, cipher, family })
+  const { mtu } = overheadOf("ipsec", { outer: 1500, cipher, family, udp })
   for (const to of ["10.42.2.254", "fd00:42::2:fffe"]) {
     expect(await ping(a, to, FULL_TIMEOUT)).toMatchObject({ received: 1, refused: [] })
     const whole = { ...FULL_TIMEOUT, dontFragment: true, size: mtu }
@@ -159,8 +164,9 @@ async function expectExactSize(pair: Pair, cipher: Cipher, family: 4 | 6): Promi
     expect(over).toMatchObject({ received: 0, refused: ["EMSGSIZE"] })
   }
   const { count } = capture.stop()
-  expect(count.esp).toBeGreaterThanOrEqual(8)
-  expect([count.clear, count.fragment]).toEqual([0, 0])
+  const [used, unused] = udp ? [count["udp-esp"], count.esp] : [count.esp, count["udp-esp"]]
+  expect(used).toBeGreaterThanOrEqual(8)
+  expect([unused, count.clear, count.fragment]).toEqual([0, 0, 0])
   // Where no interface stops it first, what is too large is counted by name.
   const counted =
     lab.host("a").netns.link("lrx3").kind === "dummy" ? { XfrmOutStateModeError: 2 } : {}
@@ -179,6 +185,32 @@ describe.each([4, 6] as const)("outside IPv%d", (family) => {
       }
     },
   )
+})
+
+/** Sockets by which the kernel of each host takes ESP in UDP. */
+function ears(family: 4 | 6): UdpEncapSocket[] {
+  return lab.hosts.map(({ netns }) => netns.inside(() => UdpEncapSocket.open(family)))
+}
+
+describe.each([4, 6] as const)("in UDP, outside IPv%d", (family) => {
+  let open: UdpEncapSocket[] = []
+  beforeAll(() => {
+    open = ears(family)
+  })
+  afterAll(() => {
+    for (const ear of open) ear.close()
+  })
+  test.each(CIPHERS)("%s: the largest packet is the one that is said", async (cipher) => {
+    const pair = drivers(cipher, family, { udp: true })
+    try {
+      const ports = { ourPort: 4500, peerPort: 4500 }
+      pair.a.setEncapsulation("b", ports)
+      pair.b.setEncapsulation("a", ports)
+      await expectExactSize(pair, cipher, family, true)
+    } finally {
+      pair.close()
+    }
+  })
 })
 
 describe.each([4, 6] as const)("without XFRM interfaces, outside IPv%d", (family) => {
@@ -396,12 +428,11 @@ test("keys that are told before their host, or before its address, are used once
   }
 })
 
-test("in UDP: a restart goes on by the ports that it finds, and other ports ask for new keys", async () => {
+test("in UDP: a restart goes on by the ports that it finds, and other ports keep the keys", async () => {
   const ports = { ourPort: 4500, peerPort: 4500 }
   const pair = drivers("aes256gcm16", 4, { udp: true })
   const keep: IpsecDriver[] = []
-  // The kernel takes ESP in UDP from a socket that asked for it.
-  const ears = lab.hosts.map(({ netns }) => netns.inside(() => UdpEncapSocket.open(4)))
+  const open = ears(4)
   try {
     pair.a.setEncapsulation("b", ports)
     pair.b.setEncapsulation("a", ports)
@@ -432,12 +463,25 @@ test("in UDP: a restart goes on by the ports that it finds, and other ports ask 
     agree(again, [newPair("aes256gcm16", 2)])
     expect(await ping(netns, "10.42.2.254", FULL_TIMEOUT)).toMatchObject({ received: 1 })
     expect(errorsOf(pair)).toEqual([{}, {}])
+    // Another port of the other's: keys and sequences go on.
+    open.push(lab.host("b").netns.inside(() => UdpEncapSocket.open(4, 4501)))
     again.a.setEncapsulation("b", { ...ports, peerPort: 4501 })
+    again.b.setEncapsulation("a", { ...ports, ourPort: 4501 })
+    const moved = statesOf("a").map(({ encapsulation }) => encapsulation)
+    expect(moved).toContainEqual({ sourcePort: 4500, destinationPort: 4501 })
+    expect(moved).toContainEqual({ sourcePort: 4501, destinationPort: 4500 })
+    const there = lab.capture(lab.host("b"), { esp: 4501 })
+    expect(await ping(netns, "10.42.2.254", FULL_TIMEOUT)).toMatchObject({ received: 1 })
+    expect(there.stop().count["udp-esp"]).toBe(2)
+    expect(again.lost).toEqual([])
+    expect(errorsOf(pair)).toEqual([{}, {}])
+    // An association takes one kind of encapsulation, and one address.
+    again.a.setEncapsulation("b", undefined)
     expect(again.lost).toEqual(["a lost b"])
     expect(statesOf("a")).toEqual([])
     again.b.close()
   } finally {
-    for (const ear of ears) ear.close()
+    for (const ear of open) ear.close()
     for (const driver of [...keep, pair.b]) {
       driver.remove()
       driver.close()

@@ -1,13 +1,14 @@
 /** Hosts with agents, ESP in UDP between them: always, or where a NAT is on the way. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test"
 import { join } from "node:path"
-import type { PeerReport, RotationReport } from "../../src/agent/cluster/report.ts"
+import type { RotationReport } from "../../src/agent/cluster/report.ts"
 import { NETLINK_XFRM } from "../../src/netlink/constants.ts"
 import { NetlinkSocket } from "../../src/netlink/socket.ts"
 import { listStates } from "../../src/netlink/xfrm_state.ts"
 import { lariatCommand } from "../netns/lab.ts"
 import { ClusterLab, type LabOptions } from "./cluster_lab.ts"
 import { FdKeeper } from "./fd_keeper.ts"
+import { keysLost, settled } from "./host_state.ts"
 import type { LabContainer } from "./lab_container.ts"
 import type { LabHost } from "./lab_host.ts"
 import { startUdp, transferTcp, type UdpResult } from "./traffic.ts"
@@ -29,16 +30,6 @@ async function start(options: Omit<LabOptions, "driver">): Promise<void> {
   ;[a, b] = [lab.host("a"), lab.host("b")]
   for (const host of [a, b]) await settled(host)
   ;[here, there] = [await a.attach("here"), await b.attach("there")]
-}
-
-/** Until a host reaches every other one, and all use the newest keys alone. */
-async function settled(host: LabHost): Promise<void> {
-  await host.until<PeerReport[]>("peers", (peers) => {
-    return (
-      peers.length > 0 && peers.every(({ paths }) => paths.every(({ state }) => state === "up"))
-    )
-  })
-  await host.until<RotationReport>("rotation", ({ settled }) => settled)
 }
 
 let before: Record<string, number>[] = []
@@ -77,11 +68,6 @@ function portsOf(host: LabHost): { readonly out: unknown[]; readonly in: unknown
     ),
   ]
   return { out: ports(true), in: ports(false) }
-}
-
-/** How often a host said that it makes new keys because something was lost. */
-async function keysLost(host: LabHost): Promise<number> {
-  return (await host.lariat("status")).stdout.split("new keys with").length - 1
 }
 
 describe("udp", () => {

@@ -6,7 +6,7 @@ import type { Outcome } from "../../netlink/socket.ts"
 import * as x from "../../netlink/xfrm_constants.ts"
 import { parseXfrmEvent } from "../../netlink/xfrm_event.ts"
 import { decodeState } from "../../netlink/xfrm_state.ts"
-import { EEXIST, ENOSYS, ESRCH } from "../../sys/errno.ts"
+import { EEXIST, EINVAL, ENOSYS, ESRCH } from "../../sys/errno.ts"
 import { type Association, Associations, type Route } from "./associations.ts"
 import { keyBytes } from "./ciphers.ts"
 import { ifIdOf, reqidOf } from "./policies.ts"
@@ -40,7 +40,12 @@ class FakeKernel {
     return batch.map((writer) => {
       const [message] = parseMessages(writer.finish(1).slice())
       if (message === undefined) throw new Error("no message")
-      const errno = message.type === x.XFRM_MSG_NEWSA ? this.#add(message) : this.#delete(message)
+      const errno =
+        message.type === x.XFRM_MSG_NEWSA
+          ? this.#add(message)
+          : message.type === x.XFRM_MSG_UPDSA
+            ? this.#update(message)
+            : this.#delete(message)
       this.log.push(writer.operation)
       const error = errno === 0 ? undefined : new NetlinkError(writer.operation, errno)
       return { answers: [], error }
@@ -66,6 +71,16 @@ class FakeKernel {
     const key = message.payload.subarray(from, from + keyBytes(CIPHER)).toHex()
     this.begun.set(key, (this.begun.get(key) ?? 0) + 1)
     this.rows.set(id, { text: `${state.spi} to ${state.destination}`, key, message })
+    return 0
+  }
+
+  /** As xfrm_state_update: ports are taken, the key is not. */
+  #update(message: Message): number {
+    const state = decodeState(message)
+    const row = this.rows.get(`${state?.destination} ${state?.spi}`)
+    if (row === undefined) return ESRCH
+    if (decodeState(row.message)?.encapsulation === undefined) return EINVAL
+    this.rows.set(`${state?.destination} ${state?.spi}`, { ...row, message })
     return 0
   }
 
@@ -159,6 +174,38 @@ describe("Associations", () => {
     expect([...associations.check()]).toEqual([])
     expect(associations.install(ROUTE, all)).toEqual([])
     expect(kernel.texts).toEqual([])
+  })
+
+  describe("other ports", () => {
+    const inUdp = (peerPort: number): Route => ({
+      ...ROUTE,
+      encapsulation: { ourPort: 4500, peerPort },
+    })
+    const ports = () =>
+      kernel.dump().map((message) => Object.values(decodeState(message)?.encapsulation ?? {}))
+
+    test("are given to all of a peer's, without a key that is sent or lost", () => {
+      const all = [pair(2, true), pair(1, false)]
+      associations.install(inUdp(4500), all)
+      expect(associations.movePorts(inUdp(61_234))).toBe(true)
+      expect(ports().sort()).toEqual([
+        [4500, 61_234],
+        [61_234, 4500],
+        [61_234, 4500],
+      ])
+      expect(associations.install(inUdp(61_234), all)).toEqual([])
+      expect([...kernel.begun.values()]).toEqual([1, 1, 1])
+    })
+
+    test("are refused where one is gone, or was made without UDP", () => {
+      associations.install(inUdp(4500), [pair(1, true)])
+      kernel.rows.delete(`${ROUTE.local} ${pair(1, true).inbound.spi}`)
+      expect(associations.movePorts(inUdp(61_234))).toBe(false)
+      const { reqid } = ROUTE
+      associations.abandon(reqid)
+      associations.install(ROUTE, [pair(2, true)])
+      expect(associations.movePorts(inUdp(61_234))).toBe(false)
+    })
   })
 
   test("what was abandoned is no news", () => {
