@@ -67,7 +67,7 @@ function routes(host: Host): string[] {
     .map(({ type, dst, gateway, dev, metric, prefsrc }) =>
       type === "unreachable"
         ? `unreachable ${dst} ${metric}`
-        : `${dst} via ${gateway} dev ${dev} ${metric} src ${prefsrc}`,
+        : `${dst}${gateway === undefined ? "" : ` via ${gateway}`} dev ${dev} ${metric} src ${prefsrc}`,
     )
     .toSorted()
 }
@@ -183,6 +183,8 @@ describe("what the kernel has", () => {
         "10.42.2.0/24 via 10.42.2.254 dev lrv0 76 src 10.42.1.254",
         "10.42.3.0/24 via 10.42.3.254 dev lrv0 76 src 10.42.1.254",
         "fd00:42:0:2::/64 via fd00:42:0:2::fe dev lrv0 76 src fd00:42:0:1::fe",
+        "fd00:42:0:2::fe dev lrv0 76 src fd00:42:0:1::fe",
+        "fd00:42:0:3::fe dev lrv0 76 src fd00:42:0:1::fe",
         "fd00:42:0:3::/64 via fd00:42:0:3::fe dev lrv0 76 src fd00:42:0:1::fe",
         "unreachable 10.42.0.0/16 2147483647",
         "unreachable fd00:42::/48 2147483647",
@@ -236,6 +238,7 @@ describe("what the kernel has", () => {
       [
         "removed route 10.42.3.0/24 via 10.42.3.254",
         "removed route fd00:42:0:3::/64 via fd00:42:0:3::fe",
+        "removed route fd00:42:0:3::fe/128",
         `removed neighbour 10.42.3.254 at ${mac("c")}`,
         `removed neighbour fd00:42:0:3::fe at ${mac("c")}`,
         `removed forwarding of ${mac("c")} to 192.0.2.3`,

@@ -3,6 +3,7 @@
 import type { Family } from "../../core/address.ts"
 import { overheadOf } from "../../core/overhead.ts"
 import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "../driver.ts"
+import { hostPrefix } from "../overlay_device.ts"
 import type { OverlayRoute } from "../overlay_routes.ts"
 import { type Hop, peerPrefixes, routesVia } from "../peer_routes.ts"
 import { addressOf, liesIn } from "../underlay_address.ts"
@@ -70,18 +71,27 @@ export function planPeer(context: VxlanContext, peer: OverlayPeer): VxlanPlan {
 
   const mtu = routeMtu(network, peer, vtep.family)
   const neighbours: Neighbour[] = []
+  const ways: OverlayRoute[] = []
   const hop = (family: Family): Hop | string => {
     const via = addressOf(peer.overlay, family)
     if (via === undefined || !context.contains(`${via}/${family === 4 ? 32 : 128}`)) {
       return `it has IPv${family} blocks but no own IPv${family} address on the network`
     }
     neighbours.push({ index, address: via, mac })
-    return { index, via, onlink: true, source: addressOf(self.overlay, family), mtu }
+    const source = addressOf(self.overlay, family)
+    // IPv6 takes no next hop, onlink or not, that another link's prefix covers, and the bridge has
+    // the whole subnet (ip6_route_check_nh_onlink, net/ipv6/route.c).
+    if (family === 6) ways.push({ dst: hostPrefix(via), index, source, mtu })
+    return { index, via, onlink: true, source, mtu }
   }
   const prefixes = peerPrefixes(peer, context.contains)
   const { routes, reason } = routesVia(prefixes, { 4: hop(4), 6: hop(6) })
   const forwardings = [{ index, mac, remote }]
-  return { remote, reason, waits: false, forwardings, neighbours, routes }
+  const needed = ways.filter((way) =>
+    routes.some(({ via }) => via !== undefined && hostPrefix(via) === way.dst),
+  )
+  const others = routes.filter(({ dst }) => needed.every((way) => way.dst !== dst))
+  return { remote, reason, waits: false, forwardings, neighbours, routes: [...needed, ...others] }
 }
 
 /** What fits the way to a peer where that is narrower than the network's; else undefined. */
