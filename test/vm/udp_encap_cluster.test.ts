@@ -5,6 +5,8 @@ import type { RotationReport } from "../../src/agent/cluster/report.ts"
 import { NETLINK_XFRM } from "../../src/netlink/constants.ts"
 import { NetlinkSocket } from "../../src/netlink/socket.ts"
 import { listStates } from "../../src/netlink/xfrm_state.ts"
+import { UdpEncapSocket } from "../../src/sys/udp_encap.ts"
+import { waitFor } from "../clients/program.ts"
 import { lariatCommand } from "../netns/lab.ts"
 import { ClusterLab, type LabOptions } from "./cluster_lab.ts"
 import { FdKeeper } from "./fd_keeper.ts"
@@ -174,6 +176,38 @@ describe("udp", () => {
     },
     120_000,
   )
+})
+
+describe("where another program has the port", () => {
+  beforeAll(() => start({ network: { driverKeys: { udp_encapsulation: "udp" } } }), 120_000)
+  afterAll(async () => await lab?.close())
+
+  test("it is said, ESP goes without UDP, and with it once the port is free", async () => {
+    await a.stopAgent()
+    const other = a.netns.inside(() => UdpEncapSocket.open(4))
+    try {
+      await a.startAgent()
+      await settled(a)
+      const { stdout } = await a.lariat("status")
+      expect(stdout).toContain("Cannot bind UDP port 4500 of IPv4 for ESP")
+      const capture = lab.capture(b)
+      expect(await here.ping(there.v4, { count: 3 })).toMatchObject({ received: 3 })
+      const { count } = capture.stop()
+      expect(count.esp).toBeGreaterThanOrEqual(6)
+      expect(count).toMatchObject({ clear: 0, "udp-esp": 0 })
+    } finally {
+      other.close()
+    }
+    const inUdp = () => [a, b].every((host) => String(portsOf(host).out) === "4500")
+    await waitFor("UDP", () => (inUdp() ? true : undefined), 30_000)
+    await waitFor("an answer", async () => (await here.ping(there.v4)).received || undefined)
+    const capture = lab.capture(b)
+    expect(await here.ping(there.v4, { count: 3 })).toMatchObject({ received: 3 })
+    const { count } = capture.stop()
+    expect(count["udp-esp"]).toBeGreaterThanOrEqual(6)
+    expect(count).toMatchObject({ clear: 0, esp: 0 })
+    expect((await a.lariat("status")).stdout).not.toContain("Cannot bind UDP port")
+  }, 120_000)
 })
 
 describe("auto without a NAT", () => {

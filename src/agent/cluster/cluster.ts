@@ -120,6 +120,7 @@ export class Cluster implements ClusterPart {
       kept: takeDescriptors(),
       drivers: () => this.#overlays.all(),
       onSettled: (hostId) => this.#mesh.hostChanged(hostId),
+      onParameters: () => void this.#publish(),
     })
     this.#mesh = new Mesh({
       hostId: host.uuid,

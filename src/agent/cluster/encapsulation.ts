@@ -44,6 +44,8 @@ export interface EncapsulationParts {
   readonly drivers: () => readonly { readonly network: string; readonly driver: Driver }[]
   /** A host is to be put again: its first keys may be made now, or there is a socket now. */
   readonly onSettled: (hostId: string) => void
+  /** What other hosts must know of this one is another now. */
+  readonly onParameters: () => void
 }
 
 /** What this host's configuration says of a network. */
@@ -179,6 +181,7 @@ export class Encapsulation {
   #reopen(): void {
     this.#open()
     if (this.#reopenAt !== Number.POSITIVE_INFINITY) return
+    this.#parts.onParameters()
     for (const hostId of this.#peers.keys()) this.#parts.onSettled(hostId)
   }
 
