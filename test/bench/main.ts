@@ -28,6 +28,7 @@ import { ipam } from "./ipam.ts"
 import { metadata } from "./metadata.ts"
 import { settle } from "./plugin_process.ts"
 import { scale } from "./scale.ts"
+import { scalePeers } from "./scale_peers.ts"
 import { socketCalls } from "./socket_call.ts"
 import { agentStart } from "./start.ts"
 import { tableOf } from "./table.ts"
@@ -52,6 +53,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   { name: "ipam", agent: false, run: ipam },
   { name: "dns", agent: false, run: dns },
   { name: "metadata", agent: false, run: metadata },
+  { name: "scale-peers", agent: false, run: scalePeers },
 ]
 
 /** Debian's containernetworking-plugins. */

@@ -20,8 +20,6 @@ export interface CrowdOptions {
   readonly driver: "ipsec" | "vxlan"
   /** The block of the host of this index, a /24. */
   readonly blockOf: (index: number) => string
-  /** Revision up to which the hosts say that they have acted. Default 0: nothing yet. */
-  readonly acknowledged?: number
 }
 
 /** One host of a crowd: its identity is good, and so is every record of it. */
@@ -63,7 +61,8 @@ export class CrowdHost {
       host.claimWrite(this.block),
       this.recordWrite(),
       host.aliveWrite(),
-      ...this.keyWrites(),
+      this.keysWrite(),
+      this.ackWrite(0),
     ]
   }
 
@@ -78,19 +77,20 @@ export class CrowdHost {
     })
   }
 
-  /** Its announcement and its acknowledgement. */
-  keyWrites(): Write[] {
+  /** Its announcement. */
+  keysWrite(): Write {
     const { host, generation } = this
-    const { acknowledged = 0 } = this.#options
-    const [keys, ack] = [host.keys.keys(host.id), host.keys.ack(host.id)]
-    const said = { era: 0, revision: acknowledged, generation: generation.generation, refused: [] }
-    return [
-      {
-        key: keys,
-        value: host.seal("keys", keys, announcementBody({ era: 0, generations: [generation] })),
-      },
-      { key: ack, value: host.seal("ack", ack, acknowledgementBody(said)) },
-    ]
+    const key = host.keys.keys(host.id)
+    const body = announcementBody({ era: 0, generations: [generation] })
+    return { key, value: host.seal("keys", key, body) }
+  }
+
+  /** Its acknowledgement of all up to a revision. */
+  ackWrite(revision: number): Write {
+    const { host, generation } = this
+    const key = host.keys.ack(host.id)
+    const said = { era: 0, revision, generation: generation.generation, refused: [] }
+    return { key, value: host.seal("ack", key, acknowledgementBody(said)) }
   }
 }
 
