@@ -534,6 +534,16 @@ describe("a store that is put back", () => {
     expect(observer.take()).toEqual(["put h1 10.42.1.7"])
   })
 
+  test("is told though its revisions have passed those of before", () => {
+    const { store, observer, directory, h1, tell } = world()
+    tell(...h1.join())
+    observer.take()
+    directory.snapshot(store.listing(keys.prefix))
+    expect(observer.take()).toEqual([])
+    directory.snapshot({ ...store.listing(keys.prefix), restored: true })
+    expect(observer.take()[0]).toBe("put back")
+  })
+
   test("may give a revision to another value than before", () => {
     const { observer, store, h1, tell } = world()
     tell(...h1.join(), h1.claimWrite(A))

@@ -217,8 +217,8 @@ export class Directory implements WatchListener {
     this.#queue.clear()
   }
 
-  *#relist({ entries, revision }: Listing): Generator<void> {
-    if (revision < this.#revision) {
+  *#relist({ entries, revision, restored }: Listing): Generator<void> {
+    if (restored === true || revision < this.#revision) {
       this.#options.listener.putBack(revision)
       // Revisions are given anew: the same one may be of another value.
       for (const key of this.#seen.keys()) this.#seen.set(key, -1)

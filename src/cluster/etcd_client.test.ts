@@ -180,6 +180,30 @@ test("a token is shown once there is one, and renewed when it is refused", async
   expect(world.requests[0]?.headers.has("authorization")).toBe(false)
 })
 
+test("a token by which no member ever answers is fetched anew, and not before an election is over", async () => {
+  let valid = "of before"
+  const { world, client } = clientOf(
+    ({ path, headers }) => {
+      if (path === "/v3/auth/authenticate") return Response.json({ token: valid })
+      // It waits for an index of its log that the token names, and that is far away.
+      return headers.get("authorization") === valid ? good() : undefined
+    },
+    { user: { name: "root", password: "p" } },
+  )
+  await call(client)
+  valid = "of now"
+  const logins = () => world.paths.filter((path) => path === "/v3/auth/authenticate").length
+  const failed = errorOf(call(client))
+  await world.advance(3000)
+  expect((await failed).code).toBe("store-away")
+  expect(logins()).toBe(1)
+  const again = errorOf(call(client))
+  await world.advance(3000)
+  expect((await again).code).toBe("store-away")
+  await call(client)
+  expect(logins()).toBe(2)
+})
+
 test("a token that no member takes ends in an error, not in a loop", async () => {
   const user = { name: "u", password: "p" }
   const { world, client } = clientOf(

@@ -33,6 +33,13 @@ export interface MemberStream extends MessageStream {
 
 /** The least that a member gets to answer, ms, however many there are. */
 const LEAST_MEMBER_MS = 250
+/**
+ * With no answer for so many calls' time the token is fetched anew: a simple token names an index of
+ * the raft log, and an etcd that was put back from a snapshot waits for that index without a word
+ * (isValidSimpleToken, auth/store.go). Not sooner: an election is over by then, and passwords cost
+ * etcd's members time.
+ */
+const TOKEN_CALLS = 2
 /** New tokens within one attempt. */
 const MAX_LOGINS = 2
 
@@ -253,6 +260,8 @@ export class EtcdClient {
     const why = closed ? "the store is closed" : `etcd does not answer: ${each || "no time left"}`
     if (!closed) {
       this.#away = true
+      const silentMs = this.#world.now() - this.#answeredMs
+      if (silentMs >= TOKEN_CALLS * this.#callMs) this.#token.forget()
       this.health.down(this.#endpoints.current, each)
     }
     return new LariatError(`Cannot ${doing}: ${why}`, { code: "store-away", hint: HINT })

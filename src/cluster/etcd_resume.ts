@@ -27,7 +27,8 @@ export interface WatchPosition {
 const MAX_SPAN = 20_000
 
 /**
- * The revision from which a watch misses nothing and hears nothing twice; undefined: list anew.
+ * The revision from which a watch misses nothing and hears nothing twice; undefined: list anew;
+ * `restored`: list anew, it is another history.
  *
  * @throws LariatError store-away, permission; EtcdFailure
  */
@@ -35,13 +36,16 @@ export async function resumeRevision(
   client: EtcdClient,
   prefix: string,
   position: WatchPosition,
-): Promise<number | undefined> {
+): Promise<number | "restored" | undefined> {
   const { last, header, compacted } = position
   if (last === undefined) return undefined
   const now = await readRange(client, prefix, { key: encodeText(last.key) })
-  if (!sameHistory(header, now.header)) return undefined
+  if (!sameHistory(header, now.header)) return "restored"
   const stands = !last.deleted && now.entries[0]?.revision === last.revision
-  if (!stands && !(await happened(client, prefix, last))) return undefined
+  if (!stands) {
+    const known = await happened(client, prefix, last)
+    if (known !== true) return known === false ? "restored" : undefined
+  }
   const tooFar = now.header.revision - last.revision > MAX_SPAN
   if (last.revision + 1 >= compacted && !tooFar) return last.revision + 1
   // Not to be read change by change; often there is none under this prefix.
@@ -56,12 +60,12 @@ function sameHistory(before: Header, now: Header): boolean {
   )
 }
 
-/** Whether the history has this very change at its revision; false also when it is compacted. */
+/** Whether the history has this very change at its revision; undefined where it is compacted. */
 async function happened(
   client: EtcdClient,
   prefix: string,
   last: NonNullable<WatchPosition["last"]>,
-): Promise<boolean> {
+): Promise<boolean | undefined> {
   const key = encodeText(last.key)
   const at = (revision: number) => ({ request_range: { key, revision: String(revision) } })
   // A deletion leaves nothing to look at but the entry before it.
@@ -74,7 +78,7 @@ async function happened(
       ? there === undefined && before !== undefined
       : there?.revision === last.revision
   } catch (error) {
-    if (error instanceof EtcdFailure && error.outOfRange) return false
+    if (error instanceof EtcdFailure && error.outOfRange) return undefined
     throw error
   }
 }

@@ -134,9 +134,11 @@ export class EtcdWatch implements Subscription {
 
   /** Where the watch begins: behind what was told, or behind a listing that is told now. */
   async #start(): Promise<number> {
+    let restored = false
     if (this.#position !== undefined) {
       const from = await resumeRevision(this.#client, this.#prefix, this.#position)
-      if (from !== undefined) return from
+      if (typeof from === "number") return from
+      restored = from === "restored"
     }
     const { entries, header } = await listPrefix(this.#client, this.#prefix)
     if (this.#closed) return 0
@@ -151,7 +153,8 @@ export class EtcdWatch implements Subscription {
       count: entries.length,
       compacted: 0,
     }
-    this.#call(() => this.#listener.snapshot({ entries: entries.map(plainEntry), revision }))
+    const listing = { entries: entries.map(plainEntry), revision }
+    this.#call(() => this.#listener.snapshot(restored ? { ...listing, restored } : listing))
     return revision + 1
   }
 

@@ -12,6 +12,11 @@ export interface Entry {
 export interface Listing {
   readonly entries: readonly Entry[]
   readonly revision: number
+  /**
+   * The store was put back from a snapshot since this listener heard it: revisions of before and of
+   * now are not to be compared, though they may have grown. Default false.
+   */
+  readonly restored?: boolean
 }
 
 /** What must hold for a commit: the key still has the value of this revision; 0: no such key. */
@@ -46,7 +51,7 @@ export interface WatchListener {
   /**
    * Everything there is: first of all, and again whenever changes may have been missed (compaction,
    * a store put back from a snapshot). What is not in it is gone. `revision` may be lower than one
-   * heard before: then the store was put back.
+   * heard before: then the store was put back, as when `restored` says so.
    */
   snapshot(listing: Listing): void
   /** Changes since, in the order in which they were made, each once. */

@@ -13,11 +13,13 @@ export interface EtcdClusterOptions {
   readonly tls?: boolean
   /** Switches authentication on, with this password of `root` (and of nobody else). */
   readonly rootPassword?: string
+  /** Where it listens. Default 127.0.0.1. */
+  readonly address?: string
   /** How often watches hear that they are alive; undefined: etcd's default, 10 minutes. */
   readonly progressInterval?: string | undefined
 }
 
-const HOST = "127.0.0.1"
+const LOOPBACK = "127.0.0.1"
 const READY_MS = 30_000
 /** A port that was just given up is not to be had again for a while: each cluster has new ones. */
 let nextPort = 23_000
@@ -28,24 +30,25 @@ export class EtcdMember {
   readonly clientPort = nextPort++
   readonly peerPort = nextPort++
   readonly dataDirectory: string
-  readonly #scheme: string
+  readonly #origin: string
   readonly #directory: string
   #daemon: Daemon | undefined
   #paused = false
 
-  constructor(name: string, directory: string, scheme: string) {
+  /** @param origin scheme and address */
+  constructor(name: string, directory: string, origin: string) {
     this.name = name
     this.#directory = directory
-    this.#scheme = scheme
+    this.#origin = origin
     this.dataDirectory = join(directory, `${name}.data`)
   }
 
   get url(): string {
-    return `${this.#scheme}://${HOST}:${this.clientPort}`
+    return `${this.#origin}:${this.clientPort}`
   }
 
   get peerUrl(): string {
-    return `${this.#scheme}://${HOST}:${this.peerPort}`
+    return `${this.#origin}:${this.peerPort}`
   }
 
   get running(): boolean {
@@ -103,9 +106,10 @@ export class EtcdCluster {
     this.#options = options
     this.certificates = certificates
     const scheme = certificates === undefined ? "http" : "https"
+    const origin = `${scheme}://${options.address ?? LOOPBACK}`
     this.members = Array.from(
       { length: options.members ?? 1 },
-      (_, index) => new EtcdMember(`m${index + 1}`, directory, scheme),
+      (_, index) => new EtcdMember(`m${index + 1}`, directory, origin),
     )
   }
 
@@ -117,7 +121,8 @@ export class EtcdCluster {
   static async start(directory: string, options: EtcdClusterOptions = {}): Promise<EtcdCluster> {
     requireTestNetns()
     mkdirSync(directory, { recursive: true })
-    const certificates = options.tls ? await makeCertificates(directory, [HOST]) : undefined
+    const { tls = false, address = LOOPBACK } = options
+    const certificates = tls ? await makeCertificates(directory, [address]) : undefined
     const cluster = new EtcdCluster(directory, certificates, options)
     await cluster.startMembers()
     if (options.rootPassword !== undefined) await cluster.#enableAuth(options.rootPassword)

@@ -138,6 +138,7 @@ test("so is one that has passed the revisions of before by then", async () => {
   await waitFor("the store to be back", () => store.health().reachable || undefined)
   await ear.hears("/h/b", "2")
   expect(Object.fromEntries(ear.state)).toEqual({ "/h/a": "1", "/h/b": "2" })
+  expect(ear.listings.map(({ restored }) => restored)).toEqual([undefined, true])
 })
 
 test("a presence outlives a store put back", async () => {

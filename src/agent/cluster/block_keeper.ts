@@ -5,12 +5,22 @@ import { LariatError } from "../../errors.ts"
 import type { Allocator } from "../../ipam/allocator.ts"
 import { BlockPlan, type BlockSpec } from "../../ipam/blocks.ts"
 import type { PoolSpec } from "../../ipam/pool.ts"
+import { monotonicMs } from "../../sys/clock.ts"
 import type { Health } from "../health.ts"
 import type { Journal } from "../journal.ts"
 import type { ClusterMemory } from "./memory.ts"
 
 /** With fewer free addresses than this, another block is leased before it is needed. */
 const LOW_WATER = 8
+/**
+ * How long an attach waits for a store that is away, milliseconds: an election of etcd takes a
+ * second or two, and a runtime may wait longer than that, but not for an outage.
+ */
+const PATIENCE_MS = 5000
+const AGAIN_MS = 250
+/** From the first time that a block is taken back to the second; doubled each time. Milliseconds. */
+const FIRST_TRUCE_MS = 1000
+const LONGEST_TRUCE_MS = 30_000
 
 /** What a {@link BlockKeeper} works with. */
 export interface BlockKeeperOptions {
@@ -32,6 +42,8 @@ export class BlockKeeper {
   readonly #plans = new Map<string, readonly BlockPlan[]>()
   /** Leases that are under way, by network and family. */
   readonly #leasing = new Map<string, Promise<void>>()
+  /** By block: until when it is not taken back again, and how long that was. */
+  readonly #truces = new Map<string, { readonly until: number; readonly ms: number }>()
 
   constructor(options: BlockKeeperOptions) {
     this.#options = options
@@ -97,7 +109,7 @@ export class BlockKeeper {
     for (const family of this.#families(network)) {
       if (asked.some((address) => address.family === family)) continue
       const free = this.#free(network, family)
-      if (free === 0) await this.lease(network, family)
+      if (free === 0) await patiently(() => this.lease(network, family))
       else if (free < LOW_WATER) this.lease(network, family).catch(() => undefined)
     }
   }
@@ -145,6 +157,8 @@ export class BlockKeeper {
       const used = this.#usedIn(network, block)
       const holder = this.#options.nameOf(outcome.holder)
       if (used > 0) {
+        // Another host that insists as this one does must not make the store busy with it.
+        if (!this.#mayTakeBack(problem)) continue
         const { held } = await leases.reclaim(network, block)
         if (!held) this.#options.allocatorOf(network)?.retirePool(block)
         const end = held
@@ -192,6 +206,16 @@ export class BlockKeeper {
     }
   }
 
+  #mayTakeBack(what: string): boolean {
+    const now = monotonicMs()
+    const last = this.#truces.get(what)
+    if (last !== undefined && now < last.until) return false
+    const calm = last === undefined || now > last.until + LONGEST_TRUCE_MS
+    const ms = calm ? FIRST_TRUCE_MS : Math.min(LONGEST_TRUCE_MS, last.ms * 2)
+    this.#truces.set(what, { until: now + ms, ms })
+    return true
+  }
+
   async #lease(network: string, family: Family): Promise<void> {
     const plans = (this.#plans.get(network) ?? []).filter(
       ({ subnet }) => familyOf(subnet.cidr) === family,
@@ -214,7 +238,7 @@ export class BlockKeeper {
     const spec = plans.map((plan) => plan.containing(address)).find((one) => one !== undefined)
     // What is outside the network is for the allocator to refuse.
     if (spec === undefined || this.isHeld(network, spec.block)) return
-    const outcome = await this.#options.leases().hold(network, spec.block)
+    const outcome = await patiently(() => this.#options.leases().hold(network, spec.block))
     if (outcome.held) {
       this.#take(network, spec.block)
       return
@@ -291,6 +315,20 @@ export class BlockKeeper {
   #usedIn(network: string, block: string): number {
     const stats = this.#options.allocatorOf(network)?.stats() ?? []
     return stats.find((one) => one.block === block)?.used ?? 0
+  }
+}
+
+/** Tries again while the store is away, for a while. */
+async function patiently<T>(work: () => Promise<T>): Promise<T> {
+  const until = monotonicMs() + PATIENCE_MS
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      const away = error instanceof LariatError && error.code === "store-away"
+      if (!away || monotonicMs() >= until) throw error
+    }
+    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS))
   }
 }
 
