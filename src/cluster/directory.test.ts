@@ -102,6 +102,32 @@ describe("a host", () => {
     expect(observer.take()).toEqual([])
   })
 
+  test("is not silent before it can have noticed that the store is back", () => {
+    const { store, directory, observer, h1, tell, pass, gone } = world({ returnMs: 10 * GRACE_MS })
+    tell(...h1.join())
+    directory.storeReachable(false)
+    pass(100 * GRACE_MS)
+    directory.storeReachable(true)
+    gone(h1)
+    pass(9 * GRACE_MS)
+    expect(directory.host("h1")?.member).toBe(true)
+    tell(h1.aliveWrite())
+    pass(9 * GRACE_MS)
+    expect(directory.host("h1")?.member).toBe(true)
+    gone(h1)
+    pass(GRACE_MS)
+    expect(directory.host("h1")?.member).toBe(false)
+    tell(h1.aliveWrite())
+    // So where the store was put back, and was never away for this host.
+    gone(h1)
+    directory.snapshot({ ...store.listing(keys.prefix), restored: true })
+    observer.take()
+    pass(9 * GRACE_MS)
+    expect(observer.take()).toEqual([])
+    pass(GRACE_MS)
+    expect(observer.take()).toEqual(["gone h1"])
+  })
+
   test("is not silent while the store cannot be heard", () => {
     const { observer, directory, h1, tell, pass, gone } = world()
     tell(...h1.join(), h1.claimWrite(A))

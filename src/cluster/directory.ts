@@ -16,6 +16,11 @@ export interface DirectoryOptions extends AdmissionOptions {
   readonly clock: () => number
   /** How long a host whose presence has ended stays on the mesh, milliseconds. */
   readonly graceMs: number
+  /**
+   * How long nobody goes off the mesh after the store came back, milliseconds: other hosts find out
+   * later than this one, and their presence may have ended meanwhile. Default 0.
+   */
+  readonly returnMs?: number
   /** Where other hosts reach this one: nobody else is reached there. */
   readonly ownUnderlay: () => readonly string[]
   /**
@@ -81,6 +86,8 @@ export class Directory implements WatchListener {
   #revision = 0
   /** While the records of a store that was put back are read. */
   #restoring = false
+  /** When the store came back. */
+  #returned = Number.NEGATIVE_INFINITY
   /** Since when the store cannot be heard, and nobody can be called silent. */
   #deafSince: number | undefined
 
@@ -152,10 +159,11 @@ export class Directory implements WatchListener {
    * blocks of hosts that are gone may be others'. To be called every second or so.
    */
   tick(): void {
-    const { graceMs, listener } = this.#options
+    const { graceMs, returnMs = 0, listener } = this.#options
     const now = this.#now()
+    const returning = now - this.#returned < returnMs
     for (const host of this.#model.hosts.values()) {
-      if (!host.member || host.absentSince === undefined) continue
+      if (returning || !host.member || host.absentSince === undefined) continue
       if (now - host.absentSince < graceMs) continue
       host.member = false
       this.#model.retire(host)
@@ -176,7 +184,8 @@ export class Directory implements WatchListener {
       return
     }
     if (this.#deafSince === undefined) return
-    const deafMs = this.#options.clock() - this.#deafSince
+    this.#returned = this.#options.clock()
+    const deafMs = this.#returned - this.#deafSince
     this.#deafSince = undefined
     for (const host of this.#model.hosts.values()) host.postpone(deafMs)
     this.#refused.postpone(deafMs)
@@ -219,6 +228,7 @@ export class Directory implements WatchListener {
 
   *#relist({ entries, revision, restored }: Listing): Generator<void> {
     if (restored === true || revision < this.#revision) {
+      this.#returned = this.#now()
       this.#options.listener.putBack(revision)
       // Revisions are given anew: the same one may be of another value.
       for (const key of this.#seen.keys()) this.#seen.set(key, -1)

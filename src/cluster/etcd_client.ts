@@ -40,6 +40,8 @@ const LEAST_MEMBER_MS = 250
  * etcd's members time.
  */
 const TOKEN_CALLS = 2
+/** What any token does for. */
+const TOKENLESS = "/v3/maintenance/"
 /** New tokens within one attempt. */
 const MAX_LOGINS = 2
 
@@ -56,6 +58,8 @@ export class EtcdClient {
   readonly #callMs: number
   readonly #end = new AbortController()
   #answeredMs = Number.NEGATIVE_INFINITY
+  /** Since when no call was answered that tokens are looked at for; monotonic ms. */
+  #unansweredSince: number | undefined
   /** The last call found nobody. */
   #away = false
 
@@ -120,6 +124,7 @@ export class EtcdClient {
           const silenceMs = Math.min(left, this.#memberMs)
           const value = await this.#attempt(endpoint, path, body, silenceMs, parse)
           this.#answered(endpoint)
+          if (!path.startsWith(TOKENLESS)) this.#unansweredSince = undefined
           return { value, doubtful }
         } catch (error) {
           const failure = this.#failed(endpoint, error)
@@ -260,8 +265,9 @@ export class EtcdClient {
     const why = closed ? "the store is closed" : `etcd does not answer: ${each || "no time left"}`
     if (!closed) {
       this.#away = true
-      const silentMs = this.#world.now() - this.#answeredMs
-      if (silentMs >= TOKEN_CALLS * this.#callMs) this.#token.forget()
+      const now = this.#world.now()
+      this.#unansweredSince ??= now - this.#callMs
+      if (now - this.#unansweredSince >= TOKEN_CALLS * this.#callMs) this.#token.forget()
       this.health.down(this.#endpoints.current, each)
     }
     return new LariatError(`Cannot ${doing}: ${why}`, { code: "store-away", hint: HINT })

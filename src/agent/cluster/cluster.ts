@@ -48,6 +48,12 @@ const TICK_MS = 1000
 /** How often blocks, pins and the host's own record are gone over, milliseconds. */
 const TIDY_MS = 30_000
 
+/**
+ * How long nobody goes off the mesh after the store came back, milliseconds: a host notices within
+ * three calls of 3 s and their waits.
+ */
+const RETURN_MS = 12_000
+
 /** What a cluster is opened with, before anything of it runs. */
 export type ClusterParts = Pick<
   AgentContext,
@@ -152,6 +158,7 @@ export class Cluster implements ClusterPart {
       refusals: this.#refusals,
       clock: monotonicMs,
       graceMs: hostTimeoutMs / 2,
+      returnMs: RETURN_MS,
       reuseMs: blockReuseMs,
       later: (go) => void setImmediate(go),
       allow: allowHosts,
