@@ -1,7 +1,10 @@
 /** Contenders for the same keys: each is won once, also while a member is lost. */
 import { afterAll, beforeAll, expect, test } from "bun:test"
+import { BlockLeases, type BlockSource } from "../../src/cluster/block_lease.ts"
 import type { EtcdStore } from "../../src/cluster/etcd_store.ts"
+import { Keyspace } from "../../src/cluster/keyspace.ts"
 import { LariatError } from "../../src/errors.ts"
+import { TestHost } from "../cluster_model/test_host.ts"
 import { Scene } from "./scene.ts"
 
 const CONTENDERS = 20
@@ -69,6 +72,60 @@ test("400 blocks and 20 contenders: each is won once", async () => {
 
 test("and while the leader is killed in the middle of it", async () => {
   await contend("/blocks2/", async () => {
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    const leader = await scene.cluster.leader()
+    await leader.kill()
+    await scene.cluster.startMembers()
+  })
+})
+
+/** A /16 and a half of it again, in /24. */
+const SOURCE: BlockSource = {
+  count: BLOCKS,
+  at: (index) => ({ block: `10.${42 + (index >> 8)}.${index & 0xff}.0/24` }),
+}
+
+/** What leases a host's blocks, and what the host knows to be its own. */
+function leaser(keys: Keyspace, n: number): { leases: BlockLeases; mine: Set<string> } {
+  const host = new TestHost(`host${n}`, n + 1, keys)
+  const mine = new Set<string>()
+  const leases = new BlockLeases({
+    store: scene.store({}, n % 3),
+    keys,
+    hostId: host.id,
+    seal: (key, state, reason) => host.claimText(key, state, reason),
+    isMine: (_network, block) => mine.has(block),
+    holderOf: () => undefined,
+    mayTakeOver: () => false,
+  })
+  return { leases, mine }
+}
+
+async function contendForLeases(cluster: string, meanwhile: () => Promise<void>): Promise<void> {
+  const keys = new Keyspace(cluster)
+  const leasers = Array.from({ length: CONTENDERS }, (_, n) => leaser(keys, n))
+  const work = leasers.map(async ({ leases, mine }) => {
+    // A claim that was written though its answer was lost is found by the next one.
+    while (mine.size < FAIR) mine.add(await retried(() => leases.claim("n", SOURCE)))
+  })
+  await meanwhile()
+  await Promise.all(work)
+  const all = leasers.flatMap(({ mine }) => [...mine])
+  expect(all).toHaveLength(BLOCKS)
+  expect(new Set(all).size).toBe(BLOCKS)
+  for (const { leases, mine } of leasers) expect(new Set(await leases.mine("n"))).toEqual(mine)
+  const { leases } = leaser(keys, CONTENDERS)
+  expect(await leases.claim("n", SOURCE).catch((error) => error)).toMatchObject({
+    code: "pool-exhausted",
+  })
+}
+
+test("400 block leases and 20 hosts: each is won once", async () => {
+  await contendForLeases("leases", async () => undefined)
+})
+
+test("and while the leader is killed among them", async () => {
+  await contendForLeases("leases2", async () => {
     await new Promise((resolve) => setTimeout(resolve, 300))
     const leader = await scene.cluster.leader()
     await leader.kill()
