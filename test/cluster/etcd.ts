@@ -106,7 +106,8 @@ export class EtcdCluster {
     this.#options = options
     this.certificates = certificates
     const scheme = certificates === undefined ? "http" : "https"
-    const origin = `${scheme}://${options.address ?? LOOPBACK}`
+    const { address = LOOPBACK } = options
+    const origin = `${scheme}://${address.includes(":") ? `[${address}]` : address}`
     this.members = Array.from(
       { length: options.members ?? 1 },
       (_, index) => new EtcdMember(`m${index + 1}`, directory, origin),
