@@ -13,6 +13,7 @@ import { runProgram } from "./runner/process.mjs"
 import { closingLine, provision, runSuites, succeeded, tableOf } from "./runner/run_suites.mjs"
 import { ensureDebian, ensurePackages } from "./runner/setup.mjs"
 import { liveSuites, manyHostSuites, plainSuites } from "./runner/suites.mjs"
+import { ensurePlace } from "./runner/vm.mjs"
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const CI = process.env.CI !== undefined && process.env.CI !== "" && process.env.CI !== "false"
@@ -124,12 +125,16 @@ async function bench(args) {
   if (!(await ensureBuilt(ROOT))) return 1
   const bun = join(ROOT, "node_modules/.bin/bun")
   const main = [bun, "run", join(ROOT, "test/bench/main.ts"), ...args]
-  return await inherit([join(ROOT, "test/runner/namespace.sh"), ...main])
+  // ESP is measured where there is a kernel with it.
+  const place = await ensurePlace(ROOT)
+  const env = { LARIAT_VM: place.machine ?? "", LARIAT_VM_OBSTACLE: place.obstacle ?? "" }
+  return await inherit([join(ROOT, "test/runner/namespace.sh"), ...main], env)
 }
 
 /** Runs a program on this terminal. */
-async function inherit(argv) {
-  const env = { ...process.env, LARIAT_CMD: JSON.stringify([join(ROOT, "dist/lariat")]) }
+async function inherit(argv, more = {}) {
+  const command = JSON.stringify([join(ROOT, "dist/lariat")])
+  const env = { ...process.env, LARIAT_CMD: command, ...more }
   const result = await runProgram(argv, { cwd: ROOT, env, timeoutMs: HOUR_MS })
   if (result.error !== undefined) console.error(result.error.message)
   return result.status ?? 1

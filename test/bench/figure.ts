@@ -12,7 +12,7 @@ export interface Bar {
 /** Ours, what it is compared with, and the bar. */
 export interface Figure {
   readonly name: string
-  readonly unit: "ms" | "MB" | "ns" | "req/s"
+  readonly unit: "ms" | "MB" | "ns" | "req/s" | "MB/s" | "bytes"
   readonly ours: Summary
   /** What `ours` is compared with: a peer, or ourselves in another state. */
   readonly other?: { readonly name: string; readonly summary: Summary } | undefined

@@ -22,6 +22,7 @@ import type { Bench } from "./bench.ts"
 import { burst } from "./burst.ts"
 import { coldAdds, coldStarts } from "./cold.ts"
 import { dns } from "./dns.ts"
+import { esp } from "./esp.ts"
 import { type Figure, isMet, ratioOf } from "./figure.ts"
 import { floor } from "./floor.ts"
 import { ipam } from "./ipam.ts"
@@ -54,6 +55,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   { name: "dns", agent: false, run: dns },
   { name: "metadata", agent: false, run: metadata },
   { name: "scale-peers", agent: false, run: scalePeers },
+  { name: "esp", agent: false, run: esp },
 ]
 
 /** Debian's containernetworking-plugins. */
