@@ -20,9 +20,11 @@ test("a host with addresses of both families has them in the order in which they
   const addresses = (found: Record<number, string>, hostIp?: string) =>
     hostIdentity(journal, { ...settings, hostIp }, (family) => found[family]).addresses
   expect(addresses({ 4: "192.0.2.1", 6: "2001:db8::1" })).toEqual(["192.0.2.1", "2001:db8::1"])
-  expect(addresses({ 4: "192.0.2.1", 6: "2001:db8::1" }, "2001:db8::9")).toEqual([
-    "2001:db8::9",
-    "192.0.2.1",
+  // Who names an IPv6 address wants it used: beside an IPv4 one it would not be.
+  expect(addresses({ 4: "192.0.2.1", 6: "2001:db8::1" }, "2001:db8::9")).toEqual(["2001:db8::9"])
+  expect(addresses({ 4: "192.0.2.1", 6: "2001:db8::1" }, "192.0.2.9")).toEqual([
+    "192.0.2.9",
+    "2001:db8::1",
   ])
   expect(addresses({ 6: "2001:db8::1" })).toEqual(["2001:db8::1"])
   expect(addresses({})).toEqual([])

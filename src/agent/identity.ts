@@ -11,7 +11,10 @@ export interface HostIdentity {
   readonly name: string
   /** Address at which other hosts reach this one; undefined without any route. */
   readonly ip: string | undefined
-  /** Every address at which other hosts reach this one: `ip`, then one of the other family. */
+  /**
+   * Every address at which other hosts reach this one: `ip`, then one of the other family. Drivers
+   * use IPv4 where there is both; a host that was given an IPv6 address is reached by that alone.
+   */
   readonly addresses: readonly string[]
 }
 
@@ -34,7 +37,8 @@ export function hostIdentity(
     journal.putMeta(HOST_UUID, uuid)
   }
   const ip = settings.hostIp ?? detectIp(4) ?? detectIp(6)
-  const other = ip === undefined ? undefined : detectIp(familyOf(ip) === 4 ? 6 : 4)
+  const chosen = settings.hostIp !== undefined && familyOf(settings.hostIp) === 6
+  const other = ip === undefined || chosen ? undefined : detectIp(familyOf(ip) === 4 ? 6 : 4)
   return {
     uuid,
     name: settings.hostName ?? hostname(),
