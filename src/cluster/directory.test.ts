@@ -1,34 +1,10 @@
 import { describe, expect, test } from "bun:test"
-import { MemoryStore } from "../../test/cluster_model/memory_store.ts"
+import { keys, world } from "../../test/cluster_model/directory_world.ts"
 import { GRACE_MS, Observer, REUSE_MS } from "../../test/cluster_model/observer.ts"
 import { TestHost } from "../../test/cluster_model/test_host.ts"
-import type { DirectoryOptions } from "./directory.ts"
-import { Keyspace } from "./keyspace.ts"
-import type { Write } from "./store.ts"
 
-const keys = new Keyspace("edge")
 const A = "10.42.1.0/24"
 const B = "10.42.2.0/24"
-
-function world(change: Partial<DirectoryOptions> = {}) {
-  const store = new MemoryStore()
-  const observer = new Observer(keys, change)
-  const { directory } = observer
-  store.watch(keys.prefix, directory)
-  store.deliver()
-  const [h1, h2] = [new TestHost("h1", 1, keys), new TestHost("h2", 2, keys)]
-  /** Writes, and lets the directory hear of it. */
-  const tell = (...writes: Write[]) => {
-    store.write(writes)
-    store.deliver()
-  }
-  const pass = (ms: number) => {
-    observer.now += ms
-    directory.tick()
-  }
-  const gone = (host: TestHost) => tell({ key: keys.alive(host.id), value: undefined })
-  return { store, observer, directory, h1, h2, tell, pass, gone }
-}
 
 describe("a host", () => {
   test("that joins is a peer with its blocks, told in one event", () => {
@@ -541,47 +517,6 @@ describe("keys", () => {
     observer.refuseKeys = undefined
     tell(h1.recordWrite())
     expect(observer.take()).toEqual(["keys h1 1 2", "host h1"])
-  })
-})
-
-describe("a store that is put back", () => {
-  test("is told; records of then do not count, and are no attack", () => {
-    const { observer, directory, store, h1, tell } = world()
-    tell(...h1.join(), h1.claimWrite(A))
-    const image = store.image()
-    tell(h1.recordWrite({ name: "later" }), h1.claimWrite(B), h1.endpointWrite("10.42.1.7"))
-    observer.take()
-    store.putBack(image)
-    store.deliver()
-    expect(observer.take()).toEqual(["put back", "removed h1 10.42.1.7"])
-    expect(observer.refused).toEqual([])
-    expect(directory.peer("n", "h1")).toMatchObject({ name: "later", blocks: [A, B] })
-    tell(h1.claimWrite(B), h1.endpointWrite("10.42.1.7"))
-    expect(observer.take()).toEqual(["put h1 10.42.1.7"])
-  })
-
-  test("is told though its revisions have passed those of before", () => {
-    const { store, observer, directory, h1, tell } = world()
-    tell(...h1.join())
-    observer.take()
-    directory.snapshot(store.listing(keys.prefix))
-    expect(observer.take()).toEqual([])
-    directory.snapshot({ ...store.listing(keys.prefix), restored: true })
-    expect(observer.take()[0]).toBe("put back")
-  })
-
-  test("may give a revision to another value than before", () => {
-    const { observer, store, h1, tell } = world()
-    tell(...h1.join(), h1.claimWrite(A))
-    const image = store.image()
-    tell(h1.endpointWrite("10.42.1.7", { uuid: "u1" }))
-    tell(h1.endpointWrite("10.42.1.8", { uuid: "u2" }))
-    const { revision } = store
-    store.putBack(image)
-    store.write([h1.endpointWrite("10.42.1.7", { uuid: "u3" })])
-    expect(store.revision).toBeLessThan(revision)
-    store.deliver()
-    expect([...observer.containers.keys()]).toEqual(["n u3"])
   })
 })
 

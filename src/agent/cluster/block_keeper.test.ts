@@ -44,6 +44,7 @@ function keeper(
     allocatorOf: () => allocator,
     onChange: (network) => changed.push(network),
     nameOf: (id) => `name of ${id}`,
+    patienceMs: 0,
   })
   const leases = new BlockLeases({
     store,

@@ -34,6 +34,8 @@ export interface BlockKeeperOptions {
   /** The blocks of a network are others now. */
   readonly onChange: (network: string) => void
   readonly nameOf: (hostId: string) => string
+  /** How long an attach waits for a store that is away, milliseconds. Default 5 s. */
+  readonly patienceMs?: number
 }
 
 /** The blocks that this host holds of each network, and the addresses of its own in them. */
@@ -109,7 +111,7 @@ export class BlockKeeper {
     for (const family of this.#families(network)) {
       if (asked.some((address) => address.family === family)) continue
       const free = this.#free(network, family)
-      if (free === 0) await patiently(() => this.lease(network, family))
+      if (free === 0) await this.#patiently(() => this.lease(network, family))
       else if (free < LOW_WATER) this.lease(network, family).catch(() => undefined)
     }
   }
@@ -206,6 +208,20 @@ export class BlockKeeper {
     }
   }
 
+  /** Tries again while the store is away, for a while. */
+  async #patiently<T>(work: () => Promise<T>): Promise<T> {
+    const until = monotonicMs() + (this.#options.patienceMs ?? PATIENCE_MS)
+    for (;;) {
+      try {
+        return await work()
+      } catch (error) {
+        const away = error instanceof LariatError && error.code === "store-away"
+        if (!away || monotonicMs() >= until) throw error
+      }
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS))
+    }
+  }
+
   #mayTakeBack(what: string): boolean {
     const now = monotonicMs()
     const last = this.#truces.get(what)
@@ -238,7 +254,7 @@ export class BlockKeeper {
     const spec = plans.map((plan) => plan.containing(address)).find((one) => one !== undefined)
     // What is outside the network is for the allocator to refuse.
     if (spec === undefined || this.isHeld(network, spec.block)) return
-    const outcome = await patiently(() => this.#options.leases().hold(network, spec.block))
+    const outcome = await this.#patiently(() => this.#options.leases().hold(network, spec.block))
     if (outcome.held) {
       this.#take(network, spec.block)
       return
@@ -315,20 +331,6 @@ export class BlockKeeper {
   #usedIn(network: string, block: string): number {
     const stats = this.#options.allocatorOf(network)?.stats() ?? []
     return stats.find((one) => one.block === block)?.used ?? 0
-  }
-}
-
-/** Tries again while the store is away, for a while. */
-async function patiently<T>(work: () => Promise<T>): Promise<T> {
-  const until = monotonicMs() + PATIENCE_MS
-  for (;;) {
-    try {
-      return await work()
-    } catch (error) {
-      const away = error instanceof LariatError && error.code === "store-away"
-      if (!away || monotonicMs() >= until) throw error
-    }
-    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS))
   }
 }
 

@@ -33,6 +33,7 @@ import { hostRecord, OwnRecord } from "./own_record.ts"
 import type { BlockReport, ClusterReport, PeerReport, RotationReport } from "./report.ts"
 import { blockReports, clusterReport, peerReports } from "./reports.ts"
 import { Sealer } from "./sealer.ts"
+import { SingleFlight } from "./single_flight.ts"
 import { StatisticsWatch } from "./statistics_watch.ts"
 import { openStore } from "./store_connection.ts"
 import { startWatching, type Watching } from "./watching.ts"
@@ -88,8 +89,8 @@ export class Cluster implements ClusterPart {
   #context: AgentContext | undefined
   #exchange: KeyExchange | undefined
   #watching: Watching | undefined
-  #tidying: Promise<void> | undefined
-  #tidyAgain = false
+  /** What needs the store from time to time. */
+  readonly #tidy = new SingleFlight(() => this.#tidyOnce())
   #subscription: Subscription | undefined
   #stopped = false
 
@@ -142,11 +143,11 @@ export class Cluster implements ClusterPart {
       watching: () => this.#watching,
       encapsulation: () => this.#encapsulation,
       nameOf: (hostId) => this.#nameOf(hostId),
-      onOwnBlock: () => void this.#tidy(),
+      onOwnBlock: () => void this.#tidy.run(),
       onPutBack: () => {
         this.#leases.doubt()
         this.#own.forget()
-        void this.#tidy()
+        void this.#tidy.run()
       },
     })
     const { hostTimeoutMs, blockReuseMs, allowHosts } = settings.cluster
@@ -226,7 +227,7 @@ export class Cluster implements ClusterPart {
     context.index.onChange((before, after) => this.#publisher.changed(before, after))
     for (const row of context.index.attached()) this.#publisher.changed(undefined, row)
     this.#timers.push(setInterval(() => this.#directory.tick(), TICK_MS))
-    this.#timers.push(setInterval(() => void this.#tidy(), TIDY_MS))
+    this.#timers.push(setInterval(() => void this.#tidy.run(), TIDY_MS))
     this.#store.onHealth((health) => this.#storeChanged(health.reachable))
     this.#run().catch((error) => this.#failed(error))
   }
@@ -325,7 +326,7 @@ export class Cluster implements ClusterPart {
     const { hostTimeoutMs } = this.#parts.settings.cluster
     const { uuid, name } = this.#parts.host
     this.#store.present(this.#keys.alive(uuid), name, { ttlMs: hostTimeoutMs / 2 })
-    await this.#tidy()
+    await this.#tidy.run()
   }
 
   /** The host's number: remembered, or agreed with the store. */
@@ -368,7 +369,7 @@ export class Cluster implements ClusterPart {
     else if (kind === "endpoint") this.#publisher.rewrite(key)
     else {
       if (kind === "host") this.#own.forget()
-      void this.#tidy()
+      void this.#tidy.run()
     }
   }
 
@@ -473,22 +474,6 @@ export class Cluster implements ClusterPart {
     }
   }
 
-  /** What needs the store from time to time; what was asked for meanwhile is one more time. */
-  async #tidy(): Promise<void> {
-    this.#tidyAgain = true
-    this.#tidying ??= this.#tidyUp().finally(() => {
-      this.#tidying = undefined
-    })
-    await this.#tidying
-  }
-
-  async #tidyUp(): Promise<void> {
-    while (this.#tidyAgain) {
-      this.#tidyAgain = false
-      await this.#tidyOnce()
-    }
-  }
-
   /** Whatever fails is tried again. */
   async #tidyOnce(): Promise<void> {
     this.#savePins()
@@ -532,7 +517,7 @@ export class Cluster implements ClusterPart {
     }
     health.clear("store")
     this.#leases.doubt()
-    void this.#tidy()
+    void this.#tidy.run()
   }
 
   /** Everything is told again: a watch that begins anew lists first. */
