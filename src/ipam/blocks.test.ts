@@ -39,15 +39,25 @@ describe("a subnet is cut", () => {
 
   test("a block without usable address is none", () => {
     const spec = subnet("10.0.0.0/24", "10.0.0.1", "10.0.0.0", "10.0.0.255")
-    const plan = new BlockPlan(spec, 31)
+    const plan = new BlockPlan(spec, { length: 31 })
     expect(plan.at(0)).toBeUndefined()
     expect(plan.at(1)).toMatchObject({ block: "10.0.0.2/31" })
   })
 
+  test.each([
+    [256, 112, 256],
+    [5000, 117, 8192],
+    [65_536, 120, 65_536],
+  ])("for %d hosts into /%d of IPv6, %d of them", (atLeast, length, count) => {
+    const spec = subnet("fd00::/64", "fd00::1", "fd00::2", "fd00::ff:ffff")
+    const plan = new BlockPlan(spec, { atLeast })
+    expect([plan.length, plan.count]).toEqual([length, count])
+  })
+
   test("blocks that do not fit are refused", () => {
-    expect(() => new BlockPlan(SIXTEEN, 12)).toThrow("larger than it")
+    expect(() => new BlockPlan(SIXTEEN, { length: 12 })).toThrow("larger than it")
     const eight = subnet("10.0.0.0/8", "10.0.0.1", "10.0.0.2", "10.255.255.254")
-    expect(() => new BlockPlan(eight, 30)).toThrow("65536 are the most")
+    expect(() => new BlockPlan(eight, { length: 30 })).toThrow("65536 are the most")
   })
 })
 
@@ -64,7 +74,7 @@ test("every address that may be given is of one block alone, but those at the ed
         const [low = 0, high = 0] = [a % size, b % size].sort((x, y) => x - y)
         const at = (offset: number) => formatAddress(whole.at(offset))
         const spec = subnet(`10.7.0.0/${length}`, at(1), at(low), at(high))
-        const plan = new BlockPlan(spec, Math.min(32, length + extra))
+        const plan = new BlockPlan(spec, { length: Math.min(32, length + extra) })
         const seen = new Map<string, string>()
         for (let index = 0; index < plan.count; index++) {
           const block = plan.at(index)

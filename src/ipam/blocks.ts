@@ -17,7 +17,7 @@ import { AddressRange } from "./address_range.ts"
 import type { PoolSpec } from "./pool.ts"
 
 /** As many blocks as a pool is cut into where it is large enough: a /16 into /24. */
-const BLOCKS_BITS = 8
+const DEFAULT_BLOCKS = 256
 /** A block has 16 addresses at least: a /24 gives 16 blocks of /28. */
 const LEAST_BLOCK_BITS = 4
 /** More blocks than this are no use, and would be walked through. */
@@ -25,6 +25,14 @@ const MAX_BLOCKS = 65_536
 
 /** A pool of one block. */
 export type BlockSpec = PoolSpec & { readonly block: string }
+
+/** How a {@link BlockPlan} cuts. */
+export interface BlockPlanOptions {
+  /** Prefix length of the blocks. Default: 256 blocks or more, of 16 addresses at least. */
+  readonly length?: number | undefined
+  /** More than the usual 256 blocks, where the subnet is large enough. Default 0. */
+  readonly atLeast?: number
+}
 
 /** The blocks of one subnet: those that hold an address that may be given. */
 export class BlockPlan {
@@ -38,17 +46,15 @@ export class BlockPlan {
   /** Block 0 begins here. */
   readonly #first: Address
 
-  /**
-   * @param length prefix length of the blocks; default: 256 blocks, of 16 addresses at least
-   * @throws LariatError config-invalid where blocks of that length do not fit the subnet
-   */
-  constructor(subnet: PoolSpec, length?: number) {
+  /** @throws LariatError config-invalid where blocks of that length do not fit the subnet */
+  constructor(subnet: PoolSpec, { length, atLeast = 0 }: BlockPlanOptions = {}) {
     const whole = networkOf(parsePrefix(subnet.cidr))
     const width = whole.bytes.length * 8
     const range = new AddressRange(parseAddress(subnet.start), parseAddress(subnet.end))
     this.#start = range.first
     this.#end = range.at(range.size - 1)
-    const bits = Math.max(LEAST_BLOCK_BITS, Math.ceil(Math.log2(range.size)) - BLOCKS_BITS)
+    const blocksBits = Math.ceil(Math.log2(Math.max(DEFAULT_BLOCKS, atLeast)))
+    const bits = Math.max(LEAST_BLOCK_BITS, Math.ceil(Math.log2(range.size)) - blocksBits)
     // A subnet may be smaller than the smallest block.
     this.length = length ?? Math.max(whole.length, width - bits)
     const first = networkOf({ ...this.#start, length: this.length })

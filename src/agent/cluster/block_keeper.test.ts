@@ -66,6 +66,16 @@ function keeper(
   return { blocks, allocator, health, changed, journal }
 }
 
+test("as many hosts have room for IPv6 as for IPv4", () => {
+  const { blocks } = keeper(new MemoryStore(), "a")
+  const subnet6 = { cidr: "fd00::/64", gateway: "fd00::1", start: "fd00::2", end: "fd00::ff:ffff" }
+  const carriage = { ...NETWORK.carriage, blockSize: 26 }
+  blocks.pools({ ...NETWORK, name: "both", subnets: [SUBNET, subnet6], carriage })
+  // A /16 in /26 is 1,024 blocks; so is what the range of 2^24 addresses is cut into.
+  expect(blocks.isBlock("both", "10.42.255.128/26")).toBe(true)
+  expect(blocks.isBlock("both", "fd00::ff:c000/114")).toBe(true)
+})
+
 test("the first container brings a block along, and this host an address of its own in it", async () => {
   const { blocks, allocator, changed } = keeper(new MemoryStore(), "a")
   expect(blocks.held("n")).toEqual([])

@@ -53,10 +53,15 @@ export class BlockKeeper {
 
   /** Takes a network in. @returns the pools of the blocks that are held @throws LariatError config-invalid */
   pools(network: Network): readonly PoolSpec[] {
-    const plans = network.subnets.map((subnet) => {
-      const length = subnet.cidr.includes(":") ? undefined : network.carriage.blockSize
-      return new BlockPlan(subnet, length)
-    })
+    const { blockSize } = network.carriage
+    const cut4 = network.subnets.map((subnet) =>
+      familyOf(subnet.cidr) === 4 ? new BlockPlan(subnet, { length: blockSize }) : undefined,
+    )
+    // As many hosts as have a block of the one family are to have one of the other.
+    const atLeast = Math.max(0, ...cut4.map((plan) => plan?.count ?? 0))
+    const plans = network.subnets.map(
+      (subnet, index) => cut4[index] ?? new BlockPlan(subnet, { atLeast }),
+    )
     this.#plans.set(network.name, plans)
     return this.held(network.name).flatMap((block) => this.#spec(network.name, block) ?? [])
   }

@@ -65,9 +65,12 @@ export function startWatching(parts: WatchingParts): Watching {
     },
     repair: ({ network, hostId }, repair) => {
       if (repair === "none") return
-      const what = repair === "rotate-keys" ? "new keys" : "policies and routes put back"
+      // Drivers without keys of the ring have nothing else that could be made anew.
+      const rotates =
+        repair === "rotate-keys" && overlays.get(network)?.driver instanceof IpsecDriver
+      const what = rotates ? "new keys" : "policies and routes put back"
       context.health.repaired(`network ${network}: ${what}, since ${nameOf(hostId)} did not answer`)
-      if (repair === "rotate-keys") parts.rotate()
+      if (rotates) parts.rotate()
       else overlays.repair(network)
     },
     onChange: ({ network, hostId }, { before, after }) => {
