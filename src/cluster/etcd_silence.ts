@@ -13,21 +13,31 @@ const MISSED_NOTIFICATIONS = 2.5
 /** Notifications that come less often, such as etcd's default of ten minutes, tell nothing. */
 const MOST_INTERVAL_MS = 30_000
 
+/** What was told is on its way for less than two looks, as multiples of `suspectMs`. */
+const FIRST_DOUBT = 2
+
 /**
  * Learns how often a member reports progress (--experimental-watch-progress-notify-interval). Where
  * it does so often enough, silence means that the connection is dead; where not, the member has to
  * be asked, and the watch has to be opened anew now and then, because a connection can be dead
- * while its member is well.
+ * while its member is well: soon where the member knows of changes that were not heard of, and
+ * later each time that they turn out to be of other keys.
  */
 export class Silence {
   readonly #suspectMs: number
   readonly #reopenMs: number
   #heardMs = 0
   #intervalMs = Number.POSITIVE_INFINITY
+  #doubtMs: number
 
   constructor(options: SilenceOptions = {}) {
     this.#suspectMs = options.suspectMs ?? 5000
     this.#reopenMs = options.reopenMs ?? 60_000
+    this.#doubtMs = this.#firstDoubtMs
+  }
+
+  get #firstDoubtMs(): number {
+    return Math.min(this.#reopenMs, FIRST_DOUBT * this.#suspectMs)
   }
 
   /** A stream begins. */
@@ -36,8 +46,10 @@ export class Silence {
     this.#intervalMs = Number.POSITIVE_INFINITY
   }
 
-  heard(nowMs: number, progress: boolean): void {
-    if (progress) this.#intervalMs = Math.min(this.#intervalMs, nowMs - this.#heardMs)
+  /** @param what an empty answer by which a member reports progress, changes, or another answer */
+  heard(nowMs: number, what: "progress" | "changes" | "other"): void {
+    if (what === "changes") this.#doubtMs = this.#firstDoubtMs
+    if (what === "progress") this.#intervalMs = Math.min(this.#intervalMs, nowMs - this.#heardMs)
     this.#heardMs = nowMs
   }
 
@@ -52,6 +64,13 @@ export class Silence {
   verdict(nowMs: number): "dead" | "ask" | "reopen" {
     if (this.#regular) return "dead"
     return nowMs - this.#heardMs >= this.#reopenMs ? "reopen" : "ask"
+  }
+
+  /** Whether the watch is to be opened anew, since the member knows of more than was heard. */
+  misses(nowMs: number): boolean {
+    if (nowMs - this.#heardMs < this.#doubtMs) return false
+    this.#doubtMs = Math.min(this.#reopenMs, 2 * this.#doubtMs)
+    return true
   }
 
   get #regular(): boolean {

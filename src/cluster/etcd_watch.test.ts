@@ -162,6 +162,22 @@ test("where it is not, the member is asked, and the watch opened anew after a wh
   expect(ear.listings).toHaveLength(1)
 })
 
+test("a connection that died while its member is well is noticed by the revision", async () => {
+  const { world, ear, streams, asked, etcd } = watching({ suspectMs: 5000, reopenMs: 60_000 })
+  await settle()
+  await world.advance(20_000)
+  etcd.entries.push(kv("/a/y", "2", 6))
+  etcd.revision = 6
+  // Told on a stream that nobody hears: the first question finds it, the second that it is overdue.
+  await world.advance(10_000)
+  expect(asked).toHaveLength(2)
+  expect(asked[1]).toMatchObject({ start_revision: "6" })
+  streams[1]?.result({ header: header(6), events: [{ kv: kv("/a/y", "2", 6) }] })
+  await settle()
+  expect(ear.state.get("/a/y")).toBe("2")
+  expect(ear.listings).toHaveLength(1)
+})
+
 test("a member that always says compacted is not asked in a loop without end", async () => {
   const { world, streams, asked } = watching()
   const before = world.answer
@@ -200,7 +216,7 @@ test("etcd that is away for long is tried for ever, and its coming back noticed"
   streams[0]?.break()
   await world.advance(600_000)
   world.answer = before
-  etcd.entries = [kv("/a/x", "2", 6, 5)]
+  etcd.entries.push(kv("/a/y", "2", 6))
   etcd.revision = 6
   // The last change is no more what it was: the history is asked for it.
   world.answer = (request) =>

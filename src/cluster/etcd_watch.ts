@@ -2,7 +2,7 @@
 
 import { LariatError } from "../errors.ts"
 import { Backoff } from "./backoff.ts"
-import { type WatchAnswer, type WatchEvent, watchAnswer } from "./etcd_answer.ts"
+import { headerOf, type WatchAnswer, type WatchEvent, watchAnswer } from "./etcd_answer.ts"
 import type { EtcdClient, MemberStream } from "./etcd_client.ts"
 import { encodePrefix } from "./etcd_codec.ts"
 import { EtcdFailure, inContext, quote } from "./etcd_failure.ts"
@@ -34,6 +34,8 @@ export class EtcdWatch implements Subscription {
   readonly #end = new AbortController()
   #position: WatchPosition | undefined
   #stream: MemberStream | undefined
+  /** The revision that the member of this stream told of when it was last asked. */
+  #asked = 0
 
   constructor(
     client: EtcdClient,
@@ -101,6 +103,7 @@ export class EtcdWatch implements Subscription {
     this.#stream = stream
     if (this.#closed) return true
     this.#silence.begin(this.#world.now())
+    this.#asked = 0
     let parts: WatchEvent[] = []
     for (;;) {
       const fields = await stream.next(this.#silence.waitMs)
@@ -110,8 +113,8 @@ export class EtcdWatch implements Subscription {
         continue
       }
       const answer = watchAnswer(fields)
-      const progress = !answer.created && answer.events.length === 0
-      this.#silence.heard(this.#world.now(), progress)
+      const empty = answer.created ? "other" : "progress"
+      this.#silence.heard(this.#world.now(), answer.events.length > 0 ? "changes" : empty)
       if (answer.canceled) {
         this.#canceled(answer)
         return false
@@ -186,8 +189,16 @@ export class EtcdWatch implements Subscription {
     if (verdict === "reopen") return true
     if (verdict === "ask") {
       try {
-        await this.#client.askMember(endpoint, "/v3/maintenance/status", {}, (fields) => fields)
-        return false
+        const { revision } = await this.#client.askMember(
+          endpoint,
+          "/v3/maintenance/status",
+          {},
+          headerOf,
+        )
+        // What it knew when it was asked the last time would have come by now.
+        const overdue = this.#asked > (this.#position?.header.revision ?? 0)
+        this.#asked = revision
+        return overdue && this.#silence.misses(this.#world.now())
       } catch {
         // What it said does not matter: the watch goes on at another member.
       }

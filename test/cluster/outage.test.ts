@@ -120,7 +120,7 @@ test("a cut connection that stays open is noticed without progress notifications
 
 test("a dead connection to a member that is well is opened anew", async () => {
   scene = await Scene.begin()
-  const store = scene.store({ suspectMs: 500, reopenMs: 2000 })
+  const store = scene.store({ suspectMs: 500 })
   const writer = scene.store()
   const ear = new Ear()
   store.watch("/d/", ear)
