@@ -118,8 +118,15 @@ async function expectEachOnce(): Promise<void> {
   expect(addresses.length).toBeGreaterThan(0)
   expect(new Set(addresses).size).toBe(addresses.length)
   for (const host of running) {
-    const all = await host.ask<BlockReport[]>("blocks")
-    expect(all.map(({ block }) => block).sort()).toEqual([...blocks].sort())
+    // Each hears of the others' in its time.
+    await host.until<BlockReport[]>(
+      "blocks",
+      (all) =>
+        all
+          .map(({ block }) => block)
+          .sort()
+          .join() === [...blocks].sort().join(),
+    )
   }
 }
 

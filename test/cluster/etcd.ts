@@ -1,7 +1,7 @@
 /** A real etcd of one or more members on this namespace's loopback, whose members can be hurt. */
-import { mkdirSync, rmSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import { attempt, type Daemon, run, startDaemon } from "../clients/program.ts"
+import { attempt, type Daemon, run, startDaemon, waitFor } from "../clients/program.ts"
 import { requireTestNetns } from "../netns/guard.ts"
 import { type Certificates, makeCertificates } from "./certificates.ts"
 
@@ -81,15 +81,25 @@ export class EtcdMember {
   }
 
   /** It stays, and does nothing: its connections go silent. */
-  pause(): void {
+  async pause(): Promise<void> {
     process.kill(this.pid, "SIGSTOP")
     this.#paused = true
+    // A thread that runs elsewhere stops a moment later, and may answer once more.
+    await waitFor(`${this.name} to stand still`, () => isStopped(this.pid) || undefined, READY_MS)
   }
 
   resume(): void {
     if (this.#paused) process.kill(this.pid, "SIGCONT")
     this.#paused = false
   }
+}
+
+/** Whether each thread of a process is stopped (proc(5): state `T`, behind the name). */
+function isStopped(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`
+  return readdirSync(tasks).every((task) =>
+    /\) T /.test(readFileSync(`${tasks}/${task}/stat`, "utf8")),
+  )
 }
 
 export class EtcdCluster {

@@ -119,7 +119,7 @@ test("the serving member hangs: calls and the watch move to another", async () =
   const writer = scene.store({ user }, 1)
   await writer.commit([], [{ key: "/s/a", value: "1" }])
   await ear.hears("/s/a", "1")
-  member?.pause()
+  await member?.pause()
   try {
     await waitFor("a write", async () =>
       writer.commit([], [{ key: "/s/a", value: "2" }]).catch(() => undefined),

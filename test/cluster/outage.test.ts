@@ -85,7 +85,7 @@ test("a member that hangs is noticed, with a silent watch, and gone on with when
   store.watch("/h/", ear)
   await store.commit([], [{ key: "/h/a", value: "1" }])
   await ear.hears("/h/a", "1")
-  member?.pause()
+  await member?.pause()
   const begun = performance.now()
   const error = await errorOf(store.get("/h/a"))
   expect(performance.now() - begun).toBeLessThan(CALL_BOUND_MS)
