@@ -10,7 +10,15 @@ import { fileURLToPath } from "node:url"
 import { ensureBuilt } from "./runner/build.mjs"
 import { check } from "./runner/check.mjs"
 import { runProgram } from "./runner/process.mjs"
-import { closingLine, provision, runSuites, succeeded, tableOf } from "./runner/run_suites.mjs"
+import {
+  closingLine,
+  failuresOf,
+  provision,
+  runFailedAgain,
+  runSuites,
+  succeeded,
+  tableOf,
+} from "./runner/run_suites.mjs"
 import { ensureDebian, ensurePackages } from "./runner/setup.mjs"
 import { liveSuites, manyHostSuites, plainSuites } from "./runner/suites.mjs"
 import { ensurePlace } from "./runner/vm.mjs"
@@ -85,11 +93,13 @@ async function test(args) {
     })
   }
   const needs = await provision(ROOT, all, { ci: CI })
-  outcomes.push(...(await runSuites(ROOT, plain, needs, { jobs: 1, ci: CI })))
+  const options = { jobs: 1, ci: CI }
+  const first = await runSuites(ROOT, plain, needs, options)
   // Namespaces keep live suites apart, so that two cores can have one each.
   const jobs = Math.max(1, Number(process.env.TEST_JOBS ?? Math.min(2, availableParallelism())))
-  outcomes.push(...(await runSuites(ROOT, live, needs, { jobs, ci: CI })))
-  outcomes.push(...(await runSuites(ROOT, manyHosts, needs, { jobs: 1, ci: CI })))
+  first.push(...(await runSuites(ROOT, live, needs, { ...options, jobs })))
+  first.push(...(await runSuites(ROOT, manyHosts, needs, options)))
+  outcomes.push(...(await runFailedAgain(ROOT, all, first, needs, options)))
   return report(outcomes)
 }
 
@@ -105,6 +115,7 @@ function onlyPattern(args) {
 
 function report(outcomes) {
   console.log(tableOf(outcomes))
+  console.log(failuresOf(outcomes))
   console.log(`\n${closingLine(outcomes)}`)
   return succeeded(outcomes) ? 0 : 1
 }

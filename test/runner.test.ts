@@ -14,6 +14,14 @@ import {
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
+import {
+  closingLine,
+  failuresOf,
+  runFailedAgain,
+  runSuites,
+  succeeded,
+  tableOf,
+} from "./runner/run_suites.mjs"
 
 const ROOT = join(import.meta.dirname, "..")
 
@@ -71,6 +79,61 @@ describe("node test/run.mjs unit", () => {
 
   test("a run without tests is a failure", () => {
     expect(unit("empty", { "a.ts": "" })).toEqual({ status: 1, last: "0 passed, 1 failed" })
+  })
+})
+
+describe("a live suite that failed", () => {
+  const needs = () => ({ env: process.env })
+
+  /** Runs a suite twice when the first run fails; `text` finds how often it ran in `runs`. */
+  async function twice(name: string, text: string, again: boolean) {
+    const root = join(scratch, name)
+    write(join(root, "live.test.ts"), text)
+    mkdirSync(join(root, "node_modules/.bin"), { recursive: true })
+    symlinkSync(process.execPath, join(root, "node_modules/.bin/bun"))
+    const suite = {
+      name,
+      paths: ["./live.test.ts"],
+      namespace: false,
+      again,
+      binary: false,
+      debian: [],
+      wanted: [],
+      cnitool: false,
+      timeoutMs: 30_000,
+      testTimeoutMs: 20_000,
+    }
+    const options = { jobs: 1, ci: true }
+    const first = await runSuites(root, [suite], needs, options)
+    const outcomes = await runFailedAgain(root, [suite], first, needs, options)
+    return { closing: closingLine(outcomes), good: succeeded(outcomes), outcomes }
+  }
+
+  const counting = `import { appendFileSync, readFileSync } from "node:fs"
+import { expect, test } from "bun:test"
+appendFileSync("runs", "x")
+const runs = readFileSync("runs", "utf8").length
+`
+
+  test("and passes alone counts as passed, and the failure is told", async () => {
+    const text = `${counting}test("second", () => expect(runs).toBe(2))\n`
+    const { closing, good, outcomes } = await twice("flaky", text, true)
+    expect([closing, good]).toEqual(["1 passed, 0 failed", true])
+    expect(tableOf(outcomes)).toContain("passed when run again, alone")
+    expect(failuresOf(outcomes)).toContain("(fail) second")
+  })
+
+  test("and fails again has failed", async () => {
+    const text = `${counting}test("third", () => expect(runs).toBe(3))\n`
+    expect(await twice("twice", text, true)).toMatchObject({
+      closing: "0 passed, 1 failed",
+      good: false,
+    })
+  })
+
+  test("without live surroundings does not get a second run", async () => {
+    const text = `${counting}test("second", () => expect(runs).toBe(2))\n`
+    expect(await twice("plain", text, false)).toMatchObject({ closing: "0 passed, 1 failed" })
   })
 })
 

@@ -82,8 +82,26 @@ async function probeFamily(prober: EchoProber, family: 4 | 6): Promise<Record<st
     // The errors before are not this one's.
     last: { destination: router, packetBytes: 100 },
   }
-  const results = await prober.probe(Object.values(probes), { timeoutMs: 500 })
+  const results = await prober.probe(Object.values(probes), { timeoutMs: 1500 })
   return Object.fromEntries(Object.keys(probes).map((name, index) => [name, text(results[index])]))
+}
+
+/**
+ * Waits until every address that shall answer does: a link that has just come up loses the first
+ * solicitations, and a neighbour that is asked again is asked a second later.
+ */
+async function reachable(prober: EchoProber): Promise<void> {
+  const probes = ([4, 6] as const).flatMap((family) => [
+    { destination: ROUTER[family], packetBytes: 100 },
+    { destination: ROUTER[family], source: SOURCE[family], packetBytes: 100 },
+    { destination: FAR[family], packetBytes: 100 },
+  ])
+  const deadline = performance.now() + 20_000
+  while (performance.now() < deadline) {
+    const results = await prober.probe(probes, { timeoutMs: 300 })
+    if (results.every(({ kind }) => kind === "answered")) return
+  }
+  throw new Error("the router and the far host do not answer")
 }
 
 /** Two overlapping rounds of a thousand probes, one spread over half a second. */
@@ -99,8 +117,8 @@ async function probeMany(prober: EchoProber): Promise<Record<string, unknown>> {
     heard.push(...outcomes)
   }
   const [spread, burst] = await Promise.all([
-    prober.probe(probes, { spreadMs: 500, timeoutMs: 2000, onOutcomes }),
-    prober.probe(probes, { timeoutMs: 2000 }),
+    prober.probe(probes, { spreadMs: 500, timeoutMs: 5000, onOutcomes }),
+    prober.probe(probes, { timeoutMs: 5000 }),
   ])
   return {
     spread: spread.filter(({ kind }) => kind === "answered").length,
@@ -115,11 +133,7 @@ async function main(): Promise<void> {
   requireTestNetns()
   build()
   const prober = EchoProber.open()
-  // A link that has just come up loses the first solicitation.
-  await prober.probe(
-    [FAR[4], FAR[6]].map((destination) => ({ destination, packetBytes: 100 })),
-    { timeoutMs: 3000 },
-  )
+  await reachable(prober)
   const results = {
     four: await probeFamily(prober, 4),
     six: await probeFamily(prober, 6),

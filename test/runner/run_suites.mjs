@@ -7,8 +7,10 @@ import { runProgram } from "./process.mjs"
 import { ensureCnitool, ensureDebian, missingDebian } from "./setup.mjs"
 import { ensurePlace, inMachine } from "./vm.mjs"
 
-/** How much of a failed suite's output is shown, bytes from its end. */
+/** How much of a failed suite's output is shown when it ends, characters from its end. */
 const SHOWN_OUTPUT = 60_000
+/** And how much of it once more below the table, where a long log is read first. */
+const REPEATED_OUTPUT = 3000
 
 /**
  * @typedef {object} Outcome
@@ -17,7 +19,8 @@ const SHOWN_OUTPUT = 60_000
  * @property {number} failed
  * @property {number} skipped
  * @property {number} seconds
- * @property {string} [remark] why it was skipped or how it crashed
+ * @property {string} [remark] why it was skipped, how it crashed, or that it passed at its second run
+ * @property {string} [output] what the failed run said
  */
 
 /**
@@ -55,6 +58,33 @@ export async function runSuites(root, suites, needs, options) {
   return outcomes
 }
 
+/**
+ * Runs the suites that failed and may have failed by their surroundings once more, each alone. One
+ * that passes now counts as passed, and the table and the lines below it tell of the failure; one
+ * that fails twice has failed.
+ *
+ * @param {string} root the checkout
+ * @param {import("./suites.mjs").Suite[]} suites
+ * @param {Outcome[]} outcomes of `suites`, in their order
+ * @param {Needs} needs
+ * @param {{ ci: boolean }} options
+ * @returns {Promise<Outcome[]>} the outcomes that count
+ */
+export async function runFailedAgain(root, suites, outcomes, needs, options) {
+  const failed = suites.filter(
+    (suite, index) => suite.again && outcomes[index].output !== undefined,
+  )
+  if (failed.length === 0) return outcomes
+  console.log(`again, alone: ${failed.map(({ name }) => name).join(", ")}`)
+  const second = await runSuites(root, failed, needs, { ...options, jobs: 1 })
+  return outcomes.map((first, index) => {
+    const again = second[failed.indexOf(suites[index])]
+    if (again === undefined) return first
+    if (again.failed > 0) return again
+    return { ...again, remark: "passed when run again, alone", output: first.output }
+  })
+}
+
 async function runSuite(root, suite, needs, reports, options) {
   const { obstacle, env, machine } = needs(suite)
   if (obstacle !== undefined) {
@@ -83,7 +113,7 @@ async function runSuite(root, suite, needs, reports, options) {
   else if (result.status !== 0 && sums.failed === 0) outcome.remark = `exit ${result.status}`
   else if (sums.passed + sums.failed + sums.skipped === 0) outcome.remark = "no test ran"
   if (outcome.remark !== undefined) outcome.failed += 1
-  if (outcome.failed > 0) showOutput(suite.name, log)
+  if (outcome.failed > 0) outcome.output = showOutput(suite.name, log)
   return outcome
 }
 
@@ -148,12 +178,29 @@ function environmentOf(root, suite, options) {
   return env
 }
 
-/** Prints what a failed suite or check said, without the tests that passed. */
+/**
+ * Prints what a failed suite or check said, without the tests that passed.
+ *
+ * @returns {string} what it said
+ */
 export function showOutput(name, log) {
   const all = existsSync(log) ? readFileSync(log, "utf8") : ""
   const text = all.replace(/^\(pass\) .*\n/gm, "")
-  const shown = text.length > SHOWN_OUTPUT ? `[…]${text.slice(-SHOWN_OUTPUT)}` : text
-  console.log(`\n--- output of ${name}\n${shown.trimEnd()}\n--- end of ${name}\n`)
+  console.log(quoted(name, text, SHOWN_OUTPUT))
+  return text
+}
+
+function quoted(name, text, limit) {
+  const shown = text.length > limit ? `[…]${text.slice(-limit)}` : text
+  return `\n--- output of ${name}\n${shown.trimEnd()}\n--- end of ${name}\n`
+}
+
+/** The ends of what suites said when they failed, also those that passed when run again. */
+export function failuresOf(outcomes) {
+  return outcomes
+    .filter(({ output }) => output !== undefined)
+    .map(({ name, output }) => quoted(name, output, REPEATED_OUTPUT))
+    .join("")
 }
 
 /** The table of all suites. */

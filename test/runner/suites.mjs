@@ -8,6 +8,8 @@ import { join } from "node:path"
  * @property {string[]} paths files or folders that `bun test` gets
  * @property {boolean} namespace runs in namespaces of its own, as root
  * @property {boolean} [manyHosts] needs a kernel with ESP, in a virtual machine where this one has none
+ * @property {boolean} [again] runs once more when it fails: it shares processors, the clock and the
+ *   kernel's limits with the suite beside it and with all else on the machine
  * @property {boolean} binary needs dist/lariat
  * @property {string[]} debian packages that its tests use
  * @property {string[]} wanted packages that some of its tests use, which are skipped without them
@@ -82,6 +84,7 @@ export function liveSuites(root) {
         name: path.replace(/^test\//, "").replace(/\.test\.ts$/, ""),
         paths: [`./${path}`],
         namespace: true,
+        again: true,
         binary: true,
         debian: LIVE_FILES[path] ?? debian,
         wanted: [],
@@ -110,6 +113,7 @@ export function manyHostSuites(root) {
     paths: [`./test/vm/${file}`],
     namespace: true,
     manyHosts: true,
+    again: true,
     binary: true,
     debian: [...NETWORK_TOOLS, "etcd-server", "wireguard-tools"],
     wanted: [],
