@@ -1,12 +1,9 @@
 /** Two hosts with agents, IPsec between them: what must never happen, under streams that count. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test"
-import { copyFileSync } from "node:fs"
-import { join } from "node:path"
 import type { PeerReport, RotationReport } from "../../src/agent/cluster/report.ts"
 import { NETLINK_XFRM } from "../../src/netlink/constants.ts"
 import { NetlinkSocket } from "../../src/netlink/socket.ts"
 import { deleteState, listStates } from "../../src/netlink/xfrm_state.ts"
-import { lariatCommand } from "../netns/lab.ts"
 import { ClusterLab } from "./cluster_lab.ts"
 import type { LabContainer } from "./lab_container.ts"
 import type { LabHost } from "./lab_host.ts"
@@ -71,14 +68,6 @@ function expectWhole(result: UdpResult): void {
   expect(result).toMatchObject({ duplicates: 0, sendErrors: 0 })
 }
 
-/** The program under test at another path, as an upgrade puts it there. */
-function otherProgram(): string[] {
-  const [binary = "", ...args] = lariatCommand()
-  const copy = join(a.directory, "lariat-new")
-  copyFileSync(binary, copy)
-  return [copy, ...args]
-}
-
 test("containers of two hosts reach each other, by ESP alone", async () => {
   const capture = lab.capture(b)
   expect(await here.ping(there.v4, { count: 3 })).toMatchObject({ received: 3 })
@@ -115,7 +104,7 @@ describe("an agent that goes and comes back touches no packet", () => {
   test.each(["killed", "upgraded"] as const)(
     "%s",
     async (how) => {
-      const program = how === "upgraded" ? otherProgram() : undefined
+      const program = how === "upgraded" ? a.otherProgram() : undefined
       const stream = await startUdp(here.place(4), there.place(4), STREAM)
       await stream.more(500)
       if (how === "killed") await a.killAgent()

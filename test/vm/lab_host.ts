@@ -1,5 +1,5 @@
 /** A host of the lab: a namespace with a cable, an agent of its own, and containers. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
 import {
@@ -119,6 +119,14 @@ export class LabHost {
       () => answers(this.socket),
       options,
     )
+  }
+
+  /** The program under test at another path, as an upgrade puts it there: what starts it. */
+  otherProgram(): string[] {
+    const [binary = "", ...args] = lariatCommand()
+    const copy = this.#path("lariat-new")
+    copyFileSync(binary, copy)
+    return [copy, ...args]
   }
 
   /** Ends the agent as systemd does; the data path stays. */

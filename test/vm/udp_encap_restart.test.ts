@@ -11,8 +11,11 @@ import { startUdp, type UdpResult } from "./traffic.ts"
 
 /** Packets a second, and bytes of each. */
 const STREAM = { rate: 2000, size: 512 }
-/** With which systemd starts a service: LISTEN_PID is the process's own. */
-const AS_SERVICE = ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", ...lariatCommand()]
+
+/** As systemd starts a service: LISTEN_PID is the process's own. */
+function asService(program: readonly string[] = lariatCommand()): string[] {
+  return ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", ...program]
+}
 
 let lab: ClusterLab
 let a: LabHost
@@ -66,24 +69,25 @@ test.each(["stopped", "killed"] as const)(
   120_000,
 )
 
-test.each(["stopped", "killed"] as const)(
-  "where a service manager keeps the socket, nothing is lost while the agent is %s",
+test.each(["upgraded", "killed"] as const)(
+  "where a service manager keeps the socket, nothing is lost when the agent is %s",
   async (how) => {
     await a.stopAgent()
     const keeper = new FdKeeper(join(a.directory, `n-${how}`))
     const { options } = a
     try {
       a.options = { ...options, env: keeper.env }
-      await a.startAgent(AS_SERVICE)
+      await a.startAgent(asService())
       await settled(a)
       expect(keeper.names).toEqual(["lariat-esp4-4500"])
       const stream = await startUdp(there.place(4), here.place(4), STREAM)
       const back = await startUdp(here.place(4), there.place(4), STREAM)
       await stream.more(500)
+      const program = how === "upgraded" ? a.otherProgram() : undefined
       await (how === "killed" ? a.killAgent() : a.stopAgent())
       await stream.more(1000)
       a.options = { ...options, ...keeper.hand() }
-      await a.startAgent(AS_SERVICE)
+      await a.startAgent(asService(program))
       await stream.more(2000)
       await settled(a)
       await stream.more(1000)
