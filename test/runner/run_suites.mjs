@@ -24,28 +24,30 @@ const REPEATED_OUTPUT = 3000
  */
 
 /**
- * Runs the suites, at most `jobs` of them at a time, in their order.
+ * Runs the suites, at most `jobs` of them at a time, in their order; of those of many hosts one at a
+ * time, since a virtual machine keeps more than one processor busy.
  *
  * @param {string} root the checkout
  * @param {import("./suites.mjs").Suite[]} suites
  * @param {Needs} needs what {@link provision} gave
  * @param {{ jobs: number, ci: boolean }} options
- * @returns {Promise<Outcome[]>}
+ * @returns {Promise<Outcome[]>} in the order of `suites`
  */
 export async function runSuites(root, suites, needs, options) {
   const outcomes = new Array(suites.length)
   const reports = mkdtempSync(join(tmpdir(), "lariat-test-"))
-  let next = 0
+  const waiting = suites.map((_, index) => index)
+  let machines = 0
+  const take = () => {
+    const at = waiting.findIndex((index) => machines === 0 || !suites[index].manyHosts)
+    return at < 0 ? undefined : waiting.splice(at, 1)[0]
+  }
   const worker = async () => {
-    while (next < suites.length) {
-      const index = next++
-      const outcome = await runSuite(
-        root,
-        suites[index],
-        needs,
-        join(reports, String(index)),
-        options,
-      )
+    for (let index = take(); index !== undefined; index = take()) {
+      const suite = suites[index]
+      if (suite.manyHosts) machines += 1
+      const outcome = await runSuite(root, suite, needs, join(reports, String(index)), options)
+      if (suite.manyHosts) machines -= 1
       outcomes[index] = outcome
       console.log(lineOf(outcome, 40))
     }
