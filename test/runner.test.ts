@@ -99,7 +99,6 @@ describe("a live suite that failed", () => {
       binary: false,
       debian: [],
       wanted: [],
-      cnitool: false,
       timeoutMs: 30_000,
       testTimeoutMs: 20_000,
     }

@@ -2,9 +2,10 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
+import { ensureGoProgram } from "./go_programs.mjs"
 import { sumsOf } from "./junit.mjs"
 import { runProgram } from "./process.mjs"
-import { ensureCnitool, ensureDebian, missingDebian } from "./setup.mjs"
+import { ensureDebian, missingDebian } from "./setup.mjs"
 import { ensurePlace, inMachine } from "./vm.mjs"
 
 /** How much of a failed suite's output is shown when it ends, characters from its end. */
@@ -136,7 +137,11 @@ export async function provision(root, suites, options) {
   const able = suites.filter((suite) => asRoot || !suite.namespace || suite.manyHosts)
   const packages = able.flatMap((suite) => [...suite.debian, ...suite.wanted])
   const reason = await ensureDebian([...new Set(packages)])
-  const cnitool = able.some((suite) => suite.cnitool) ? await ensureCnitool(root) : {}
+  const goPrograms = new Map()
+  for (const { goProgram } of able) {
+    if (goProgram === undefined || goPrograms.has(goProgram)) continue
+    goPrograms.set(goProgram, await ensureGoProgram(root, goProgram))
+  }
   const place = able.some((suite) => suite.manyHosts) ? await ensurePlace(root) : {}
   return (suite) => {
     const machine = suite.manyHosts ? place.machine : undefined
@@ -148,9 +153,9 @@ export async function provision(root, suites, options) {
     }
     if (missingDebian(suite.debian).length > 0) return { obstacle: reason ?? "lacks packages" }
     const env = environmentOf(root, suite, options)
-    if (!suite.cnitool) return { env, machine }
-    if (cnitool.path === undefined) return { obstacle: cnitool.obstacle }
-    return { env: { ...env, LARIAT_CNITOOL: cnitool.path } }
+    const program = goPrograms.get(suite.goProgram)
+    if (program?.obstacle !== undefined) return { obstacle: program.obstacle }
+    return { env: { ...env, ...program?.env }, machine }
   }
 }
 

@@ -9,7 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs"
-import { dirname, join } from "node:path"
+import { join } from "node:path"
 import { outputOf, runProgram } from "./process.mjs"
 
 const APT_TIMEOUT_MS = 10 * 60_000
@@ -130,35 +130,6 @@ export function missingDebian(names) {
     .filter((paragraph) => /^Status: .* installed$/m.test(paragraph))
     .map((paragraph) => /^Package: (.*)$/m.exec(paragraph)?.[1])
   return names.filter((name) => !installed.includes(name))
-}
-
-/** cnitool by version: 1.3.0 knows GC and STATUS and wants Go 1.21; 1.1.2 builds with Debian 12's. */
-const CNITOOL_VERSIONS = ["v1.3.0", "v1.1.2"]
-const GO_TIMEOUT_MS = 5 * 60_000
-
-/**
- * Builds cnitool, which no Debian package has, from its Go module.
- *
- * @param {string} root the checkout; the program goes to its node_modules/.cache
- * @returns {Promise<{ path: string } | { obstacle: string }>}
- */
-export async function ensureCnitool(root) {
-  const cache = join(root, "node_modules/.cache/lariat")
-  const pathOf = (version) => join(cache, `cnitool-${version}`, "cnitool")
-  const built = CNITOOL_VERSIONS.map(pathOf).find((path) => existsSync(path))
-  if (built !== undefined) return { path: built }
-  if (outputOf(["go", "version"]) === undefined) {
-    const obstacle = await ensureDebian(["golang-go"])
-    if (obstacle !== undefined) return { obstacle }
-  }
-  for (const version of CNITOOL_VERSIONS) {
-    console.log(`setup: cnitool ${version} from its Go module`)
-    const env = { ...process.env, GOBIN: dirname(pathOf(version)), GOFLAGS: "-mod=mod" }
-    const module = `github.com/containernetworking/cni/cnitool@${version}`
-    const result = await runProgram(["go", "install", module], { env, timeoutMs: GO_TIMEOUT_MS })
-    if (result.status === 0) return { path: pathOf(version) }
-  }
-  return { obstacle: "needs cnitool, whose Go module cannot be fetched or built" }
 }
 
 async function must(argv, options) {

@@ -13,7 +13,7 @@ import { join } from "node:path"
  * @property {boolean} binary needs dist/lariat
  * @property {string[]} debian packages that its tests use
  * @property {string[]} wanted packages that some of its tests use, which are skipped without them
- * @property {boolean} cnitool needs cnitool
+ * @property {"cnitool" | "metadata_client"} [goProgram] a program in Go that it needs
  * @property {number} timeoutMs the whole suite is killed after that
  * @property {number} testTimeoutMs one test fails after that
  * @property {string[]} [command] how the tests start Lariat; dist/lariat when not given
@@ -33,7 +33,14 @@ const CLIENTS = [
 ]
 const ETCD = ["etcd-server", "etcd-client", "openssl"]
 /** Packages of files that use others than their folder. */
-const LIVE_FILES = { "test/clients/page.test.ts": ["iproute2", "chromium"] }
+const LIVE_FILES = {
+  "test/clients/page.test.ts": ["iproute2", "chromium"],
+  "test/clients/metadata_client.test.ts": ["iproute2"],
+}
+const GO_PROGRAMS = {
+  "test/clients/cnitool.test.ts": "cnitool",
+  "test/clients/metadata_client.test.ts": "metadata_client",
+}
 const LIVE_FOLDERS = [
   { folder: "test/netns", debian: NETWORK_TOOLS, timeoutMs: FIVE_MINUTES },
   { folder: "test/clients", debian: [...NETWORK_TOOLS, ...CLIENTS], timeoutMs: FIVE_MINUTES },
@@ -67,7 +74,6 @@ export function plainSuites(root) {
     binary: suite.name === "build",
     debian: [],
     wanted: WANTED[suite.name] ?? [],
-    cnitool: false,
     timeoutMs: FIVE_MINUTES,
     testTimeoutMs: suite.name === "unit" ? 20_000 : 120_000,
     ...suite,
@@ -88,7 +94,7 @@ export function liveSuites(root) {
         binary: true,
         debian: LIVE_FILES[path] ?? debian,
         wanted: [],
-        cnitool: file === "cnitool.test.ts",
+        goProgram: GO_PROGRAMS[path],
         timeoutMs,
         testTimeoutMs: 120_000,
       }
@@ -117,7 +123,6 @@ export function manyHostSuites(root) {
     binary: true,
     debian: [...NETWORK_TOOLS, "etcd-server", "wireguard-tools"],
     wanted: [],
-    cnitool: false,
     timeoutMs: FIVE_MINUTES,
     testTimeoutMs: 120_000,
   }))

@@ -1,0 +1,3 @@
+module lariat.test/metadata_client
+
+go 1.19
