@@ -17,7 +17,7 @@ import type { DnsReport } from "./report.ts"
 import { ensureHostAddress, hostAddresses, isWildcard, listenAddress } from "./service_address.ts"
 
 /** Where the host's own nameservers stand. */
-const RESOLV_CONF = "/etc/resolv.conf"
+export const RESOLV_CONF = "/etc/resolv.conf"
 
 /** What the host's DNS works with. */
 export interface HostDnsSources {

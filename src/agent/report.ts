@@ -43,6 +43,12 @@ export interface DnsReport {
   readonly servers: readonly string[]
 }
 
+/** The metadata API. */
+export interface MetadataReport {
+  /** Address and port. */
+  readonly listen: string
+}
+
 export interface ProblemReport {
   readonly severity: "error" | "warning"
   readonly what: string
@@ -84,6 +90,7 @@ export interface StatusReport {
   readonly calls: readonly CallReport[]
   /** Null where it is switched off. */
   readonly dns: DnsReport | null
+  readonly metadata: MetadataReport
   /** Null for a host alone. */
   readonly cluster: ClusterReport | null
   readonly problems: readonly ProblemReport[]

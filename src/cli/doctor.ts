@@ -12,13 +12,13 @@ const MARKS = { ok: "ok     ", warning: "warning", error: "error  " } as const
  * `lariat doctor`: what is wrong with this host and how to mend it. Exit code 1 when an error was
  * found.
  */
-export function doctor(options: {
+export async function doctor(options: {
   readonly json?: boolean
   readonly config: readonly string[]
-}): number {
+}): Promise<number> {
   const files = options.config.map((path) => ({ path, text: readText(path) }))
   const { networks } = loadConfiguration(files, { env: process.env })
-  const view = gather({
+  const view = await gather({
     askAgent: () => askAgent("status") as StatusReport,
     configured: networks,
   })

@@ -119,7 +119,7 @@ function commands(setExit: (code: number) => void): Command {
     .option("--json", "for programs")
     .action(async (options) => {
       const { doctor } = await import("./doctor.ts")
-      setExit(doctor(options))
+      setExit(await doctor(options))
     })
 
   program

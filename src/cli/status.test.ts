@@ -35,6 +35,7 @@ const report: StatusReport = {
   endpoints: { attached: 3, attaching: 0, detaching: 0 },
   calls: [],
   dns: null,
+  metadata: { listen: "169.254.169.250:80" },
   cluster: null,
   problems: [],
   repairs: [],

@@ -30,6 +30,7 @@ export const RCODE_REFUSED = 5
 export const EXTENDED_BADVERS = 1
 
 export const TYPE_A = 1
+export const TYPE_NS = 2
 export const TYPE_CNAME = 5
 export const TYPE_SOA = 6
 export const TYPE_PTR = 12

@@ -1,17 +1,31 @@
 /** The command line: what scripts rely on. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import { statSync } from "node:fs"
+import { statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { bindUdp, type UdpSocket } from "../../src/sys/udp.ts"
 import { attempt } from "../clients/program.ts"
 import { attached, type Container, removed } from "./container.ts"
 import { Lab, lariatCommand, SEED } from "./lab.ts"
 import { yamlFile } from "./networks.ts"
 
+/** A nameserver of the host. /etc is the test's own. */
+const NAMESERVER = "127.0.0.53"
+
 let lab: Lab
+let nameserver: UdpSocket
 beforeAll(async () => {
+  nameserver = await bindUdp({ hostname: NAMESERVER, port: 53 }, (bytes, port, address, send) => {
+    // The query as its own answer: QR is all that is looked at.
+    bytes[2] = (bytes[2] ?? 0) | 0x80
+    send(bytes, port, address)
+  })
+  writeFileSync("/etc/resolv.conf", `nameserver ${NAMESERVER}\n`)
   lab = await Lab.start()
 })
-afterAll(() => lab.close())
+afterAll(async () => {
+  await lab.close()
+  nameserver.close()
+})
 
 const mode = (path: string) => (statSync(path).mode & 0o777).toString(8)
 
@@ -36,8 +50,9 @@ describe("doctor", () => {
     const findings: { check: string; state: string }[] = JSON.parse(
       (await lab.lariat("doctor", "--json")).stdout,
     )
-    const checks = ["agent", "clock", "kernel", "mtu", "overlap", "sysctl"]
-    expect([...new Set(findings.map(({ check }) => check))].sort()).toEqual(checks)
+    const checks = ["agent", "clock", "dns", "kernel", "metadata", "mtu", "overlap", "sysctl"]
+    const found = [...new Set(findings.map(({ check }) => check))].sort()
+    expect(found).toEqual([...checks, "upstream"])
   })
 
   test("ends with 1 where no agent answers, and says how to start one", async () => {

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { type ChildProcess, spawn } from "node:child_process"
 import { renameSync, writeFileSync } from "node:fs"
+import type { Finding } from "../../src/agent/doctor/finding.ts"
 import { run, waitFor } from "../clients/program.ts"
 import { attached, type Container, removed } from "./container.ts"
 import { askFrom, DNS_SERVER, dataOf } from "./dns_client.ts"
@@ -137,6 +138,47 @@ async function answeredBy(data: string): Promise<void> {
     dataOf(await askFrom("web", "example.com")).includes(data) ? true : undefined,
   )
 }
+
+describe("doctor", () => {
+  const findings = async (...checks: readonly string[]) => {
+    const all: Finding[] = JSON.parse((await lab.lariat("doctor", "--json")).stdout)
+    return all.filter(({ check }) => checks.includes(check))
+  }
+
+  test("finds that everybody answers", async () => {
+    const found = await findings("dns", "upstream", "metadata")
+    expect(found.map(({ check, state }) => `${check} ${state}`)).toEqual([
+      "dns ok",
+      "upstream ok",
+      "metadata ok",
+    ])
+  })
+
+  test("names the nameserver that does not answer, and says what to do", async () => {
+    resolvConf("203.0.113.99", OUTSIDE_IP)
+    const some = await findings("upstream")
+    expect(some).toMatchObject([
+      { state: "warning", what: expect.stringContaining("203.0.113.99"), hint: expect.anything() },
+    ])
+    resolvConf("203.0.113.99")
+    expect(await findings("upstream")).toMatchObject([{ state: "error" }])
+    resolvConf(DNS_SERVER)
+    expect(await findings("upstream")).toMatchObject([{ state: "warning" }])
+    resolvConf(OUTSIDE_IP)
+  }, 30_000)
+
+  test("finds that a firewall keeps everybody from DNS and metadata", async () => {
+    await run(["nft", "add table ip closed"])
+    await run(["nft", "add chain ip closed in { type filter hook input priority 0 ; }"])
+    await run(["nft", `add rule ip closed in ip daddr ${DNS_SERVER} drop`])
+    const found = await findings("dns", "metadata")
+    await run(["nft", "delete table ip closed"])
+    expect(found).toMatchObject([
+      { check: "dns", state: "error", hint: expect.stringContaining("firewall") },
+      { check: "metadata", state: "error", hint: expect.stringContaining("firewall") },
+    ])
+  }, 30_000)
+})
 
 test("somebody from elsewhere hears nothing", async () => {
   const before = (await lab.status()).dns?.dropped ?? 0

@@ -34,6 +34,11 @@ const healthy: HostView = {
   ],
   networks: [{ name: "ipsec", driver: "ipsec", subnets: ["10.42.0.0/16"] }],
   agent,
+  services: {
+    dns: { at: "169.254.169.250", state: "ok" },
+    upstreams: [{ at: "192.0.2.53", state: "ok" }],
+    metadata: { at: "169.254.169.250", state: "ok" },
+  },
   now: 2,
   notBefore: 1,
 }
@@ -46,7 +51,8 @@ test("a healthy host has each check passed and nothing else", () => {
   const findings = examine(healthy)
   expect(findings.map(({ state }) => state)).toEqual(findings.map(() => "ok"))
   const checks = ["agent", "kernel", "sysctl", "overlap", "mtu", "clock", "store"]
-  expect(findings.map(({ check }) => check)).toEqual(checks)
+  const services = ["dns", "upstream", "metadata"]
+  expect(findings.map(({ check }) => check)).toEqual([...checks, ...services])
 })
 
 describe("each fault is found, alone, with a way to mend it", () => {

@@ -3,6 +3,7 @@
 import { parsePrefix, prefixesOverlap } from "../../core/address.ts"
 import type { Finding } from "./finding.ts"
 import type { HostView, KernelFeatures, ViewedNetwork } from "./host_view.ts"
+import { checkDns, checkMetadata, checkUpstreams } from "./service_checks.ts"
 
 type Check = (view: HostView) => Finding[]
 
@@ -15,6 +16,9 @@ const CHECKS: readonly Check[] = [
   checkMtu,
   checkClock,
   checkStore,
+  checkDns,
+  checkUpstreams,
+  checkMetadata,
 ]
 
 /** Runs every check; errors first, then warnings. */

@@ -1,6 +1,9 @@
 /** What `lariat doctor` says of one matter. Scripts read these: add, never rename. */
 export interface Finding {
-  /** What was looked at: `kernel`, `sysctl`, `mtu`, `overlap`, `clock`, `store`, `sockets`, `agent`. */
+  /**
+   * What was looked at: `agent`, `kernel`, `sysctl`, `overlap`, `mtu`, `clock`, `store`, `dns`,
+   * `upstream`, `metadata`.
+   */
   readonly check: string
   /** `error`: something does not work; `warning`: it may; `ok`: it was looked at and is right. */
   readonly state: "ok" | "warning" | "error"

@@ -2,12 +2,15 @@
 
 import { readdirSync, readFileSync, statSync } from "node:fs"
 import type { Network } from "../../config/network.ts"
+import { parseResolvConf, type ServerAddress } from "../../dns/resolv_conf.ts"
 import { Kernel } from "../../endpoint/kernel.ts"
 import { messageOf } from "../../errors.ts"
 import { RTN_UNICAST } from "../../netlink/constants.ts"
+import { RESOLV_CONF } from "../dns_server.ts"
 import type { StatusReport } from "../report.ts"
 import type { HostView, ViewedNetwork } from "./host_view.ts"
 import { probeFeatures } from "./probe.ts"
+import { probeServices } from "./service_probe.ts"
 
 const SYSCTLS: readonly string[] = [
   "net/ipv4/ip_forward",
@@ -23,9 +26,14 @@ export interface GatherOptions {
   readonly configured: readonly Network[]
 }
 
-/** Looks at everything. @throws NetlinkError, SystemError where the kernel does not even list links */
-export function gather({ askAgent, configured }: GatherOptions): HostView {
+/**
+ * Looks at everything; takes some seconds where a server is silent.
+ *
+ * @throws NetlinkError, SystemError where the kernel does not even list links
+ */
+export async function gather({ askAgent, configured }: GatherOptions): Promise<HostView> {
   const agent = ask(askAgent)
+  const services = "away" in agent ? undefined : await probeServices(agent, hostServers())
   using kernel = Kernel.open()
   const links = kernel.links()
   const addresses = kernel.addresses()
@@ -48,6 +56,7 @@ export function gather({ askAgent, configured }: GatherOptions): HostView {
       .map(({ dst, index }) => ({ dst, link: index === undefined ? undefined : names.get(index) })),
     networks: "away" in agent ? configured.map(viewOf) : agent.networks.map(reported),
     agent,
+    services,
     now: Date.now(),
     notBefore: statSync(process.execPath).mtimeMs,
   }
@@ -58,6 +67,15 @@ function ask(askAgent: () => StatusReport): StatusReport | { readonly away: stri
     return askAgent()
   } catch (error) {
     return { away: messageOf(error) }
+  }
+}
+
+/** As the file is now: the agent looks at it when somebody asks for a name of outside. */
+function hostServers(): readonly ServerAddress[] {
+  try {
+    return parseResolvConf(readFileSync(RESOLV_CONF, "utf8"))
+  } catch {
+    return []
   }
 }
 

@@ -41,6 +41,26 @@ export interface KernelFeatures {
   readonly ipv6?: boolean | undefined
 }
 
+/** A server that was asked for something that it must know. */
+export interface ViewedServer {
+  /** Address and port. */
+  readonly at: string
+  /** `silent`: nothing came back; `wrong`: something else than the right answer did. */
+  readonly state: "ok" | "silent" | "wrong"
+  /** What came instead of the answer; undefined where all is well. */
+  readonly fault?: string | undefined
+}
+
+/** The servers that containers ask, and those that they ask in turn. */
+export interface ViewedServices {
+  /** Null where it is switched off. */
+  readonly dns: ViewedServer | null
+  /** The host's own nameservers. */
+  readonly upstreams: readonly ViewedServer[]
+  /** Undefined where the agent, of an older version, does not say where it is. */
+  readonly metadata: ViewedServer | undefined
+}
+
 /** One host as the doctor finds it. */
 export interface HostView {
   readonly features: KernelFeatures
@@ -51,6 +71,8 @@ export interface HostView {
   readonly networks: readonly ViewedNetwork[]
   /** The agent's own word, or why it gave none. */
   readonly agent: StatusReport | { readonly away: string }
+  /** Undefined where no agent serves. */
+  readonly services: ViewedServices | undefined
   /** Wall clock, milliseconds since 1970. */
   readonly now: number
   /** When this program was built, or a time that has surely passed; milliseconds since 1970. */
