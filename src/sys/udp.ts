@@ -3,6 +3,7 @@
 import { createSocket, type Socket } from "node:dgram"
 import { LariatError, messageOf } from "../errors.ts"
 import { bunGlobal } from "./bun_global.ts"
+import { UdpBatch } from "./udp_batch.ts"
 
 /** Where to listen. */
 export interface UdpOptions {
@@ -15,8 +16,8 @@ export interface UdpOptions {
 }
 
 /**
- * Sends a datagram, or drops it when the kernel has no room. The bytes may change after the call;
- * the address must be one that was heard.
+ * Sends a datagram at the end of this turn of the event loop, or drops it when the kernel has no
+ * room. The bytes may change after the call; the address must be one that was heard.
  */
 export type SendDatagram = (bytes: Uint8Array, port: number, address: string) => void
 
@@ -82,14 +83,20 @@ async function bindBun(
       error: () => undefined,
     },
   })
+  const batch = UdpBatch.for(hostname, socket.port)
   function send(bytes: Uint8Array, toPort: number, address: string): void {
+    if (batch?.add(bytes, toPort, address) === true) return
     try {
       socket.send(bytes, toPort, address)
     } catch {
       // Unreachable, or port 0: a forged sender.
     }
   }
-  return { port: socket.port, send, close: () => socket.close() }
+  const close = (): void => {
+    batch?.close()
+    socket.close()
+  }
+  return { port: socket.port, send, close }
 }
 
 function bindNode(

@@ -3,10 +3,10 @@
  * program that drops them itself has read them first, while those of others found the queue full.
  */
 
-import { readdirSync } from "node:fs"
 import { addressOf, libc } from "./libc.ts"
-import { SOCK_DGRAM, SOL_SOCKET } from "./socket.ts"
+import { SOL_SOCKET } from "./socket.ts"
 import { AF_INET6, ipSocketAddress } from "./socket_address.ts"
+import { udpSocketAt } from "./udp_descriptor.ts"
 
 /** A sender, and the share of its datagrams that is let through, 0 to 1. */
 export interface ShedSource {
@@ -27,7 +27,6 @@ export interface Shedding {
 export const MAX_SOURCES = 16
 
 // include/uapi/asm-generic/socket.h, include/uapi/linux/sock_diag.h
-const SO_TYPE = 3
 const SO_ATTACH_FILTER = 26
 const SO_DETACH_FILTER = 27
 const SO_MEMINFO = 55
@@ -60,7 +59,7 @@ type Instruction = readonly [code: number, jt: number, jf: number, k: number]
  * or this system does not tell of its queue.
  */
 export function sheddingOf(hostname: string, port: number): Shedding | undefined {
-  const fd = socketAt(hostname, port)
+  const fd = udpSocketAt(hostname, port)
   if (fd === undefined) return undefined
   const info = new Uint32Array(SK_MEMINFO_VARS)
   const bytes = new Uint8Array(info.buffer)
@@ -76,25 +75,6 @@ export function sheddingOf(hostname: string, port: number): Shedding | undefined
       read() ? (info[SK_MEMINFO_RMEM_ALLOC] ?? 0) / (info[SK_MEMINFO_RCVBUF] || 1) : 0,
     shed: (sources) => attach(fd, sources),
   }
-}
-
-/** Neither runtime tells the descriptor of a UDP socket. */
-function socketAt(hostname: string, port: number): number | undefined {
-  const { family, bytes: wanted } = ipSocketAddress(hostname, port)
-  const compared = family === AF_INET6 ? 24 : 8
-  const bytes = new Uint8Array(28)
-  const length = new Uint8Array(4)
-  for (const name of readdirSync("/proc/self/fd")) {
-    const fd = Number(name)
-    length[0] = bytes.length
-    if (libc.getsockname(fd, bytes, length) !== 0) continue
-    if (!wanted.subarray(0, compared).every((byte, at) => byte === bytes[at])) continue
-    const type = new Uint8Array(4)
-    length[0] = type.length
-    if (libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, type, length) !== 0) continue
-    if (type[0] === SOCK_DGRAM) return fd
-  }
-  return undefined
 }
 
 /** A socket that refuses the filter only loses this protection: that is no reason to fail. */
