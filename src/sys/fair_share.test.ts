@@ -71,6 +71,32 @@ test("who is alone again for a minute is not put off", () => {
   expect(done).toBe(100)
 })
 
+test("who was forgotten and comes back is alone as before, until another asks", () => {
+  const fair = fairShare()
+  const before = fair.share()
+  for (let count = 0; count < 100; count++) run(fair, before, () => undefined)
+  now += 1000
+  fair.forget(before)
+  const again = fair.share()
+  let done = 0
+  for (let count = 0; count < 100; count++) run(fair, again, () => done++)
+  expect(done).toBe(100)
+  run(fair, fair.share(), () => undefined)
+  run(fair, again, () => done++)
+  expect(done).toBe(100)
+})
+
+test("to forget one that is not asking changes nothing for the others", () => {
+  const fair = fairShare()
+  const [flood, other] = [fair.share(), fair.share()]
+  run(fair, other, () => undefined)
+  for (let count = 0; count < 100; count++) run(fair, flood, () => undefined)
+  fair.forget(other)
+  let done = 0
+  run(fair, flood, () => done++)
+  expect(done).toBe(0)
+})
+
 test("what waits when it stops is forgotten", () => {
   const fair = fairShare()
   const [flood, other] = [fair.share(), fair.share()]

@@ -85,6 +85,16 @@ export class FairShare {
     return share.tokens >= this.#burst && share.waiting.length === 0
   }
 
+  /**
+   * Forgets a source that has gone and rested: when it comes back with a new share, it is not taken
+   * for another one.
+   */
+  forget(share: Share): void {
+    if (share !== this.#current) return
+    this.#current = undefined
+    this.#currentAt = Number.NEGATIVE_INFINITY
+  }
+
   /** Forgets what waits. */
   stop(): void {
     clearTimeout(this.#timer)

@@ -174,9 +174,7 @@ class Listener implements HttpServer, ConnectionHost {
     if (source === undefined) return
     source.connections.delete(connection)
     // Its share is remembered until it is full again: hanging up is no way to a new one.
-    if (source.connections.size === 0 && this.#sources.size > MAX_SOURCES) {
-      this.#sources.delete(source.address)
-    }
+    if (source.connections.size === 0 && this.#sources.size > MAX_SOURCES) this.#forget(source)
   }
 
   #handle(connection: HttpConnection, request: HttpRequest, remote: RemoteAddress): void {
@@ -257,10 +255,13 @@ class Listener implements HttpServer, ConnectionHost {
       if (connection.deadline < now) connection.expire()
     }
     for (const source of this.#sources.values()) {
-      if (source.connections.size === 0 && this.#fair.isRested(source.share)) {
-        this.#sources.delete(source.address)
-      }
+      if (source.connections.size === 0 && this.#fair.isRested(source.share)) this.#forget(source)
     }
+  }
+
+  #forget({ address, share }: Source): void {
+    this.#sources.delete(address)
+    this.#fair.forget(share)
   }
 }
 
