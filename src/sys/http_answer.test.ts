@@ -23,6 +23,15 @@ test.each([10, 1023, 1024, 70_000, 200_000])("a body of %d bytes is whole", (len
   expect(body).toBe(answer.body)
 })
 
+test("the same bytes go to all who ask in the same way, others to others", () => {
+  const answer = { status: 200, headers: {}, body: "é".repeat(2000) }
+  const first = wire(answer)
+  const closed = wire(answer, { keepAlive: false })
+  expect(closed).toContain("Connection: close")
+  expect(closed.split("\r\n\r\n")[1]).toBe(first.split("\r\n\r\n")[1] ?? "")
+  expect(wire(answer)).toBe(first)
+})
+
 test("what becomes of the connection is said where it is not what the client expects", () => {
   const answer = refusal(404)
   expect(wire(answer)).not.toContain("Connection")

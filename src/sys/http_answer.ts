@@ -19,12 +19,14 @@ export interface Framing {
 /** An answer's parts, texts with a character for each byte. */
 interface Encoded {
   readonly head: string
-  readonly body: string | Buffer
+  body: string | Buffer
+  /** Head and body as they went out last, of which `body` is a part; never written into again. */
+  whole?: { readonly head: string; readonly bytes: Buffer }
 }
 
 /** Bytes from which a body is kept as such: to turn short texts into bytes is quicker than to copy. */
 const KEPT_AS_BYTES = 1024
-/** Bytes up to which one write with a copy is quicker than two writes. */
+/** Bytes up to which head and body are kept as one piece: one write is quicker than two. */
 const COPIED = 64 * 1024
 
 /** RFC 9110 §15, as far as this program says them. */
@@ -67,10 +69,15 @@ export function encodeAnswer(
   if (method === "HEAD") return [head]
   if (typeof body === "string") return [head + body]
   if (body.length > COPIED) return [head, body]
-  const whole = Buffer.allocUnsafe(head.length + body.length)
-  whole.write(head, "latin1")
-  whole.set(body, head.length)
-  return [whole]
+  // Within a second the same bytes are sent to all who ask.
+  if (encoded.whole?.head !== head) {
+    const bytes = Buffer.allocUnsafeSlow(head.length + body.length)
+    bytes.write(head, "latin1")
+    bytes.set(body, head.length)
+    encoded.whole = { head, bytes }
+    encoded.body = bytes.subarray(head.length)
+  }
+  return [encoded.whole.bytes]
 }
 
 /** A refusal in a few plain words. */
