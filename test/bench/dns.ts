@@ -89,7 +89,7 @@ export async function dns(bench: Bench): Promise<Figure[]> {
   ]
 }
 
-function names(): string[] {
+export function names(): string[] {
   return Array.from({ length: NAMES }, (_, index) => `svc${index}.bench.rancher.internal`)
 }
 
@@ -97,7 +97,7 @@ function addressOf(index: number): string {
   return `10.43.${index >> 8}.${index & 255}`
 }
 
-function ourServer({ command, directory }: Bench, port: number): string[] {
+export function ourServer({ command, directory }: Bench, port: number): string[] {
   const objects = names().flatMap((_, index) => [
     { metadata_kind: "service", uuid: `s${index}`, name: `svc${index}`, stack_name: "bench" },
     {
@@ -136,7 +136,7 @@ function dnsmasq({ directory }: Bench, port: number): string[] {
   ]
 }
 
-function start([program = "", ...args]: readonly string[]): ChildProcess {
+export function start([program = "", ...args]: readonly string[]): ChildProcess {
   return spawn(program, args, { stdio: ["ignore", "ignore", "inherit"] })
 }
 

@@ -24,6 +24,7 @@ import { coldAdds, coldStarts } from "./cold.ts"
 import { dns } from "./dns.ts"
 import { esp } from "./esp.ts"
 import { type Figure, isMet, ratioOf } from "./figure.ts"
+import { flood } from "./flood.ts"
 import { floor } from "./floor.ts"
 import { ipam } from "./ipam.ts"
 import { metadata } from "./metadata.ts"
@@ -54,6 +55,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   { name: "ipam", agent: false, run: ipam },
   { name: "dns", agent: false, run: dns },
   { name: "metadata", agent: false, run: metadata },
+  { name: "flood", agent: false, run: flood },
   { name: "scale-peers", agent: false, run: scalePeers },
   { name: "esp", agent: false, run: esp },
 ]
