@@ -2,7 +2,12 @@ import { expect, test } from "bun:test"
 import fc from "fast-check"
 import { Model } from "../metadata/model.ts"
 import { parseObjectsFile } from "../metadata/objects_file.ts"
-import type { ContainerRecord, ModelRecord, ServiceRecord } from "../metadata/records.ts"
+import type {
+  ContainerRecord,
+  EnvironmentRecord,
+  ModelRecord,
+  ServiceRecord,
+} from "../metadata/records.ts"
 import { NameIndex } from "./name_index.ts"
 import { wholeName } from "./relay.ts"
 
@@ -40,6 +45,41 @@ function seen(index: NameIndex, text: string): string[] | undefined {
   if (alias !== undefined) texts.push(alias)
   return texts
 }
+
+test("a link may say its own environment and region, and leads nowhere with others", () => {
+  const model = new Model()
+  const index = new NameIndex(model)
+  model.put(service("web"))
+  model.put(container("a", { ...of("web"), primary_ip: "10.0.0.1" }))
+  const keys = [
+    "k/web",
+    "Prod/k/web",
+    "north/prod/K/Web",
+    "test/k/web",
+    "south/prod/k/web",
+    "x/x/x/x/x",
+  ]
+  const alias = (at: number) => `alias${at}.k.rancher.internal`
+  for (const [at, key] of keys.entries()) {
+    model.put(service(`alias${at}`, { kind: "dnsService", links: { [key]: "a" } }))
+  }
+  const all = () => keys.map((_, at) => seen(index, alias(at)))
+  const [here, nowhere] = [["10.0.0.1"], []]
+  expect(all()).toEqual([here, nowhere, nowhere, nowhere, nowhere, nowhere])
+  const environment = record<EnvironmentRecord>({
+    metadata_kind: "environment",
+    uuid: "e",
+    name: "prod",
+    region_name: "North",
+  })
+  model.put(environment)
+  expect(all()).toEqual([here, here, here, nowhere, nowhere, nowhere])
+  // What is linked may change as ever.
+  model.put(container("a", { ...of("web"), primary_ip: "10.0.0.2" }))
+  expect(seen(index, alias(2))).toEqual(["10.0.0.2"])
+  model.put({ ...environment, name: "test" })
+  expect(all().map((found) => found?.length)).toEqual([1, 0, 0, 1, 0, 0])
+})
 
 test("a service has the addresses of those that run and are well", () => {
   const model = new Model()

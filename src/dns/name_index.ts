@@ -250,6 +250,9 @@ export class NameIndex {
         for (const service of this.#model.servicesOfStack(record.uuid)) {
           this.#service(serviceKey(service), service)
         }
+      } else if (record?.metadata_kind === "environment") {
+        // Links may say its name.
+        for (const service of this.#model.services) this.#service(serviceKey(service), service)
       } else continue
       this.#generation += 1
     }
@@ -259,7 +262,9 @@ export class NameIndex {
     const names = service === undefined ? [] : serviceNames(service, this.#model)
     this.#own({ kind: "service", key }, names)
     const isAlias = service?.kind === "dnsService"
-    const targets = isAlias ? Object.keys(service.links).map((link) => linkTarget(link)?.name) : []
+    const { environment } = this.#model
+    const links = isAlias ? Object.keys(service.links) : []
+    const targets = links.map((link) => linkTarget(link, environment)?.name)
     this.#alias(
       key,
       targets.filter((target) => target !== undefined),

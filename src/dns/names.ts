@@ -1,6 +1,6 @@
 /** Which names there are, as Rancher's DNS gave them. All are texts in lower case. */
 import type { Model } from "../metadata/model.ts"
-import type { ContainerRecord, ServiceRecord } from "../metadata/records.ts"
+import type { ContainerRecord, EnvironmentRecord, ServiceRecord } from "../metadata/records.ts"
 
 /** Everything that we answer for is below it. */
 export const ZONE = "rancher.internal"
@@ -33,12 +33,18 @@ export interface LinkTarget {
 }
 
 /**
- * What the key of a service's link leads to: `stack/service`. The longer keys of other environments
- * and regions lead to what no model holds.
+ * What the key of a service's link leads to: `stack/service`, `environment/stack/service`, or
+ * `region/environment/stack/service`. Where environment and region are not the model's own, it leads
+ * to what no model holds.
  */
-export function linkTarget(key: string): LinkTarget | undefined {
-  const [stack, service, ...more] = key.split("/")
+export function linkTarget(
+  key: string,
+  own: Pick<EnvironmentRecord, "name" | "region_name"> | undefined,
+): LinkTarget | undefined {
+  const [service, stack, environment, region, ...more] = key.split("/").reverse()
   if (stack === undefined || service === undefined || more.length > 0) return undefined
+  if (environment !== undefined && !isSame(environment, own?.name)) return undefined
+  if (region !== undefined && !isSame(region, own?.region_name)) return undefined
   return {
     name: lower(`${service}.${stack}.${ZONE}`),
     service: lower(service),
@@ -62,7 +68,7 @@ export function linksOf(container: ContainerRecord, model: Model): readonly Link
   }
   for (const reference of container.services) {
     for (const [key, alias] of Object.entries(model.service(reference)?.links ?? {})) {
-      const found = linkTarget(key)
+      const found = linkTarget(key, model.environment)
       if (found === undefined) continue
       const target = { kind: "name", name: found.name } as const
       const name = alias === "" ? found.service : lower(alias)
@@ -90,6 +96,10 @@ export function reverseName(address: Uint8Array): string {
 function stackNameOf(service: ServiceRecord, model: Model): string | undefined {
   const { stack_name: name, stack_uuid: uuid } = service
   return name ?? (uuid === null ? undefined : model.stack(uuid)?.name)
+}
+
+function isSame(text: string, name: string | null | undefined): boolean {
+  return lower(text) === name?.toLowerCase()
 }
 
 function lower(text: string): string {

@@ -184,6 +184,8 @@ test("links are for those that have them, a container's and its services'", asyn
     member("db", "d"),
     { metadata_kind: "serviceLink", ...link("K/DB", "MyDB") },
     { metadata_kind: "serviceLink", ...link("a/b/c", "far") },
+    { metadata_kind: "serviceLink", ...link("Home/K/DB", "near") },
+    { metadata_kind: "environment", uuid: "e", name: "home" },
   ])
   const at = async (name: string, source: string) =>
     (await say(name, "A", {}, source)).answers?.[0]?.data
@@ -191,6 +193,8 @@ test("links are for those that have them, a container's and its services'", asyn
     expect(await at(name, "10.42.0.1")).toBe("10.42.9.1")
     expect(await at(name, "10.42.9.1")).toBeUndefined()
   }
+  for (const name of ["near", "near.k"]) expect(await at(name, "10.42.0.1")).toBe("10.42.9.1")
+  for (const name of ["far", "far.b"]) expect(await at(name, "10.42.0.1")).toBeUndefined()
   expect(await at("peer", "10.42.9.1")).toBe("10.42.0.1")
   expect(await at("peer", "10.42.0.1")).toBeUndefined()
   const [web] = model.services.filter(({ name }) => name === "web")

@@ -44,7 +44,7 @@ export function serviceTarget(
   }
   if (service.kind === "dnsService") {
     const linked = Object.keys(service.links)
-      .flatMap((key) => find(linkTarget(key)?.name ?? ""))
+      .flatMap((key) => find(linkTarget(key, model.environment)?.name ?? ""))
       .map((other) =>
         depth < MAX_ALIASES ? serviceTarget(other, model, find, depth + 1) : { v4: [], v6: [] },
       )
