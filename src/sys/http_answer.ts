@@ -27,7 +27,7 @@ interface Encoded {
 /** Bytes from which a body is kept as such: to turn short texts into bytes is quicker than to copy. */
 const KEPT_AS_BYTES = 1024
 /** Bytes up to which head and body are kept as one piece: one write is quicker than two. */
-const COPIED = 64 * 1024
+const MOST_WHOLE = 64 * 1024
 
 /** RFC 9110 §15, as far as this program says them. */
 const REASONS: Readonly<Record<number, string>> = {
@@ -68,7 +68,7 @@ export function encodeAnswer(
   const { body } = encoded
   if (method === "HEAD") return [head]
   if (typeof body === "string") return [head + body]
-  if (body.length > COPIED) return [head, body]
+  if (body.length > MOST_WHOLE) return [head, body]
   // Within a second the same bytes are sent to all who ask.
   if (encoded.whole?.head !== head) {
     const bytes = Buffer.allocUnsafeSlow(head.length + body.length)
