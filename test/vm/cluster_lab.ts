@@ -36,6 +36,8 @@ export interface LabOptions {
   readonly driver: DriverKind
   /** Members of the store. Default 1. */
   readonly members?: 0 | 1 | 3
+  /** How often members say on a watch that they are there, seconds; etcd's own is 600. Default 2. */
+  readonly progressSeconds?: number
   /** The network, where it is not the default one of {@link overlayYaml}. */
   readonly network?: Omit<OverlayOptions, "driver">
   /** More lines below `agent:` on each host; they come before the lab's own. */
@@ -61,7 +63,9 @@ export class ClusterLab {
     this.#before = surroundings()
     this.network = { ...options.network, driver: options.driver }
     this.underlay = new Underlay()
-    this.store = new LabStore(this.underlay, this.directory, options.members ?? 1)
+    this.store = new LabStore(this.underlay, this.directory, options.members ?? 1, {
+      progressSeconds: options.progressSeconds ?? 2,
+    })
   }
 
   /** Makes everything and waits until stores and agents answer; takes away what it made if it fails. */

@@ -14,6 +14,12 @@ const READY_MS = 60_000
 const CALL_MS = 30_000
 const TRY_MS = 4000
 
+/** How members run. */
+export interface LabStoreOptions {
+  /** How often they say on a watch that they are there, seconds. */
+  readonly progressSeconds: number
+}
+
 /** One member. */
 export class StoreMember {
   readonly name: string
@@ -24,7 +30,12 @@ export class StoreMember {
   readonly #log: string
   #daemon: Daemon | undefined
 
-  constructor(underlay: Underlay, directory: string, number: number, cluster: readonly string[]) {
+  constructor(
+    underlay: Underlay,
+    directory: string,
+    number: number,
+    { cluster, progressSeconds }: LabStoreOptions & { readonly cluster: readonly string[] },
+  ) {
     this.name = `store${number}`
     this.netns = new LabNetns(this.name)
     this.cable = underlay.attach(this.netns, number)
@@ -38,7 +49,7 @@ export class StoreMember {
       ...["--initial-cluster", cluster.join(","), "--initial-cluster-state", "new"],
       ...["--initial-cluster-token", "lab", "--logger", "zap", "--log-level", "warn"],
       // A member that hangs keeps its connections: only its silence tells.
-      "--experimental-watch-progress-notify-interval=2s",
+      `--experimental-watch-progress-notify-interval=${progressSeconds}s`,
     ]
   }
 
@@ -84,11 +95,15 @@ export class LabStore {
   readonly members: readonly StoreMember[]
 
   /** Makes the members' namespaces; numbers 1 and on of the underlay are theirs. */
-  constructor(underlay: Underlay, directory: string, count: number) {
+  constructor(underlay: Underlay, directory: string, count: number, options: LabStoreOptions) {
     const numbers = Array.from({ length: count }, (_, index) => index + 1)
     const cluster = numbers.map((number) => `store${number}=${peerUrl(number)}`)
     this.members = numbers.map(
-      (number) => new StoreMember(underlay, join(directory, `store${number}`), number, cluster),
+      (number) =>
+        new StoreMember(underlay, join(directory, `store${number}`), number, {
+          ...options,
+          cluster,
+        }),
     )
   }
 

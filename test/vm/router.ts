@@ -106,6 +106,29 @@ export class Router {
     await this.netns.run("conntrack", "-F")
   }
 
+  /**
+   * Another router in the place of this one: it has another address outside, gives UDP of ESP other
+   * ports, and knows nothing of any connection. What still comes to the old address finds nobody.
+   *
+   * @param v4 the address, on the underlay
+   * @param ports from where ESP in UDP is sent on: "first-last"
+   */
+  async move(v4: string, ports: string): Promise<void> {
+    const { v4: gateway } = TEST_ADDRESSES
+    await this.netns.run("ip", "-4", "address", "flush", "dev", UPLINK)
+    this.netns.configure(UPLINK, [`${v4}/24`])
+    this.netns.addRoutes(UPLINK, [{ dst: "0.0.0.0/0", gateway }])
+    const chain = "inet nat postrouting"
+    const out = `oifname "${UPLINK}"`
+    await run(this.netns.command("nft", "-f", "-"), {
+      input: `flush chain ${chain}
+add rule ${chain} ${out} udp dport 4500 masquerade to :${ports}
+add rule ${chain} ${out} masquerade
+`,
+    })
+    await this.forget()
+  }
+
   close(): void {
     this.netns.close()
   }

@@ -1,5 +1,6 @@
 /** A host behind a NAT, its agent and another's: ESP in UDP where it is needed, and only there. */
 import { afterAll, beforeAll, expect, test } from "bun:test"
+import type { BlockReport, RotationReport } from "../../src/agent/cluster/report.ts"
 import { NETLINK_XFRM } from "../../src/netlink/constants.ts"
 import { NetlinkSocket } from "../../src/netlink/socket.ts"
 import { listStates } from "../../src/netlink/xfrm_state.ts"
@@ -26,6 +27,7 @@ beforeAll(async () => {
     members: 1,
     network: { driverKeys: { udp_encapsulation: "auto" } },
     routers: { hidden: { nat: true } },
+    progressSeconds: 600,
   })
   ;[open, hidden] = [lab.host("open"), lab.host("hidden")]
   for (const host of [open, hidden]) await settled(host)
@@ -130,3 +132,28 @@ test("where the NAT itself gets another address, new keys are made", async () =>
   console.log(`another address: gap ${Math.round(longestGapMs)} ms`)
   expect((await open.lariat("peers", "--json")).stdout).toContain("192.0.2.77")
 }, 120_000)
+
+test("where the NAT is another one, that forgot TCP too, the agents find each other again", async () => {
+  const out = await startUdp(there.place(4), here.place(4), STREAM)
+  const back = await startUdp(here.place(4), there.place(4), STREAM)
+  await Promise.all([out.more(500), back.more(500)])
+  await router().move("192.0.2.78", "62000-62999")
+  await back.more(500, 60_000)
+  for (const host of [open, hidden]) await settled(host)
+  const known = await hidden.ask<BlockReport[]>("blocks")
+  await open.ask<RotationReport>("rotate")
+  for (const host of [open, hidden]) await settled(host)
+  await Promise.all([out.more(500), back.more(500)])
+  const [sent, got] = [await out.stop(), await back.stop()]
+  console.log(
+    `another NAT: out ${sent.lost.length} of ${sent.sent} lost, gap ${Math.round(sent.longestGapMs)} ms; back ${got.lost.length} of ${got.sent}, gap ${Math.round(got.longestGapMs)} ms`,
+  )
+  const [port = 0, ...others] = portsOfHidden()
+  expect(others).toEqual([])
+  expect(port).toBeGreaterThanOrEqual(62_000)
+  expect(port).toBeLessThan(63_000)
+  expect((await open.lariat("peers", "--json")).stdout).toContain("192.0.2.78")
+  // One gap: the host never went off the mesh.
+  expect(open.log).not.toContain("is off the mesh")
+  expect(await hidden.ask<BlockReport[]>("blocks")).toEqual(known)
+}, 180_000)
