@@ -70,7 +70,7 @@ export function deletePolicy(policy: PolicyId): MessageWriter {
 }
 
 /** Every policy of the namespace, but those of single sockets. @throws NetlinkError */
-export function listPolicies(socket: NetlinkSocket): PolicyInfo[] {
+export function listPolicies(socket: Pick<NetlinkSocket, "dump">): PolicyInfo[] {
   const writer = new MessageWriter(x.XFRM_MSG_GETPOLICY, 0, { operation: "list policies" })
   return socket.dump(writer).flatMap((message) => {
     const policy = message.type === x.XFRM_MSG_NEWPOLICY ? decodePolicy(message) : undefined

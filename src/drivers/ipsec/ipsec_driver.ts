@@ -9,30 +9,18 @@ import { NETLINK_ROUTE, NETLINK_XFRM } from "../../netlink/constants.ts"
 import { getLink } from "../../netlink/link.ts"
 import { NetlinkSocket } from "../../netlink/socket.ts"
 import type { XfrmEvent } from "../../netlink/xfrm_event.ts"
-import {
-  deletePolicy,
-  listPolicies,
-  type Policy,
-  replacePolicy,
-} from "../../netlink/xfrm_policy.ts"
 import { type StateId, spiText } from "../../netlink/xfrm_state.ts"
 import { currentNetns, type Netns } from "../../sys/netns.ts"
 import type { Driver, OverlayNetwork, OverlayPeer, OverlaySelf, PeerLink } from "../driver.ts"
-import { KernelTable, settle } from "../kernel_table.ts"
+import { settle } from "../kernel_table.ts"
 import { type DeviceSpec, hostPrefix, OverlayDevice } from "../overlay_device.ts"
 import { OverlayRoutes } from "../overlay_routes.ts"
 import { checkOwnAddresses, peerPrefixes } from "../peer_routes.ts"
 import { addressOf, ownFamily } from "../underlay_address.ts"
 import { type Association, Associations, type Route } from "./associations.ts"
 import { probeCipher } from "./cipher_probe.ts"
-import {
-  basePolicies,
-  isOfNetwork,
-  peerPolicies,
-  policyKey,
-  reqidOf,
-  samePolicy,
-} from "./policies.ts"
+import { reqidOf } from "./policies.ts"
+import { PolicyDatabase } from "./policy_database.ts"
 import { chooseIfId, deviceName, tunnelDevice } from "./tunnel_device.ts"
 
 export type { Association } from "./associations.ts"
@@ -90,8 +78,6 @@ const NOT_TOLD: PeerKeys = { associations: [], others: "use" }
 /** Of a peer that moved: it needs new ones. */
 const NONE: PeerKeys = { associations: [], others: "drop" }
 const DEFAULT_SOFT_PACKETS = 1n << 32n
-/** The owner of the policies that stand before any peer does. */
-const BASE = " base"
 
 export class IpsecDriver implements Driver {
   readonly kind = "ipsec"
@@ -115,16 +101,7 @@ export class IpsecDriver implements Driver {
   readonly #encapsulations = new Map<string, PeerEncapsulation | undefined>()
   /** By reqid: as an earlier process's associations have it. */
   readonly #foundEncapsulations = new Map<number, PeerEncapsulation>()
-  readonly #policies = new KernelTable<Policy>({
-    what: "policy",
-    key: policyKey,
-    describe: ({ direction, source, destination }) => `${direction} ${source} to ${destination}`,
-    same: samePolicy,
-    add: replacePolicy,
-    remove: deletePolicy,
-  })
-  /** The SPI that each reqid's policies sent on when they were found, where nobody named one yet. */
-  readonly #foundSpis = new Map<number, number>()
+  readonly #policies: PolicyDatabase
   readonly #peers = new Map<string, Known>()
   #self: OverlaySelf | undefined
   /** Whether this kernel was tried, and what an earlier process left was read. */
@@ -150,6 +127,12 @@ export class IpsecDriver implements Driver {
       cipher: this.#cipher,
       ifId: this.#ifId,
       softPackets: options.softPackets ?? DEFAULT_SOFT_PACKETS,
+    })
+    this.#policies = new PolicyDatabase(this.#xfrm, {
+      network: network.number,
+      subnets: network.subnets,
+      ifId: this.#ifId,
+      contains: (prefix) => this.#routes.contains(prefix),
     })
   }
 
@@ -182,9 +165,9 @@ export class IpsecDriver implements Driver {
     checkOwnAddresses(self, this.#network, this.#routes)
     this.#self = self
     // What blocks clear text comes first of all.
-    this.#loadPolicies()
-    this.#policies.want(BASE, this.#base(self))
-    settle(this.#xfrm, [this.#policies])
+    this.#policies.load()
+    this.#policies.wantBase([...new Set([...self.blocks, ...self.overlay.map(hostPrefix)])])
+    this.#policies.settle()
     if (!this.#begun) this.#probe(self)
     this.#ensureDevice()
     this.#routes.load()
@@ -212,7 +195,7 @@ export class IpsecDriver implements Driver {
     this.#encapsulations.delete(hostId)
     this.#foundEncapsulations.delete(this.#reqid(known.peer))
     this.#routes.want(hostId, [])
-    this.#policies.want(hostId, [])
+    this.#policies.want(hostId, undefined)
     this.#settle()
     this.#associations.keepOnly(this.#reqid(known.peer), [])
     this.#associations.forget(this.#reqid(known.peer))
@@ -276,7 +259,7 @@ export class IpsecDriver implements Driver {
 
   repair(): readonly string[] {
     const did = this.#ensureDevice()
-    this.#loadPolicies()
+    this.#policies.load()
     this.#policies.sweep()
     this.#routes.load()
     this.#routes.sweep()
@@ -358,12 +341,7 @@ export class IpsecDriver implements Driver {
     runAll(`removing network ${this.#network.name}`, [
       () => this.#routes.clear(),
       () => this.#device.remove(this.#spec()),
-      () => {
-        this.#loadPolicies()
-        this.#policies.forget()
-        this.#policies.sweep()
-        settle(this.#xfrm, [this.#policies])
-      },
+      () => this.#policies.clear(),
       () => {
         this.#associations.load()
         for (const reqid of this.#associations.reqids()) this.#associations.keepOnly(reqid, [])
@@ -387,7 +365,9 @@ export class IpsecDriver implements Driver {
     const { associations, others } = this.#keys.get(peer.hostId) ?? NOT_TOLD
     const sent = associations.find(({ send }) => send)
     if (sent !== undefined) return sent.outbound.spi
-    return others === "use" && route !== undefined ? this.#foundSpis.get(route.reqid) : undefined
+    return others === "use" && route !== undefined
+      ? this.#policies.foundSpi(route.reqid)
+      : undefined
   }
 
   #install(known: Known): boolean {
@@ -396,7 +376,7 @@ export class IpsecDriver implements Driver {
     if (route === undefined || keys === undefined) return false
     const lost = this.#associations.install(route, keys.associations)
     this.#wantPolicies(known)
-    settle(this.#xfrm, [this.#policies])
+    this.#policies.settle()
     if (keys.others === "drop") {
       this.#associations.keepOnly(route.reqid, this.#named(route, keys))
     }
@@ -437,13 +417,9 @@ export class IpsecDriver implements Driver {
 
   #wantPolicies(known: Known): void {
     const { peer, route } = known
-    if (route === undefined) {
-      this.#policies.want(peer.hostId, [])
-      return
-    }
     const { prefixes } = peerPrefixes(peer, (prefix) => this.#routes.contains(prefix))
-    const tunnel = { ...route, spi: this.#sentOn(known), prefixes }
-    this.#policies.want(peer.hostId, peerPolicies(tunnel, this.#network.subnets, this.#ifId))
+    const tunnel = route && { ...route, spi: this.#sentOn(known), prefixes }
+    this.#policies.want(peer.hostId, tunnel)
   }
 
   #routeOf({ peer }: Known): Route | undefined {
@@ -477,7 +453,7 @@ export class IpsecDriver implements Driver {
     this.#associations.load()
     for (const [reqid, states] of this.#associations.usage()) {
       const outward = states.filter(({ source }) => underlay.includes(source))
-      const spi = this.#foundSpis.get(reqid)
+      const spi = this.#policies.foundSpi(reqid)
       const state = outward.find((one) => one.spi === spi) ?? outward[0]
       if (state?.encapsulation === undefined) continue
       const { sourcePort: ourPort, destinationPort: peerPort } = state.encapsulation
@@ -501,10 +477,10 @@ export class IpsecDriver implements Driver {
     const had = this.#associations.inUse(before.reqid)
     // Of an earlier process: they go on by the ports that they were made with.
     if (!had && before.local === route?.local && before.remote === route.remote) return
-    this.#foundSpis.delete(before.reqid)
+    this.#policies.forgetSpi(before.reqid)
     this.#keys.set(peer.hostId, NONE)
     this.#wantPolicies(known)
-    settle(this.#xfrm, [this.#policies])
+    this.#policies.settle()
     this.#associations.abandon(before.reqid)
     if (had) this.#options.onLost?.(peer.hostId, why)
   }
@@ -530,11 +506,6 @@ export class IpsecDriver implements Driver {
     return reqidOf(this.#network.number, number)
   }
 
-  #base(self: OverlaySelf): Policy[] {
-    const own = new Set([...self.blocks, ...self.overlay.map(hostPrefix)])
-    return basePolicies(this.#network.subnets, [...own], this.#ifId)
-  }
-
   /** @throws LariatError kernel-unsupported */
   #probe({ underlay }: OverlaySelf): void {
     const family = ownFamily(underlay)
@@ -542,23 +513,10 @@ export class IpsecDriver implements Driver {
     probeCipher(this.#cipher, { families: family === undefined ? [] : [family], udp })
   }
 
-  #loadPolicies(): void {
-    const { number } = this.#network
-    const found = listPolicies(this.#xfrm).filter((policy) =>
-      isOfNetwork(policy, number, this.#ifId, (prefix) => this.#routes.contains(prefix)),
-    )
-    this.#foundSpis.clear()
-    for (const { direction, action } of found) {
-      if (direction !== "out" || typeof action === "string") continue
-      this.#foundSpis.set(action.reqid, action.spi)
-    }
-    this.#policies.load(found)
-  }
-
   #settle(): string[] {
     // A policy before the route that leads to it, and after it when both go.
     return [
-      ...settle(this.#xfrm, [this.#policies]),
+      ...this.#policies.settle(),
       ...settle(this.#route, [this.#device.addresses, this.#routes.table]),
     ]
   }
