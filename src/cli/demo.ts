@@ -3,6 +3,7 @@ import type { DriverKind } from "../config/network.ts"
 import { LariatError } from "../errors.ts"
 import { ping4 } from "../sys/icmp.ts"
 import { withNetns } from "../sys/netns.ts"
+import { boundToParent } from "../sys/parent_death.ts"
 import { selfCommand, spawnHere } from "../sys/process.ts"
 import { httpGet } from "../sys/tcp.ts"
 import { closing } from "./close_all.ts"
@@ -139,7 +140,10 @@ async function withoutRoot({ config, hosts, driver }: DemoOptions): Promise<numb
 
 /** Runs a command on this terminal; -1 when there is no such. */
 function exitOf(command: readonly string[]): Promise<number> {
-  const child = spawnHere(command, { stdio: "inherit" })
+  const child = spawnHere(command, {
+    stdio: "inherit",
+    env: { ...process.env, ...boundToParent() },
+  })
   return new Promise((resolve) => {
     child.on("error", () => resolve(-1))
     child.on("exit", (code) => resolve(code ?? 1))

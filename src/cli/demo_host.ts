@@ -5,6 +5,7 @@ import { NETLINK_ROUTE } from "../netlink/constants.ts"
 import { listLinks } from "../netlink/link.ts"
 import { NetlinkSocket } from "../netlink/socket.ts"
 import { createNetns, type Netns, withNetns } from "../sys/netns.ts"
+import { boundToParent } from "../sys/parent_death.ts"
 import { selfCommand, spawnIn } from "../sys/process.ts"
 
 /** How long the agent may take to be ready, milliseconds: an emulated machine is slow. */
@@ -87,7 +88,7 @@ export class DemoHost {
         ...[...selfCommand(), "agent", "--config", networks, "--config", own],
         ...["--state-dir", state ?? "", "--run-dir", run ?? ""],
       ],
-      { stdio: ["ignore", "ignore", "pipe"] },
+      { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...boundToParent() } },
     )
     child.stderr?.on("data", (text) => {
       this.#log = (this.#log + text).slice(-MAX_LOG)

@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander"
 import { LariatError, messageOf } from "../errors.ts"
+import { bindToParent } from "../sys/parent_death.ts"
 import { VERSION } from "../version.ts"
 
 /** Exit codes of every command: a contract, scripts rely on them. */
@@ -18,6 +19,7 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     exit = code
   })
   try {
+    if (!bindToParent()) return EXIT_FAILED
     await program.parseAsync([...args], { from: "user" })
     return exit
   } catch (error) {

@@ -31,6 +31,7 @@ export interface Libc {
   fsync(fd: number): number
   geteuid(): number
   getpid(): number
+  getppid(): number
   getsockname(fd: number, address: Memory, addressLength: Memory): number
   getsockopt(fd: number, level: number, name: number, value: Memory, length: Memory): number
   gettid(): number
@@ -130,6 +131,7 @@ export const SIGNATURES: Readonly<Record<keyof Libc, string>> = {
   fsync: "ii",
   geteuid: "u",
   getpid: "i",
+  getppid: "i",
   getsockname: "iibb",
   getsockopt: "iiiibb",
   gettid: "i",
