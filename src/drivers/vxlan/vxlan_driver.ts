@@ -13,7 +13,6 @@ import { deleteForwarding, listForwardings, replaceForwarding } from "../../netl
 import { listLinks } from "../../netlink/link.ts"
 import { deleteNeigh, listNeighs, newNeigh } from "../../netlink/neigh.ts"
 import type { RouteInfo } from "../../netlink/route.ts"
-import { lookUpRoutes } from "../../netlink/route_lookup.ts"
 import { NetlinkSocket } from "../../netlink/socket.ts"
 import { changeVxlanLocal, getVxlan, newVxlan, type VxlanInfo } from "../../netlink/vxlan_link.ts"
 import { EEXIST } from "../../sys/errno.ts"
@@ -22,7 +21,9 @@ import type { Driver, OverlayNetwork, OverlayPeer, OverlaySelf, PeerLink } from 
 import { KernelTable, settle } from "../kernel_table.ts"
 import { type DeviceSpec, deviceTrouble, isDeviceGone, OverlayDevice } from "../overlay_device.ts"
 import { OverlayRoutes } from "../overlay_routes.ts"
+import { PeerPlans } from "../peer_plans.ts"
 import { checkOwnAddresses, NO_COUNTERS } from "../peer_routes.ts"
+import { waysTo, wayTrouble } from "../peer_ways.ts"
 import { addressOf, familyOf, ownFamily } from "../underlay_address.ts"
 import { type Forwarding, type Neighbour, planPeer, type VxlanPlan } from "./plan.ts"
 import { type Vtep, vtepMac, vtepParameters } from "./vtep.ts"
@@ -39,14 +40,6 @@ export interface VxlanOptions {
 
 const DEFAULT_VNI = 1042
 const DEFAULT_PORT = 4789
-
-/** A peer that was put, and what came of it. */
-interface Known {
-  readonly peer: OverlayPeer
-  /** The peer as text, to see whether anything of it changed. */
-  readonly text: string
-  readonly plan: VxlanPlan
-}
 
 const NOTHING = { forwardings: [], neighbours: [], routes: [] }
 
@@ -76,11 +69,10 @@ export class VxlanDriver implements Driver {
     add: ({ index, address, mac }) => newNeigh(index, address, mac),
     remove: ({ index, address }) => deleteNeigh(index, address),
   })
-  readonly #peers = new Map<string, Known>()
-  /** Hosts that are refused because another has what they need. */
-  readonly #waiting = new Set<string>()
-  /** What all plans rest on, as text. */
-  #context = ""
+  readonly #peers = new PeerPlans<VxlanPlan>({
+    plan: (peer) => this.#plan(peer),
+    want: (hostId, plan) => this.#want(hostId, plan),
+  })
   #self: OverlaySelf | undefined
   #vtep: (Vtep & { readonly local: string }) | undefined
 
@@ -136,16 +128,12 @@ export class VxlanDriver implements Driver {
 
   /** {@link putPeer} for many at once: one datagram to the kernel for many rows. */
   putPeers(peers: readonly OverlayPeer[]): void {
-    for (const peer of peers) this.#put(peer)
-    this.#retryWaiting()
+    this.#peers.put(peers)
     this.#settle()
   }
 
   removePeer(hostId: string): void {
-    if (!this.#peers.delete(hostId)) return
-    this.#want(hostId, NOTHING)
-    this.#retryWaiting()
-    this.#settle()
+    if (this.#peers.remove(hostId, () => this.#want(hostId, NOTHING))) this.#settle()
   }
 
   /**
@@ -164,9 +152,11 @@ export class VxlanDriver implements Driver {
 
   /** VXLAN counts nothing by peer: bytes and packets are 0. */
   links(): readonly PeerLink[] {
-    const known = [...this.#peers.values()]
-    const remotes = known.flatMap(({ plan: { remote } }) => (remote === undefined ? [] : [remote]))
-    const ways = lookUpRoutes(this.#socket, [...new Set(remotes)])
+    const known = this.#peers.all()
+    const ways = waysTo(
+      this.#socket,
+      known.map(({ plan }) => plan.remote),
+    )
     const trouble = deviceTrouble(this.#socket, this.device)
     return known.map(({ peer: { hostId }, plan }) => {
       const { remote } = plan
@@ -288,28 +278,13 @@ export class VxlanDriver implements Driver {
   #replan(): void {
     const { self, vtep } = this.#prepared()
     this.#device.wantAddresses(self.overlay)
-    const context = JSON.stringify([self, vtep, this.#device.index])
-    if (context === this.#context) return
-    this.#context = context
-    for (const { peer } of [...this.#peers.values()]) this.#put(peer, true)
-    this.#retryWaiting()
+    this.#peers.restOn(self, vtep, this.#device.index)
   }
 
-  /** What one peer had, another may have now. */
-  #retryWaiting(): void {
-    for (const hostId of [...this.#waiting]) {
-      const known = this.#peers.get(hostId)
-      if (known === undefined) this.#waiting.delete(hostId)
-      else this.#put(known.peer, true)
-    }
-  }
-
-  #put(peer: OverlayPeer, again = false): void {
+  #plan(peer: OverlayPeer): VxlanPlan {
     const { self, vtep } = this.#prepared()
     const { hostId } = peer
-    const text = JSON.stringify(peer)
-    if (!again && this.#peers.get(hostId)?.text === text) return
-    const plan = planPeer(
+    return planPeer(
       {
         network: this.#network,
         self,
@@ -323,10 +298,6 @@ export class VxlanDriver implements Driver {
       },
       peer,
     )
-    this.#peers.set(hostId, { peer, text, plan })
-    if (plan.waits) this.#waiting.add(hostId)
-    else this.#waiting.delete(hostId)
-    this.#want(hostId, plan)
   }
 
   #want(
@@ -360,8 +331,8 @@ export class VxlanDriver implements Driver {
 
   /** Why nothing reaches a peer, as far as the kernel tells. */
   #trouble(hostId: string, way: RouteInfo | undefined): string | undefined {
-    if (way?.index === undefined) return "this host has no route to its address"
-    if (way.index === this.#device.index) return "the route to its address leads into the network"
+    const lost = wayTrouble(way, this.#device.index)
+    if (lost !== undefined) return lost
     const tables = [this.#forwardings, this.#neighbours, this.#routes]
     if (tables.every((table) => table.complete(hostId))) return undefined
     return "the kernel lacks part of what was asked for; it is mended soon"

@@ -10,7 +10,6 @@ import { LariatError, runAll } from "../../errors.ts"
 import { NETLINK_GENERIC, NETLINK_ROUTE } from "../../netlink/constants.ts"
 import { newLink } from "../../netlink/link.ts"
 import type { RouteInfo } from "../../netlink/route.ts"
-import { lookUpRoutes } from "../../netlink/route_lookup.ts"
 import { NetlinkSocket } from "../../netlink/socket.ts"
 import type { WireguardPeer } from "../../netlink/wireguard.ts"
 import { WG_KEY_LEN } from "../../netlink/wireguard_constants.ts"
@@ -19,7 +18,9 @@ import type { Driver, OverlayNetwork, OverlayPeer, OverlaySelf, PeerLink } from 
 import { settle } from "../kernel_table.ts"
 import { type DeviceSpec, deviceTrouble, isDeviceGone, OverlayDevice } from "../overlay_device.ts"
 import { OverlayRoutes } from "../overlay_routes.ts"
+import { PeerPlans } from "../peer_plans.ts"
 import { checkOwnAddresses, NO_COUNTERS } from "../peer_routes.ts"
+import { waysTo, wayTrouble } from "../peer_ways.ts"
 import { ownFamily } from "../underlay_address.ts"
 import { type KeyPair, WireguardControl } from "./control.ts"
 import { type PeerChanges, PeerTable } from "./peer_table.ts"
@@ -38,14 +39,6 @@ export interface WireguardOptions {
 }
 
 const DEFAULT_PORT = 51_820
-
-/** A peer that was put, and what came of it. */
-interface Known {
-  readonly peer: OverlayPeer
-  /** The peer as text, to see whether anything of it changed. */
-  readonly text: string
-  readonly plan: WireguardPlan
-}
 
 /** What {@link WireguardDriver.prepare} found or made. */
 interface Ready {
@@ -68,11 +61,13 @@ export class WireguardDriver implements Driver {
   readonly #device: OverlayDevice
   readonly #control: WireguardControl
   readonly #table: PeerTable
-  readonly #peers = new Map<string, Known>()
-  /** Hosts that are refused because another has what they need. */
-  readonly #waiting = new Set<string>()
-  /** What all plans rest on, as text. */
-  #context = ""
+  readonly #peers = new PeerPlans<WireguardPlan>({
+    plan: (peer) => this.#plan(peer),
+    want: (hostId, { wanted, routes }) => {
+      this.#table.want(hostId, wanted)
+      this.#routes.want(hostId, routes)
+    },
+  })
   #ready: Ready | undefined
 
   private constructor(
@@ -148,19 +143,18 @@ export class WireguardDriver implements Driver {
 
   /** {@link putPeer} for many at once: some datagrams to the kernel for a thousand peers. */
   putPeers(peers: readonly OverlayPeer[]): void {
-    for (const peer of peers) this.#put(peer)
-    this.#retryWaiting()
+    this.#peers.put(peers)
     this.#settle()
   }
 
   /** As the interface says; forgets the host's preshared key too. */
   removePeer(hostId: string): void {
     this.#table.forgetPresharedKey(hostId)
-    if (!this.#peers.delete(hostId)) return
-    this.#table.want(hostId, undefined)
-    this.#routes.want(hostId, [])
-    this.#retryWaiting()
-    this.#settle()
+    const giveUp = () => {
+      this.#table.want(hostId, undefined)
+      this.#routes.want(hostId, [])
+    }
+    if (this.#peers.remove(hostId, giveUp)) this.#settle()
   }
 
   /**
@@ -196,9 +190,11 @@ export class WireguardDriver implements Driver {
 
   /** WireGuard counts bytes, and no packets: those are 0. */
   links(): readonly PeerLink[] {
-    const known = [...this.#peers.values()]
-    const remotes = known.flatMap(({ plan: { remote } }) => (remote === undefined ? [] : [remote]))
-    const ways = lookUpRoutes(this.#socket, [...new Set(remotes)])
+    const known = this.#peers.all()
+    const ways = waysTo(
+      this.#socket,
+      known.map(({ plan }) => plan.remote),
+    )
     const trouble = deviceTrouble(this.#socket, this.device)
     const peers = trouble === undefined ? this.#readPeers() : undefined
     return known.map(({ peer: { hostId }, plan }) => {
@@ -225,7 +221,7 @@ export class WireguardDriver implements Driver {
   }
 
   remove(): void {
-    for (const hostId of this.#peers.keys()) this.#table.want(hostId, undefined)
+    for (const { peer } of this.#peers.all()) this.#table.want(peer.hostId, undefined)
     this.#peers.clear()
     runAll(`removing network ${this.#network.name}`, [
       () => this.#routes.clear(),
@@ -300,28 +296,13 @@ export class WireguardDriver implements Driver {
   #replan(): void {
     const { self, family, keys } = this.#prepared()
     this.#device.wantAddresses(self.overlay)
-    const context = JSON.stringify([self, family, keys.publicKey, this.#device.index])
-    if (context === this.#context) return
-    this.#context = context
-    for (const { peer } of [...this.#peers.values()]) this.#put(peer, true)
-    this.#retryWaiting()
+    this.#peers.restOn(self, family, keys.publicKey, this.#device.index)
   }
 
-  /** What one peer had, another may have now. */
-  #retryWaiting(): void {
-    for (const hostId of [...this.#waiting]) {
-      const known = this.#peers.get(hostId)
-      if (known === undefined) this.#waiting.delete(hostId)
-      else this.#put(known.peer, true)
-    }
-  }
-
-  #put(peer: OverlayPeer, again = false): void {
+  #plan(peer: OverlayPeer): WireguardPlan {
     const { self, family, keys } = this.#prepared()
     const { hostId } = peer
-    const text = JSON.stringify(peer)
-    if (!again && this.#peers.get(hostId)?.text === text) return
-    const plan = planPeer(
+    return planPeer(
       {
         network: this.#network,
         ...{ self, family },
@@ -337,11 +318,6 @@ export class WireguardDriver implements Driver {
       },
       peer,
     )
-    this.#peers.set(hostId, { peer, text, plan })
-    if (plan.waits) this.#waiting.add(hostId)
-    else this.#waiting.delete(hostId)
-    this.#table.want(hostId, plan.wanted)
-    this.#routes.want(hostId, plan.routes)
   }
 
   /** A route comes when its peer is there, and goes before it. */
@@ -378,8 +354,8 @@ export class WireguardDriver implements Driver {
 
   /** Why nothing reaches a peer, as far as the kernel tells. */
   #trouble(hostId: string, way: RouteInfo | undefined, there: boolean): string | undefined {
-    if (way?.index === undefined) return "this host has no route to its address"
-    if (way.index === this.#device.index) return "the route to its address leads into the network"
+    const lost = wayTrouble(way, this.#device.index)
+    if (lost !== undefined) return lost
     if (there && this.#table.complete(hostId) && this.#routes.complete(hostId)) return undefined
     return "the kernel lacks part of what was asked for; it is mended soon"
   }
