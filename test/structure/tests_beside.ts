@@ -16,6 +16,7 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/agent/cluster/encapsulation.ts": "test/vm/udp_encap_cluster.test.ts",
   "src/agent/cluster/key_exchange.ts": "test/vm/ipsec_cluster.test.ts",
   "src/agent/cluster/mesh.ts": "test/vm/ipsec_cluster.test.ts",
+  "src/agent/cluster/own_encapsulation.ts": "test/vm/udp_encap_reload.test.ts",
   "src/agent/doctor/gather.ts": "test/netns/commands.blackbox.test.ts",
   "src/agent/doctor/probe.ts": "test/netns/commands.blackbox.test.ts",
   "src/agent/metadata_server.ts": "test/netns/metadata.blackbox.test.ts",

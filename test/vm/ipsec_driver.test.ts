@@ -1,11 +1,8 @@
 /** Two drivers and keys that the test makes up, on hosts without agents. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import { randomBytes } from "node:crypto"
 import { CIPHERS, type Cipher } from "../../src/core/encapsulation.ts"
 import { overheadOf } from "../../src/core/overhead.ts"
-import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "../../src/drivers/driver.ts"
 import { availableCiphers } from "../../src/drivers/ipsec/cipher_probe.ts"
-import { keyBytes } from "../../src/drivers/ipsec/ciphers.ts"
 import {
   type Association,
   IpsecDriver,
@@ -22,18 +19,21 @@ import { listPolicies } from "../../src/netlink/xfrm_policy.ts"
 import { deleteState, listStates } from "../../src/netlink/xfrm_state.ts"
 import { UdpEncapSocket } from "../../src/sys/udp_encap.ts"
 import { ClusterLab } from "./cluster_lab.ts"
-import type { LabHost } from "./lab_host.ts"
+import {
+  agree,
+  NETWORK,
+  newPair,
+  numberOf,
+  openPair,
+  type Pair,
+  peerOf,
+  selfOf,
+} from "./ipsec_pair.ts"
 import { ping } from "./ping.ts"
 import { type Place, startUdp } from "./traffic.ts"
 
-const NETWORK: OverlayNetwork = {
-  name: "managed",
-  number: 3,
-  subnets: ["10.42.0.0/16", "fd00:42::/64"],
-  bridge: undefined,
-  underlayMtu: 1500,
-}
-const NUMBERS: Readonly<Record<string, number>> = { a: 1, b: 2 }
+const drivers = (cipher: Cipher, family: 4 | 6, options?: IpsecOptions) =>
+  openPair(lab.hosts, cipher, family, options)
 const FULL_TIMEOUT = { timeoutMs: 2000 }
 
 let lab: ClusterLab
@@ -45,98 +45,12 @@ afterAll(async () => {
   await lab?.close()
 })
 
-function selfOf(host: LabHost, family: 4 | 6): OverlaySelf {
-  const number = NUMBERS[host.name] ?? 0
-  return {
-    hostId: host.name,
-    underlay: [family === 4 ? host.v4 : host.v6],
-    overlay: [`10.42.${number}.254`, `fd00:42::${number}:fffe`],
-    blocks: [`10.42.${number}.0/24`, `fd00:42::${number}:0/112`],
-  }
-}
-
-function peerOf(host: LabHost, family: 4 | 6): OverlayPeer {
-  const number = NUMBERS[host.name] ?? 0
-  const self = selfOf(host, family)
-  return { ...self, name: host.name, number, mtu: undefined, parameters: {} }
-}
-
-/** Both hosts' view of one pair of keys. */
-function newPair(cipher: Cipher, round: number): { a: Association; b: Association } {
-  const key = () => Uint8Array.from(randomBytes(keyBytes(cipher)))
-  const [toA, toB] = [key(), key()]
-  const [spiA, spiB] = [0x2_0000 + round, 0x1_0000 + round]
-  return {
-    a: { inbound: { spi: spiA, key: toA }, outbound: { spi: spiB, key: toB }, send: true },
-    b: { inbound: { spi: spiB, key: toB }, outbound: { spi: spiA, key: toA }, send: true },
-  }
-}
-
-interface Pair {
-  readonly a: IpsecDriver
-  readonly b: IpsecDriver
-  readonly lost: string[]
-  readonly worn: string[]
-  /** Counters of the hosts. */
-  readonly before: readonly Record<string, number>[]
-  close(): void
-}
-
-function drivers(cipher: Cipher, family: 4 | 6, options: IpsecOptions = {}): Pair {
-  const [hostA, hostB] = [lab.host("a"), lab.host("b")]
-  const lost: string[] = []
-  const worn: string[] = []
-  const open = (host: LabHost) =>
-    host.netns.inside(() =>
-      IpsecDriver.open(NETWORK, {
-        ...options,
-        cipher,
-        onLost: (peer) => lost.push(`${host.name} lost ${peer}`),
-        onWorn: (peer) => worn.push(`${host.name} wears ${peer}`),
-      }),
-    )
-  const [a, b] = [open(hostA), open(hostB)]
-  for (const [driver, own, other] of [
-    [a, hostA, hostB],
-    [b, hostB, hostA],
-  ] as const) {
-    driver.prepare(selfOf(own, family))
-    driver.putPeer(peerOf(other, family))
-  }
-  return {
-    a,
-    b,
-    lost,
-    worn,
-    before: lab.hosts.map(({ netns }) => netns.xfrmStatistics()),
-    close() {
-      for (const driver of [a, b]) {
-        driver.remove()
-        driver.close()
-      }
-    },
-  }
-}
-
-function agree({ a, b }: Pair, pairs: readonly { a: Association; b: Association }[]): void {
-  a.setAssociations("b", { associations: pairs.map((pair) => pair.a), others: "drop" })
-  b.setAssociations("a", { associations: pairs.map((pair) => pair.b), others: "drop" })
-}
+/** RFC 768, bytes. */
+const UDP_HEADER = 8
 
 function place(name: string): Place {
   const host = lab.host(name)
-  return { netns: host.netns, address: `10.42.${NUMBERS[name]}.254` }
-}
-
-/** Counters of the kernel's IPsec on both hosts, that grew since the drivers were made. */
-function errorsOf({ before }: Pair): Record<string, number>[] {
-  return lab.hosts.map(({ netns }, at) =>
-    Object.fromEntries(
-      Object.entries(netns.xfrmStatistics())
-        .map(([name, count]) => [name, count - (before[at]?.[name] ?? 0)] as const)
-        .filter(([, by]) => by > 0),
-    ),
-  )
+  return { netns: host.netns, address: `10.42.${numberOf(name)}.254` }
 }
 
 test("this kernel has all that is needed", () => {
@@ -170,7 +84,7 @@ async function expectExactSize(
   // Where no interface stops it first, what is too large is counted by name.
   const counted =
     lab.host("a").netns.link("lrx3").kind === "dummy" ? { XfrmOutStateModeError: 2 } : {}
-  expect(errorsOf(pair)).toEqual([counted, {}])
+  expect(pair.errors()).toEqual([counted, {}])
 }
 
 describe.each([4, 6] as const)("outside IPv%d", (family) => {
@@ -269,7 +183,7 @@ test("keys change under a stream, and no packet is lost or miscounted", async ()
     const result = await stream.stop()
     expect(result.lost).toEqual([])
     expect(result).toMatchObject({ duplicates: 0, sendErrors: 0 })
-    expect(errorsOf(pair)).toEqual([{}, {}])
+    expect(pair.errors()).toEqual([{}, {}])
     expect(pair.lost).toEqual([])
     const [link] = pair.a.links()
     expect(link).toMatchObject({ hostId: "b", remote: lab.host("b").v4, ready: true })
@@ -301,7 +215,7 @@ test("a new driver finds what the old one left, and sends on it without a gap", 
     await stream.more(200)
     const result = await stream.stop()
     expect(result.lost).toEqual([])
-    expect(errorsOf(pair)).toEqual([{}, {}])
+    expect(pair.errors()).toEqual([{}, {}])
     expect(statesOf("a")).toHaveLength(2)
     again.close()
   } finally {
@@ -462,7 +376,7 @@ test("in UDP: a restart goes on by the ports that it finds, and other ports keep
     again.b.setEncapsulation("a", ports)
     agree(again, [newPair("aes256gcm16", 2)])
     expect(await ping(netns, "10.42.2.254", FULL_TIMEOUT)).toMatchObject({ received: 1 })
-    expect(errorsOf(pair)).toEqual([{}, {}])
+    expect(pair.errors()).toEqual([{}, {}])
     // Another port of the other's: keys and sequences go on.
     open.push(lab.host("b").netns.inside(() => UdpEncapSocket.open(4, 4501)))
     again.a.setEncapsulation("b", { ...ports, peerPort: 4501 })
@@ -474,9 +388,27 @@ test("in UDP: a restart goes on by the ports that it finds, and other ports keep
     expect(await ping(netns, "10.42.2.254", FULL_TIMEOUT)).toMatchObject({ received: 1 })
     expect(there.stop().count["udp-esp"]).toBe(2)
     expect(again.lost).toEqual([])
-    expect(errorsOf(pair)).toEqual([{}, {}])
-    // An association takes one kind of encapsulation, and one address.
+    expect(pair.errors()).toEqual([{}, {}])
+    // Without UDP: an association takes one kind alone, so the old ones go on until there are others.
     again.a.setEncapsulation("b", undefined)
+    again.a.setUdp(false)
+    expect(netns.link("lrx3").mtu).toBe(mtu)
+    const old = lab.capture(lab.host("b"), { esp: 4501 })
+    expect(await ping(netns, "10.42.2.254", FULL_TIMEOUT)).toMatchObject({ received: 1 })
+    expect(old.stop().count).toMatchObject({ "udp-esp": 2, esp: 0, clear: 0 })
+    again.b.setEncapsulation("a", undefined)
+    expect([again.lost, again.worn]).toEqual([[], ["a wears b", "b wears a"]])
+    agree(again, [newPair("aes256gcm16", 3)])
+    const plain = lab.capture(lab.host("b"), { esp: 4501 })
+    expect(await ping(netns, "10.42.2.254", FULL_TIMEOUT)).toMatchObject({ received: 1 })
+    expect(plain.stop().count).toMatchObject({ "udp-esp": 0, esp: 2, clear: 0 })
+    expect([again.a.encapsulationPorts(), again.lost]).toEqual([new Set(), []])
+    again.a.setUdp(false)
+    expect(netns.link("lrx3").mtu).toBe(mtu + UDP_HEADER)
+    again.a.setUdp(true)
+    expect(netns.link("lrx3").mtu).toBe(mtu)
+    // Nor does it take another address.
+    again.a.setEncapsulation("b", { ...ports, peerAddress: "192.0.2.200" })
     expect(again.lost).toEqual(["a lost b"])
     expect(statesOf("a")).toEqual([])
     again.b.close()
@@ -547,7 +479,7 @@ test("the kernel says when a key has carried as much as it should", async () => 
 async function expectNoImpostor(pair: Pair): Promise<void> {
   const [a, b] = [lab.host("a"), lab.host("b")]
   const dropped = () => {
-    const { XfrmInNoPols = 0, XfrmInTmplMismatch = 0, XfrmInPolBlock = 0 } = errorsOf(pair)[0] ?? {}
+    const { XfrmInNoPols = 0, XfrmInTmplMismatch = 0, XfrmInPolBlock = 0 } = pair.errors()[0] ?? {}
     return XfrmInNoPols + XfrmInTmplMismatch + XfrmInPolBlock
   }
   b.netns.configure("lo", ["10.42.7.7/32"])

@@ -129,6 +129,13 @@ export class LabHost {
     return [copy, ...args]
   }
 
+  /** Gives a running agent other networks, as YAML; it reads them a moment later. */
+  reload(networks: string): void {
+    this.options = { ...this.options, networks }
+    writeFileSync(join(this.directory, "networks.yml"), networks)
+    process.kill(this.pid, "SIGHUP")
+  }
+
   /** Ends the agent as systemd does; the data path stays. */
   async stopAgent(): Promise<void> {
     await this.#agent?.stop()

@@ -4,6 +4,7 @@ import type { BlockReport, RotationReport } from "../../src/agent/cluster/report
 import { NETLINK_XFRM } from "../../src/netlink/constants.ts"
 import { NetlinkSocket } from "../../src/netlink/socket.ts"
 import { listStates } from "../../src/netlink/xfrm_state.ts"
+import { waitFor } from "../clients/program.ts"
 import { ClusterLab } from "./cluster_lab.ts"
 import { keysLost, settled } from "./host_state.ts"
 import type { LabContainer } from "./lab_container.ts"
@@ -80,6 +81,21 @@ test("an agent that comes back sends where the one before it knew the host to be
   const { lost, duplicates, sendErrors } = await stream.stop()
   expect({ lost, duplicates, sendErrors }).toEqual({ lost: [], duplicates: 0, sendErrors: 0 })
   expect(await keysLost(open)).toBe(0)
+}, 120_000)
+
+test("an agent that comes back keeps its NAT open, also while no store answers", async () => {
+  const store = lab.store.members[0]
+  await hidden.killAgent()
+  store?.pause()
+  const capture = lab.capture(hidden)
+  try {
+    await hidden.startAgent()
+    await waitFor("a keepalive", () => (capture.traffic.count.keepalive > 0 ? true : undefined))
+  } finally {
+    store?.resume()
+    capture.stop()
+  }
+  for (const host of [open, hidden]) await settled(host)
 }, 120_000)
 
 test("where the NAT gives the host another port, its keys go on there", async () => {

@@ -127,7 +127,7 @@ export class Cluster implements ClusterPart {
       kept: takeDescriptors(),
       drivers: () => this.#overlays.all(),
       onSettled: (hostId) => this.#mesh.hostChanged(hostId),
-      onParameters: () => void this.#publish(),
+      onParameters: () => this.#publish(),
     })
     this.#mesh = new Mesh({
       hostId: host.uuid,
@@ -383,7 +383,7 @@ export class Cluster implements ClusterPart {
     }
     for (const network of wanted) {
       const { name } = network
-      if (this.#overlays.get(name) !== undefined) continue
+      if (this.#overlays.adjust(network)) continue
       const number =
         this.#memory.networkNumber(name) ??
         (await networkNumber(this.#store, this.#keys.networks, name))
@@ -406,7 +406,7 @@ export class Cluster implements ClusterPart {
         },
         onWorn: () => this.#exchange?.rotate(),
       })
-      this.#overlays.add({ network: name, driver: opened })
+      this.#overlays.add({ network: name, driver: opened, configured: network })
       health.clear(`overlay/${name}`)
       this.#selfChanged(name)
       if (this.#mesh.isCaughtUp) {
@@ -566,10 +566,8 @@ export class Cluster implements ClusterPart {
   #keyedDrivers() {
     return this.#overlays.all().flatMap(({ network, driver }) => {
       const number = this.#memory.networkNumber(network)
-      const configured = this.#context?.networks.get(network)?.configured
-      if (!(driver instanceof IpsecDriver) || number === undefined || configured === undefined)
-        return []
-      return [{ number, cipher: configured.carriage.cipher, driver }]
+      if (!(driver instanceof IpsecDriver) || number === undefined) return []
+      return [{ number, cipher: driver.cipher, driver }]
     })
   }
 

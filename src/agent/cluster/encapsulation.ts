@@ -6,24 +6,24 @@
 import type { Logger } from "@logtape/logtape"
 import type { DirectoryPeer } from "../../cluster/directory.ts"
 import { type Endpoint, type NatDatagram, NatDetection } from "../../cluster/nat_detection.ts"
+import { sameEndpoint } from "../../cluster/nat_message.ts"
 import type { PreSharedKey } from "../../cluster/psk.ts"
-import type { Network, UdpEncapsulation } from "../../config/network.ts"
+import type { Network } from "../../config/network.ts"
 import type { Driver } from "../../drivers/driver.ts"
 import { IpsecDriver } from "../../drivers/ipsec/ipsec_driver.ts"
 import { addressOf, ownFamily } from "../../drivers/underlay_address.ts"
 import { messageOf } from "../../errors.ts"
 import type { XfrmEvent } from "../../netlink/xfrm_event.ts"
-import { ESP_UDP_PORT } from "../../sys/udp_encap.ts"
 import type { UdpDatagram } from "../../sys/udp_encap_reader.ts"
 import type { Health } from "../health.ts"
-import { EncapSockets } from "./encap_sockets.ts"
+import { OwnEncapsulation } from "./own_encapsulation.ts"
 
 /** How long keys wait for a host's first answer: one that is away is not to hold them up, ms. */
 const FIRST_ANSWER_MS = 3000
 /** More of it for each host that is asked before: 32 are in each 100 ms. */
 const TURN_MS = 4
-/** How often sockets that could not be opened are tried again, ms. */
-const REOPEN_MS = 5000
+/** Between two keepalives: RFC 3948 §4. */
+const KEEPALIVE_MS = 20_000
 /** Between two looks at what is due, ms. */
 const LEAST_MS = 10
 const MOST_MS = 60_000
@@ -44,14 +44,8 @@ export interface EncapsulationParts {
   readonly drivers: () => readonly { readonly network: string; readonly driver: Driver }[]
   /** A host is to be put again: its first keys may be made now, or there is a socket now. */
   readonly onSettled: (hostId: string) => void
-  /** What other hosts must know of this one is another now. */
-  readonly onParameters: () => void
-}
-
-/** What this host's configuration says of a network. */
-interface Own {
-  readonly mode: Exclude<UdpEncapsulation, "none">
-  readonly port: number
+  /** What other hosts must know of this one is another now; resolves when they can know it. */
+  readonly onParameters: () => Promise<void>
 }
 
 /** What two hosts say of a network; both have a socket. */
@@ -71,49 +65,49 @@ interface Peer {
 
 export class Encapsulation {
   readonly #parts: EncapsulationParts
-  readonly #sockets: EncapSockets
-  readonly #own = new Map<string, Own>()
+  readonly #own: OwnEncapsulation
   readonly #peers = new Map<string, Peer>()
   /** By this host's port. */
   readonly #detections = new Map<number, NatDetection>()
   #number: number | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
   #dueAt = Number.POSITIVE_INFINITY
-  #reopenAt = Number.POSITIVE_INFINITY
+  #keepAt = Number.POSITIVE_INFINITY
   #stopped = false
 
   constructor(parts: EncapsulationParts) {
     this.#parts = parts
     const { kept, health, log } = parts
     const onDatagrams = (datagrams: readonly UdpDatagram[]) => this.#hear(datagrams)
-    this.#sockets = new EncapSockets({ kept, health, log, onDatagrams })
+    const family = () => this.#family()
+    this.#own = new OwnEncapsulation(family, { kept, health, log, onDatagrams })
   }
 
-  /** Takes the networks' settings in, and opens their ports. */
+  /**
+   * Takes the networks' settings in, and opens their ports. What changed is told to the other hosts
+   * first: they are to know it before the keys that are made by it.
+   */
   configure(networks: readonly Network[]): void {
-    this.#own.clear()
-    for (const { name, driver, carriage } of networks) {
-      const { udp: mode, port = ESP_UDP_PORT } = carriage
-      if (driver === "ipsec" && mode !== "none") this.#own.set(name, { mode, port })
-    }
-    this.#open()
+    const changed = this.#own.configure(networks, this.#parts.clock())
     this.#wake()
+    if (changed && this.#number !== undefined) void this.#tellAll()
   }
 
-  /** Begins to ask other hosts, by this host's number in the cluster. */
+  /**
+   * Begins to ask other hosts, by this host's number in the cluster. Those that an earlier process
+   * sent to in UDP hear of this host at once: which hosts there are the store has yet to say, and a
+   * NAT forgets meanwhile.
+   */
   begin(number: number): void {
     this.#number = number
+    this.#keepOpen()
     this.#wake()
   }
 
   /** What other hosts must know of this one's part in a network. */
   parameters(network: string): Readonly<Record<string, string>> {
-    const own = this.#own.get(network)
-    const family = this.#family()
-    if (own === undefined || family === undefined) return {}
-    // Without a socket nothing in UDP could be taken in.
-    if (this.#sockets.get(family, own.port) === undefined) return {}
-    return { port: String(own.port), udp: own.mode }
+    const own = this.#own.of(network)
+    return own === undefined ? {} : { port: String(own.port), udp: own.mode }
   }
 
   /** Takes a host's part in a network in, or what changed of it; before its driver does. */
@@ -124,9 +118,14 @@ export class Encapsulation {
     const waitsUntil = this.#parts.clock() + FIRST_ANSWER_MS + TURN_MS * this.#peers.size
     const entry = known ?? { number, pairs: new Map(), waitsUntil }
     this.#peers.set(hostId, entry)
+    const before = entry.pairs.get(network)
     const pair = this.#pairOf(network, peer)
     entry.pairs.set(network, pair)
-    if (pair !== undefined) this.#detect(hostId, number, pair)
+    if (before?.ourPort !== pair?.ourPort) this.#forgetPort(entry, before?.ourPort)
+    if (pair !== undefined) {
+      if (!isSameWay(before, pair)) entry.waitsUntil = waitsUntil
+      this.#detect(hostId, number, pair)
+    }
     this.#apply(hostId, entry, network)
     this.#wake()
   }
@@ -164,33 +163,62 @@ export class Encapsulation {
   async stop(): Promise<void> {
     this.#stopped = true
     clearTimeout(this.#timer)
-    await this.#sockets.stop()
+    await this.#own.stop()
   }
 
   #family(): 4 | 6 | undefined {
     return ownFamily(this.#parts.underlay())
   }
 
-  #open(): void {
-    const family = this.#family()
-    const ports = [...new Set([...this.#own.values()].map(({ port }) => port))]
-    const complete = family === undefined || this.#sockets.ensure(family, ports)
-    this.#reopenAt = complete ? Number.POSITIVE_INFINITY : this.#parts.clock() + REOPEN_MS
+  /** This host's part is another now: each host is gone over with that, after it can know it. */
+  async #tellAll(): Promise<void> {
+    await this.#parts.onParameters()
+    if (this.#stopped) return
+    for (const hostId of [...this.#peers.keys()]) this.#parts.onSettled(hostId)
   }
 
-  #reopen(): void {
-    this.#open()
-    if (this.#reopenAt !== Number.POSITIVE_INFINITY) return
-    this.#parts.onParameters()
-    for (const hostId of this.#peers.keys()) this.#parts.onSettled(hostId)
+  /** Keeps NATs open towards hosts that are sent to and that detection knows nothing of yet. */
+  #keepOpen(): void {
+    const remotes = this.#parts
+      .drivers()
+      .flatMap(({ driver }) => (driver instanceof IpsecDriver ? [...driver.udpRemotes()] : []))
+    const detections = [...this.#detections.values()]
+    const unknown = remotes.filter(([number]) => !detections.some((one) => one.knows(number)))
+    for (const [, { address, ourPort, peerPort }] of unknown) {
+      const family = address.includes(":") ? 6 : 4
+      const from = addressOf(this.#parts.underlay(), family)
+      this.#own.socket(family, ourPort)?.keepAlive({ address, port: peerPort }, from)
+    }
+    this.#keepAt =
+      unknown.length === 0 ? Number.POSITIVE_INFINITY : this.#parts.clock() + KEEPALIVE_MS
+  }
+
+  /** A port is not used any more: nor, perhaps, is the room for it in each packet. */
+  #retired(): void {
+    for (const { network, driver } of this.#parts.drivers()) {
+      if (driver instanceof IpsecDriver) driver.setUdp(this.#own.has(network))
+    }
+    void this.#tellAll()
+  }
+
+  /** Whether associations still come in by a port. */
+  #isUsed(port: number): boolean {
+    return this.#parts
+      .drivers()
+      .some(({ driver }) => driver instanceof IpsecDriver && driver.encapsulationPorts().has(port))
+  }
+
+  /** A peer is not reached from this port any more. */
+  #forgetPort({ number, pairs }: Peer, port: number | undefined): void {
+    if ([...pairs.values()].some((pair) => pair?.ourPort === port)) return
+    this.#detections.get(port ?? 0)?.removePeer(number)
   }
 
   #pairOf(network: string, { underlay, parameters }: DirectoryPeer): Pair | undefined {
-    const own = this.#own.get(network)
+    const own = this.#own.of(network)
     const family = this.#family()
     const port = Number(parameters.port)
     if (own === undefined || family === undefined || this.#parts.psk === undefined) return undefined
-    if (this.#sockets.get(family, own.port) === undefined) return undefined
     if (!Number.isInteger(port) || port < 1 || port > 65_535) return undefined
     const address = addressOf(underlay, family)
     if (address === undefined) return undefined
@@ -280,7 +308,7 @@ export class Encapsulation {
 
   #send(datagrams: readonly NatDatagram[]): void {
     for (const one of datagrams) {
-      const socket = this.#sockets.get(one.to.address.includes(":") ? 6 : 4, one.from.port)
+      const socket = this.#own.socket(one.to.address.includes(":") ? 6 : 4, one.from.port)
       // What cannot be sent now is sent again when the answer stays away.
       if (one.kind === "keepalive") socket?.keepAlive(one.to, one.from.address)
       else socket?.send(one.bytes, one.to, one.from.address)
@@ -290,7 +318,9 @@ export class Encapsulation {
   #work(): void {
     const now = this.#parts.clock()
     try {
-      if (now >= this.#reopenAt) this.#reopen()
+      if (this.#own.reopen(now)) void this.#tellAll()
+      if (this.#own.release(now, (port) => this.#isUsed(port))) this.#retired()
+      if (now >= this.#keepAt) this.#keepOpen()
       for (const detection of this.#detections.values()) this.#send(detection.due(now))
       this.#settle()
     } catch (error) {
@@ -304,7 +334,8 @@ export class Encapsulation {
     if (this.#stopped) return
     const now = this.#parts.clock()
     const times = [
-      this.#reopenAt,
+      this.#own.nextMs,
+      this.#keepAt,
       ...[...this.#detections.values()].map((detection) => detection.nextMs()),
       ...[...this.#peers.values()].flatMap(({ waitsUntil }) => waitsUntil ?? []),
     ]
@@ -317,4 +348,9 @@ export class Encapsulation {
       this.#work()
     }, wait)
   }
+}
+
+/** Whether what was learned of one holds for the other. */
+function isSameWay(before: Pair | undefined, { ourPort, announced }: Pair): boolean {
+  return before?.ourPort === ourPort && sameEndpoint(before.announced, announced)
 }

@@ -1,11 +1,16 @@
+import type { Network } from "../../config/network.ts"
 import type { Driver, OverlayPeer, OverlaySelf, PeerLink } from "../../drivers/driver.ts"
+import { IpsecDriver } from "../../drivers/ipsec/ipsec_driver.ts"
 import { LariatError, messageOf } from "../../errors.ts"
 import type { Health } from "../health.ts"
+import { type Carried, fixedChanges } from "./driver_change.ts"
 
 /** One network's way to other hosts. */
 export interface Overlay {
   readonly network: string
   readonly driver: Driver
+  /** What the driver was opened with. */
+  readonly configured: Carried
 }
 
 /** What a peer looks like through one network. */
@@ -46,6 +51,34 @@ export class Overlays {
     this.#peers.set(overlay.network, new Map())
   }
 
+  /**
+   * Takes in that a network's configuration may have changed; what a running driver cannot change
+   * becomes a problem of `status`.
+   *
+   * @returns false for a network that has no driver yet
+   */
+  adjust(network: Pick<Network, "name"> & Carried): boolean {
+    const { name, carriage } = network
+    const overlay = this.#all.get(name)
+    if (overlay === undefined) return false
+    const waiting = fixedChanges(overlay.configured, network)
+    if (waiting.length === 0) this.#health.clear(`restart/${name}`)
+    else {
+      this.#health.raise(`restart/${name}`, {
+        severity: "warning",
+        what: `network ${name} goes on as it was: a running agent cannot change ${waiting.join(", ")}`,
+        hint: "restart the agent, or put the file back",
+      })
+    }
+    const { driver } = overlay
+    try {
+      if (driver instanceof IpsecDriver) driver.setUdp(carriage.udp !== "none")
+    } catch (error) {
+      this.#health.raise(`overlay/${name}`, problem(name, error))
+    }
+    return true
+  }
+
   /** Takes a network away: nothing of it stays in the kernel. */
   remove(network: string): void {
     const overlay = this.#all.get(network)
@@ -54,6 +87,7 @@ export class Overlays {
     this.#prepared.delete(network)
     this.#peers.delete(network)
     this.#complete.delete(network)
+    this.#health.clear(`restart/${network}`)
     try {
       overlay.driver.remove()
       overlay.driver.close()

@@ -3,7 +3,7 @@ import type { Keyspace } from "../../cluster/keyspace.ts"
 import type { Store } from "../../cluster/store.ts"
 import type { AgentContext } from "../context.ts"
 import type { BlockKeeper } from "./block_keeper.ts"
-import type { Overlays } from "./overlays.ts"
+import type { Overlay } from "./overlays.ts"
 import type { Sealer } from "./sealer.ts"
 
 /** What this host says of itself in the store. */
@@ -52,7 +52,7 @@ export class OwnRecord {
  */
 export function hostRecord(
   { host, settings }: Pick<AgentContext, "host" | "settings">,
-  overlays: Pick<Overlays, "all">,
+  overlays: { all(): readonly Pick<Overlay, "network" | "driver">[] },
   blocks: Pick<BlockKeeper, "overlay">,
   more: (network: string) => Readonly<Record<string, string>>,
 ): HostRecord {

@@ -116,14 +116,18 @@ export function startWatching(parts: WatchingParts): Watching {
 }
 
 /** The largest packet that the network carries, bytes. */
-function fullSize({ context, networks }: WatchingParts, name: string): number | undefined {
+function fullSize(
+  { context, networks, overlays }: WatchingParts,
+  name: string,
+): number | undefined {
   const network = networks().find((one) => one.name === name)
   if (network === undefined) return undefined
-  const { cipher, udp } = network.carriage
+  const driver = overlays.get(name)?.driver
   const outer = context.underlay.mtu
   const family = familyOf(context.host.ip)
-  if (network.driver !== "ipsec") return overheadOf(network.driver, { outer, family }).mtu
-  return overheadOf("ipsec", { outer, family, cipher, udp: udp !== "none" }).mtu
+  if (!(driver instanceof IpsecDriver)) return overheadOf(network.driver, { outer, family }).mtu
+  const { cipher, hasUdpRoom: udp } = driver
+  return overheadOf("ipsec", { outer, family, cipher, udp }).mtu
 }
 
 function listenToKernel({ context, overlays, moved }: WatchingParts): Monitor {

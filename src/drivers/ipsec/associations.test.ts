@@ -206,6 +206,40 @@ describe("Associations", () => {
       associations.install(ROUTE, [pair(2, true)])
       expect(associations.movePorts(inUdp(61_234))).toBe(false)
     })
+
+    test("with UDP or without, what was made goes on as it was, and what follows goes the new way", () => {
+      const told = () =>
+        kernel
+          .dump()
+          .flatMap((message) => decodeState(message) ?? [])
+          .sort((a, b) => a.spi - b.spi)
+          .map(({ spi, encapsulation }) => [spi, encapsulation?.destinationPort])
+      associations.install(ROUTE, [pair(1, true)])
+      // Its inbound half stands when the way changes: the peer sends and hears as it was made.
+      associations.install(ROUTE, [pair(2, false), pair(1, true)])
+      associations.install(inUdp(4501), [pair(3, false), pair(2, true), pair(1, false)])
+      associations.install(inUdp(4501), [pair(3, true), pair(2, false)])
+      expect(told()).toEqual([
+        [0x1_0001, undefined],
+        [0x1_0002, undefined],
+        [0x1_0003, 4501],
+        [0x2_0001, undefined],
+        [0x2_0002, undefined],
+        [0x2_0003, 4500],
+      ])
+      expect(associations.ourPorts([ROUTE.local])).toEqual(new Set([4500]))
+      expect([...associations.udpRemotes([ROUTE.local])]).toEqual([
+        [REQID, { address: ROUTE.remote, ourPort: 4500, peerPort: 4501 }],
+      ])
+      expect(associations.movePorts(inUdp(4502))).toBe(false)
+      expect(told()[2]).toEqual([0x1_0003, 4502])
+      associations.install(inUdp(4502), [pair(4, false), pair(3, true)])
+      associations.install(ROUTE, [pair(4, true)])
+      expect(told()[3]).toEqual([0x1_0004, 4502])
+      associations.keepOnly(REQID, idsOf(pair(1, true)))
+      expect(associations.ourPorts([ROUTE.local])).toEqual(new Set())
+      expect(associations.udpRemotes([ROUTE.local]).size).toBe(0)
+    })
   })
 
   test("what was abandoned is no news", () => {

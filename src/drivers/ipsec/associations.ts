@@ -43,6 +43,13 @@ export interface Route {
   readonly encapsulation: { readonly ourPort: number; readonly peerPort: number } | undefined
 }
 
+/** Where what is sent in UDP goes. */
+export interface UdpRemote {
+  readonly address: string
+  readonly ourPort: number
+  readonly peerPort: number
+}
+
 /** What of a network's associations is the same for all peers. */
 export interface AssociationsOptions {
   /** The network's number. */
@@ -59,6 +66,8 @@ interface Standing extends StateId {
   readonly reqid: number
   /** Of its key; undefined for one of an earlier process. */
   readonly digest: string | undefined
+  /** It takes this kind alone, with UDP or without, for as long as it lives. */
+  readonly encapsulation: XfrmEncapsulation | undefined
 }
 
 /**
@@ -86,14 +95,17 @@ export class Associations {
   load(): void {
     const before = new Map(this.#standing)
     this.#standing.clear()
-    for (const { destination, spi, reqid } of this.#list()) {
+    for (const { destination, spi, reqid, encapsulation } of this.#list()) {
       const id = idText({ destination, spi })
-      this.#standing.set(id, { destination, spi, reqid, digest: before.get(id)?.digest })
+      const digest = before.get(id)?.digest
+      this.#standing.set(id, { destination, spi, reqid, digest, encapsulation })
     }
   }
 
   /**
    * Makes what a peer's associations need: every inbound one, and the outbound one that is sent on.
+   * What stands keeps its encapsulation, and an outbound one has that of its inbound one: the peer
+   * made both at a time too.
    *
    * @returns what is lost: it was there, and is to be replaced by one with another key. Each is told
    *   once: whoever rotates keys names the old ones for a while yet
@@ -102,9 +114,17 @@ export class Associations {
   install(route: Route, associations: readonly Association[]): string[] {
     const { reqid } = route
     const wanted = associations.flatMap(({ inbound, outbound, send }) => [
-      { ...inbound, source: route.remote, destination: route.local, outward: false },
+      {
+        ...{ ...inbound, source: route.remote, destination: route.local, outward: false },
+        encapsulation: ports(route, route.local),
+      },
       ...(send
-        ? [{ ...outbound, source: route.local, destination: route.remote, outward: true }]
+        ? [
+            {
+              ...{ ...outbound, source: route.local, destination: route.remote, outward: true },
+              encapsulation: this.#outward(route, inbound.spi),
+            },
+          ]
         : []),
     ])
     const spent = this.#stillNamed(reqid, associations)
@@ -114,7 +134,7 @@ export class Associations {
       .map((one) => ({ ...one, digest: digestOf(one.key) }))
     const lost = missing.filter(({ digest }) => spent.has(digest))
     const fresh = missing.filter((one) => !lost.includes(one))
-    const messages = fresh.map(({ spi, key, source, destination, outward }) =>
+    const messages = fresh.map(({ spi, key, source, destination, outward, encapsulation }) =>
       newState({
         source,
         destination,
@@ -123,7 +143,7 @@ export class Associations {
         protection: protectionOf(this.#options.cipher, key),
         replayWindow: MAX_REPLAY_WINDOW,
         ifId: this.#options.ifId,
-        encapsulation: ports(route, destination),
+        encapsulation,
         lifetimes: outward ? { softPackets: this.#options.softPackets } : undefined,
       }),
     )
@@ -132,8 +152,8 @@ export class Associations {
       const one = fresh[at]
       if (one === undefined) return
       if (error === undefined) {
-        const { destination, spi, digest } = one
-        this.#standing.set(idText(one), { destination, spi, reqid, digest })
+        const { destination, spi, digest, encapsulation } = one
+        this.#standing.set(idText(one), { destination, spi, reqid, digest, encapsulation })
         spent.set(digest, { told: false })
       } else if (error.errno === EEXIST) {
         spent.set(one.digest, { told: false })
@@ -164,14 +184,15 @@ export class Associations {
   }
 
   /**
-   * Gives a peer's associations other ports; keys and sequences go on, so nothing is lost.
+   * Gives a peer's associations in UDP other ports; keys and sequences go on, so nothing is lost.
    *
-   * @returns whether all have them now: not where one was without UDP, or is gone
+   * @returns whether all have them now: not where one is without UDP, or is gone
    */
   movePorts(route: Route): boolean {
     const { cipher, ifId, softPackets } = this.#options
     const own = [...this.#standing.values()].filter(({ reqid }) => reqid === route.reqid)
-    const messages = own.map(({ destination, spi, reqid }) => {
+    const inUdp = own.filter(({ encapsulation }) => encapsulation !== undefined)
+    const messages = inUdp.map(({ destination, spi, reqid }) => {
       const outward = destination === route.remote
       return updateState({
         source: outward ? route.local : route.remote,
@@ -186,7 +207,34 @@ export class Associations {
         lifetimes: outward ? { softPackets } : undefined,
       })
     })
-    return this.#socket.tryAll(messages).every(({ error }) => error === undefined)
+    const outcomes = this.#socket.tryAll(messages)
+    inUdp.forEach((one, at) => {
+      if (outcomes[at]?.error !== undefined) return
+      this.#standing.set(idText(one), { ...one, encapsulation: ports(route, one.destination) })
+    })
+    return inUdp.length === own.length && outcomes.every(({ error }) => error === undefined)
+  }
+
+  /** This host's UDP ports that associations come in by. @param local addresses of this host */
+  ourPorts(local: readonly string[]): Set<number> {
+    return new Set(
+      [...this.#standing.values()].flatMap(({ destination, encapsulation }) =>
+        encapsulation !== undefined && local.includes(destination)
+          ? [encapsulation.destinationPort]
+          : [],
+      ),
+    )
+  }
+
+  /** Where associations in UDP are sent to, by reqid. @param local addresses of this host */
+  udpRemotes(local: readonly string[]): Map<number, UdpRemote> {
+    return new Map(
+      [...this.#standing.values()].flatMap(({ reqid, destination, encapsulation }) => {
+        if (encapsulation === undefined || local.includes(destination)) return []
+        const { sourcePort: ourPort, destinationPort: peerPort } = encapsulation
+        return [[reqid, { address: destination, ourPort, peerPort }]]
+      }),
+    )
   }
 
   /** Whether keys that were named are in the kernel, as far as is known. */
@@ -235,6 +283,16 @@ export class Associations {
   /** What passed, by reqid. @throws NetlinkError */
   usage(): ReadonlyMap<number, readonly StateInfo[]> {
     return Map.groupBy(this.#list(), ({ reqid }) => reqid)
+  }
+
+  /** How what is sent with the other half of an inbound association is to go. */
+  #outward(route: Route, inboundSpi: number): XfrmEncapsulation | undefined {
+    const wanted = ports(route, route.remote)
+    const inbound = this.#standing.get(idText({ destination: route.local, spi: inboundSpi }))
+    if (inbound === undefined) return wanted
+    if (inbound.encapsulation === undefined) return undefined
+    const { sourcePort, destinationPort } = inbound.encapsulation
+    return wanted ?? { sourcePort: destinationPort, destinationPort: sourcePort }
   }
 
   /** Whether it is news that a key is lost; it is none from now on. */

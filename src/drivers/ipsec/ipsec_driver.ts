@@ -9,7 +9,7 @@ import { NETLINK_ROUTE, NETLINK_XFRM } from "../../netlink/constants.ts"
 import { getLink } from "../../netlink/link.ts"
 import { NetlinkSocket } from "../../netlink/socket.ts"
 import type { XfrmEvent } from "../../netlink/xfrm_event.ts"
-import { type StateId, spiText } from "../../netlink/xfrm_state.ts"
+import { spiText } from "../../netlink/xfrm_state.ts"
 import { currentNetns, type Netns } from "../../sys/netns.ts"
 import type { Driver, OverlayNetwork, OverlayPeer, OverlaySelf, PeerLink } from "../driver.ts"
 import { settle } from "../kernel_table.ts"
@@ -17,13 +17,18 @@ import { type DeviceSpec, hostPrefix, OverlayDevice } from "../overlay_device.ts
 import { OverlayRoutes } from "../overlay_routes.ts"
 import { checkOwnAddresses, peerPrefixes } from "../peer_routes.ts"
 import { addressOf, ownFamily } from "../underlay_address.ts"
-import { type Association, Associations, type Route } from "./associations.ts"
+import { faultsOf, type PeerFaults, trafficOf } from "./association_usage.ts"
+import { Associations, type Route, type UdpRemote } from "./associations.ts"
 import { probeCipher } from "./cipher_probe.ts"
-import { reqidOf } from "./policies.ts"
+import { type PeerEncapsulation, PeerEncapsulations } from "./peer_encapsulations.ts"
+import { NO_KEYS, NOT_TOLD, namedStates, type PeerKeys, sentOn } from "./peer_keys.ts"
+import { hostOfReqid, reqidOf } from "./policies.ts"
 import { PolicyDatabase } from "./policy_database.ts"
 import { chooseIfId, deviceName, tunnelDevice } from "./tunnel_device.ts"
 
 export type { Association } from "./associations.ts"
+export type { PeerEncapsulation } from "./peer_encapsulations.ts"
+export type { PeerKeys } from "./peer_keys.ts"
 
 /** Settings of {@link IpsecDriver}. */
 export interface IpsecOptions {
@@ -43,28 +48,11 @@ export interface IpsecOptions {
    * are used once, so it needs new ones. Default: nobody.
    */
   readonly onLost?: ((hostId: string, why: string) => void) | undefined
-  /** Hears of a peer whose keys go on but are to be renewed soon. Default: nobody. */
-  readonly onWorn?: ((hostId: string, why: string) => void) | undefined
-}
-
-/** What is known of the keys with one peer on one network. */
-export interface PeerKeys {
-  /** Newest first. */
-  readonly associations: readonly Association[]
   /**
-   * What becomes of associations in the kernel that are not named, an earlier process's: `use`: they
-   * stay, and are sent on until one that is named says `send`; `receive`: they stay and are not sent
-   * on; `drop`: they go.
+   * Hears of a peer whose keys go on but are to be renewed soon: they carried much, or are to go in
+   * UDP from now on, or not any more. Default: nobody.
    */
-  readonly others: "use" | "receive" | "drop"
-}
-
-/** ESP in UDP with one peer. */
-export interface PeerEncapsulation {
-  readonly ourPort: number
-  readonly peerPort: number
-  /** Where it is seen, instead of the address that it says. */
-  readonly peerAddress?: string | undefined
+  readonly onWorn?: ((hostId: string, why: string) => void) | undefined
 }
 
 interface Known {
@@ -73,10 +61,6 @@ interface Known {
   route: Route | undefined
 }
 
-/** Of a peer that nothing was said of yet: what an earlier process agreed on goes on. */
-const NOT_TOLD: PeerKeys = { associations: [], others: "use" }
-/** Of a peer that moved: it needs new ones. */
-const NONE: PeerKeys = { associations: [], others: "drop" }
 const DEFAULT_SOFT_PACKETS = 1n << 32n
 
 export class IpsecDriver implements Driver {
@@ -86,7 +70,7 @@ export class IpsecDriver implements Driver {
   readonly parameters = {}
   readonly #network: OverlayNetwork
   readonly #options: IpsecOptions
-  readonly #cipher: Cipher
+  readonly cipher: Cipher
   readonly #route: NetlinkSocket
   readonly #xfrm: NetlinkSocket
   readonly #netns: Netns
@@ -97,13 +81,11 @@ export class IpsecDriver implements Driver {
   readonly #ifId: number | undefined
   /** By host: told before or after the host itself. */
   readonly #keys = new Map<string, PeerKeys>()
-  /** As told; undefined: without. */
-  readonly #encapsulations = new Map<string, PeerEncapsulation | undefined>()
-  /** By reqid: as an earlier process's associations have it. */
-  readonly #foundEncapsulations = new Map<number, PeerEncapsulation>()
+  readonly #encapsulations = new PeerEncapsulations()
   readonly #policies: PolicyDatabase
   readonly #peers = new Map<string, Known>()
   #self: OverlaySelf | undefined
+  #udpRoom: boolean
   /** Whether this kernel was tried, and what an earlier process left was read. */
   #begun = false
 
@@ -114,7 +96,8 @@ export class IpsecDriver implements Driver {
   ) {
     this.#network = network
     this.#options = options
-    this.#cipher = options.cipher ?? CIPHERS[0] ?? "aes256gcm16"
+    this.cipher = options.cipher ?? CIPHERS[0] ?? "aes256gcm16"
+    this.#udpRoom = options.udp ?? false
     this.#route = sockets.route
     this.#xfrm = sockets.xfrm
     this.#netns = currentNetns()
@@ -124,7 +107,7 @@ export class IpsecDriver implements Driver {
     this.#device = new OverlayDevice(this.#route, this.#netns, (dst) => this.#routes.contains(dst))
     this.#associations = new Associations(this.#xfrm, {
       network: network.number,
-      cipher: this.#cipher,
+      cipher: this.cipher,
       ifId: this.#ifId,
       softPackets: options.softPackets ?? DEFAULT_SOFT_PACKETS,
     })
@@ -168,7 +151,7 @@ export class IpsecDriver implements Driver {
     this.#policies.load()
     this.#policies.wantBase([...new Set([...self.blocks, ...self.overlay.map(hostPrefix)])])
     this.#policies.settle()
-    if (!this.#begun) this.#probe(self)
+    if (!this.#begun) this.#probe(self, this.#udpRoom)
     this.#ensureDevice()
     this.#routes.load()
     this.#device.load()
@@ -192,8 +175,7 @@ export class IpsecDriver implements Driver {
     if (known === undefined) return
     this.#peers.delete(hostId)
     this.#keys.delete(hostId)
-    this.#encapsulations.delete(hostId)
-    this.#foundEncapsulations.delete(this.#reqid(known.peer))
+    this.#encapsulations.forget(hostId, this.#reqid(known.peer))
     this.#routes.want(hostId, [])
     this.#policies.want(hostId, undefined)
     this.#settle()
@@ -217,12 +199,13 @@ export class IpsecDriver implements Driver {
 
   /**
    * Says by which ports a peer is reached in UDP; undefined: without. New keys are needed then,
-   * unless ports alone change. Until it is said, what an earlier process made goes on as it is.
+   * unless ports alone change: what stands goes on as it was made until they are there. Until it is
+   * said, what an earlier process made goes on.
    *
    * @throws NetlinkError
    */
   setEncapsulation(hostId: string, encapsulation: PeerEncapsulation | undefined): void {
-    this.#encapsulations.set(hostId, encapsulation)
+    this.#encapsulations.tell(hostId, encapsulation)
     const known = this.#peers.get(hostId)
     if (known === undefined) return
     const before = this.#place(known)
@@ -234,7 +217,44 @@ export class IpsecDriver implements Driver {
   /** How a known peer is reached in UDP, as told or as found; undefined: without. */
   encapsulationOf(hostId: string): PeerEncapsulation | undefined {
     const known = this.#peers.get(hostId)
-    return known === undefined ? this.#encapsulations.get(hostId) : this.#encapsulation(known.peer)
+    return this.#encapsulations.of(hostId, known === undefined ? 0 : this.#reqid(known.peer))
+  }
+
+  /** This host's UDP ports that peers' associations come in by. */
+  encapsulationPorts(): Set<number> {
+    return this.#associations.ourPorts(this.#self?.underlay ?? [])
+  }
+
+  /** Where associations in UDP are sent to, by the number of the host, known or not yet. */
+  udpRemotes(): Map<number, UdpRemote> {
+    const remotes = this.#associations.udpRemotes(this.#self?.underlay ?? [])
+    const { number } = this.#network
+    return new Map([...remotes].map(([reqid, one]) => [hostOfReqid(number, reqid) ?? 0, one]))
+  }
+
+  /** Whether the device keeps room for a UDP header. */
+  get hasUdpRoom(): boolean {
+    return this.#udpRoom
+  }
+
+  /**
+   * Keeps room for a UDP header, or gives it up once no association needs it: to be said again
+   * then. What stands goes on. Containers that are attached keep the MTU of their links: what is
+   * too large for the device is refused with its MTU.
+   *
+   * @throws LariatError kernel-unsupported; mtu-too-small; NetlinkError
+   */
+  setUdp(udp: boolean): void {
+    // Given up too early, whoever sends at full size learns of the smaller one for ten minutes.
+    const room = udp || this.encapsulationPorts().size > 0
+    if (room === this.#udpRoom) return
+    const self = this.#self
+    const begun = self !== undefined && this.#begun
+    if (begun && room) this.#probe(self, room)
+    this.#udpRoom = room
+    if (!begun) return
+    this.#ensureDevice()
+    this.#settle()
   }
 
   /** The known peer that a reqid is of; undefined for another network's. */
@@ -283,10 +303,6 @@ export class IpsecDriver implements Driver {
     return [...this.#peers.values()].map((known) => {
       const { peer, route } = known
       const own = states.get(this.#reqid(peer)) ?? []
-      const sum = (to: boolean, what: "bytes" | "packets") =>
-        own
-          .filter(({ destination }) => (destination === route?.remote) === to)
-          .reduce((total, { usage }) => total + Number(usage[what]), 0)
       const reason =
         device?.up === true ? this.#trouble(known) : `device ${this.device} is not there or down`
       return {
@@ -294,35 +310,20 @@ export class IpsecDriver implements Driver {
         remote: route?.remote,
         ready: reason === undefined,
         reason,
-        txBytes: sum(true, "bytes"),
-        rxBytes: sum(false, "bytes"),
-        txPackets: sum(true, "packets"),
-        rxPackets: sum(false, "packets"),
+        ...trafficOf(own, route?.remote),
       }
     })
   }
 
   /** What the kernel lacks for a peer, and what went wrong with its associations. */
-  facts(hostId: string): {
-    readonly route: boolean
-    readonly policy: boolean
-    readonly association: boolean
-    readonly replayed: number
-    readonly unauthentic: number
-  } {
+  facts(hostId: string): PeerFaults & { readonly route: boolean; readonly policy: boolean } {
     const known = this.#peers.get(hostId)
     const states = this.#associations.usage()
     const own = known === undefined ? [] : (states.get(this.#reqid(known.peer)) ?? [])
-    const count = (what: "replayed" | "unauthentic") =>
-      own.reduce((total, state) => total + state[what], 0)
     return {
       route: this.#routes.complete(hostId),
       policy: this.#policies.complete(hostId),
-      association:
-        own.some(({ destination }) => destination === known?.route?.remote) &&
-        own.some(({ destination }) => destination === known?.route?.local),
-      replayed: count("replayed"),
-      unauthentic: count("unauthentic"),
+      ...faultsOf(own, known?.route),
     }
   }
 
@@ -336,7 +337,6 @@ export class IpsecDriver implements Driver {
     this.#peers.clear()
     this.#keys.clear()
     this.#encapsulations.clear()
-    this.#foundEncapsulations.clear()
     this.#begun = false
     runAll(`removing network ${this.#network.name}`, [
       () => this.#routes.clear(),
@@ -362,12 +362,8 @@ export class IpsecDriver implements Driver {
 
   /** The SPI that is sent on now; undefined: nothing may be sent. */
   #sentOn({ peer, route }: Known): number | undefined {
-    const { associations, others } = this.#keys.get(peer.hostId) ?? NOT_TOLD
-    const sent = associations.find(({ send }) => send)
-    if (sent !== undefined) return sent.outbound.spi
-    return others === "use" && route !== undefined
-      ? this.#policies.foundSpi(route.reqid)
-      : undefined
+    const found = route === undefined ? undefined : this.#policies.foundSpi(route.reqid)
+    return sentOn(this.#keys.get(peer.hostId) ?? NOT_TOLD, found)
   }
 
   #install(known: Known): boolean {
@@ -378,7 +374,7 @@ export class IpsecDriver implements Driver {
     this.#wantPolicies(known)
     this.#policies.settle()
     if (keys.others === "drop") {
-      this.#associations.keepOnly(route.reqid, this.#named(route, keys))
+      this.#associations.keepOnly(route.reqid, namedStates(route, keys))
     }
     if (lost.length > 0) this.#options.onLost?.(peer.hostId, `${lost.join(", ")} had been deleted`)
     // An older pair that somebody deleted is about to go: it must not hold its successor up.
@@ -424,7 +420,7 @@ export class IpsecDriver implements Driver {
 
   #routeOf({ peer }: Known): Route | undefined {
     const self = this.#self
-    const encapsulation = this.#encapsulation(peer)
+    const encapsulation = this.#encapsulations.of(peer.hostId, this.#reqid(peer))
     const family = self === undefined ? undefined : ownFamily(self.underlay)
     if (self === undefined || family === undefined) return undefined
     const local = addressOf(self.underlay, family)
@@ -437,11 +433,6 @@ export class IpsecDriver implements Driver {
     return { reqid: this.#reqid(peer), local, remote, encapsulation: ports }
   }
 
-  #encapsulation({ hostId, number }: OverlayPeer): PeerEncapsulation | undefined {
-    if (this.#encapsulations.has(hostId)) return this.#encapsulations.get(hostId)
-    return this.#foundEncapsulations.get(reqidOf(this.#network.number, number))
-  }
-
   /** Where a NAT gave a peer another port, and nothing else changed. @returns whether it was so */
   #movePorts({ route }: Known, before: Route | undefined): boolean {
     if (route?.encapsulation === undefined || before?.encapsulation === undefined) return false
@@ -451,21 +442,15 @@ export class IpsecDriver implements Driver {
 
   #loadAssociations({ underlay }: OverlaySelf): void {
     this.#associations.load()
-    for (const [reqid, states] of this.#associations.usage()) {
-      const outward = states.filter(({ source }) => underlay.includes(source))
-      const spi = this.#policies.foundSpi(reqid)
-      const state = outward.find((one) => one.spi === spi) ?? outward[0]
-      if (state?.encapsulation === undefined) continue
-      const { sourcePort: ourPort, destinationPort: peerPort } = state.encapsulation
-      const peerAddress = state.destination
-      this.#foundEncapsulations.set(reqid, { ourPort, peerPort, peerAddress })
-    }
+    const sentOn = (reqid: number) => this.#policies.foundSpi(reqid)
+    this.#encapsulations.find(this.#associations.usage(), underlay, sentOn)
   }
 
   /**
-   * After a peer was placed. Associations are bound to addresses and ports: where those changed, the
-   * old ones are of no use any more, nor are their keys. Where there were none, keys that were told
-   * already are used now.
+   * After a peer was placed. Associations are bound to addresses: where those changed, the old ones
+   * are of no use any more, nor are their keys. With UDP or without they go on until the new ones,
+   * made the other way, are agreed on: the peer may not have changed yet. Where there were none,
+   * keys that were told already are used now.
    */
   #follow(known: Known, before: Route | undefined, why: string): void {
     const { peer, route } = known
@@ -475,10 +460,13 @@ export class IpsecDriver implements Driver {
     }
     if (JSON.stringify(before) === JSON.stringify(route)) return
     const had = this.#associations.inUse(before.reqid)
-    // Of an earlier process: they go on by the ports that they were made with.
-    if (!had && before.local === route?.local && before.remote === route.remote) return
+    if (before.local === route?.local && before.remote === route.remote) {
+      // Those of an earlier process are to be renewed anyway.
+      if (had) this.#options.onWorn?.(peer.hostId, why)
+      return
+    }
     this.#policies.forgetSpi(before.reqid)
-    this.#keys.set(peer.hostId, NONE)
+    this.#keys.set(peer.hostId, NO_KEYS)
     this.#wantPolicies(known)
     this.#policies.settle()
     this.#associations.abandon(before.reqid)
@@ -495,22 +483,14 @@ export class IpsecDriver implements Driver {
     return known?.peer.hostId
   }
 
-  #named({ local, remote }: Route, { associations }: PeerKeys): StateId[] {
-    return associations.flatMap(({ inbound, outbound }) => [
-      { destination: local, spi: inbound.spi },
-      { destination: remote, spi: outbound.spi },
-    ])
-  }
-
   #reqid({ number }: OverlayPeer): number {
     return reqidOf(this.#network.number, number)
   }
 
   /** @throws LariatError kernel-unsupported */
-  #probe({ underlay }: OverlaySelf): void {
+  #probe({ underlay }: OverlaySelf, udp: boolean): void {
     const family = ownFamily(underlay)
-    const { udp } = this.#options
-    probeCipher(this.#cipher, { families: family === undefined ? [] : [family], udp })
+    probeCipher(this.cipher, { families: family === undefined ? [] : [family], udp })
   }
 
   #settle(): string[] {
@@ -528,8 +508,7 @@ export class IpsecDriver implements Driver {
   }
 
   #spec(): DeviceSpec {
-    const { udp = false } = this.#options
-    const options = { cipher: this.#cipher, udp, ifId: this.#ifId }
+    const options = { cipher: this.cipher, udp: this.#udpRoom, ifId: this.#ifId }
     return tunnelDevice(this.#network, this.#self, options)
   }
 }
