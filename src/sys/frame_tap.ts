@@ -30,9 +30,10 @@ export class FrameTap {
    * Begins to listen to what a link of the current network namespace sends and receives. Frames
    * wait in the kernel until they are read.
    *
+   * @param options bufferBytes: what the kernel may use for frames that wait. Default 16 MiB
    * @throws LariatError io when there is no such link; SystemError permission without CAP_NET_RAW
    */
-  static open(link: string): FrameTap {
+  static open(link: string, options: { readonly bufferBytes?: number } = {}): FrameTap {
     const index = libc.if_nametoindex(cString(link))
     if (index === 0) {
       throw new LariatError(`Cannot listen to ${link}: there is no such link`, { code: "io" })
@@ -40,7 +41,7 @@ export class FrameTap {
     // Protocol 0 hears nothing: frames of other links must not come before it is bound to this one.
     const fd = openSocket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0)
     try {
-      trySetBuffer(fd)
+      trySetBuffer(fd, options.bufferBytes ?? BUFFER_BYTES)
       // struct sockaddr_ll, include/uapi/linux/if_packet.h
       const address = new Uint8Array(20)
       const view = new DataView(address.buffer)
@@ -93,9 +94,9 @@ export class FrameTap {
 }
 
 /** Root of a user namespace may not have more than the system's limit. */
-function trySetBuffer(fd: number): void {
+function trySetBuffer(fd: number, bytes: number): void {
   try {
-    setIntOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
+    setIntOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes)
   } catch (error) {
     if (!(error instanceof SystemError) || error.code !== "permission") throw error
   }

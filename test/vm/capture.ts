@@ -2,27 +2,15 @@
 
 import { type KindOptions, type PacketKind, packetKind } from "../../src/core/packet_kind.ts"
 import { LariatError } from "../../src/errors.ts"
-import { check, EAGAIN, SystemError } from "../../src/sys/errno.ts"
-import { cString, errno, libc } from "../../src/sys/libc.ts"
-import { openSocket, SOCK_NONBLOCK, SOCK_RAW, setIntOption } from "../../src/sys/socket.ts"
-import { AF_PACKET } from "../../src/sys/socket_address.ts"
+import { FrameTap } from "../../src/sys/frame_tap.ts"
 import type { LabNetns } from "./lab_netns.ts"
 
-/** include/uapi/linux/if_ether.h */
-const ETH_P_ALL = 0x0003
-/** include/uapi/linux/if_packet.h */
-const SOL_PACKET = 263
-const PACKET_STATISTICS = 6
-const SOL_SOCKET = 1
-/** include/uapi/asm-generic/socket.h: beyond net.core.rmem_max. */
-const SO_RCVBUFFORCE = 33
+/** What comes in the time between two looks at a busy emulated machine. */
 const BUFFER_BYTES = 64 * 1024 * 1024
 /** How often frames are fetched from the kernel, which holds them meanwhile. */
 const DRAIN_MS = 20
 /** Frames that are kept of each kind, for messages and for a look inside. */
 const KEPT = 200
-/** The largest frame: 64 KiB and its header. */
-const MAX_FRAME = 65_550
 
 /** What was seen on a link. */
 export interface Traffic {
@@ -33,7 +21,7 @@ export interface Traffic {
 }
 
 export class Capture {
-  readonly #fd: number
+  readonly #tap: FrameTap
   readonly #kindOf: (frame: Uint8Array) => PacketKind
   readonly #count: Record<PacketKind, number> = {
     clear: 0,
@@ -49,7 +37,6 @@ export class Capture {
     other: 0,
   }
   readonly #frames = new Map<PacketKind, Uint8Array[]>()
-  readonly #buffer = new Uint8Array(MAX_FRAME)
   readonly #timer: ReturnType<typeof setInterval>
   #open = true
 
@@ -60,7 +47,8 @@ export class Capture {
    */
   constructor(netns: LabNetns | undefined, device: string, options: KindOptions) {
     this.#kindOf = packetKind(options)
-    this.#fd = netns === undefined ? listen(device) : netns.inside(() => listen(device))
+    const open = () => FrameTap.open(device, { bufferBytes: BUFFER_BYTES })
+    this.#tap = netns === undefined ? open() : netns.inside(open)
     this.#timer = setInterval(() => this.#drain(), DRAIN_MS)
   }
 
@@ -83,20 +71,18 @@ export class Capture {
     const { traffic } = this
     this.#open = false
     clearInterval(this.#timer)
-    const drops = droppedFrames(this.#fd)
-    libc.close(this.#fd)
+    const drops = this.#tap.lost()
+    this.#tap.close()
     if (drops > 0) throw new LariatError(`The capture lost ${drops} frames`, { code: "io" })
     return traffic
   }
 
   #drain(): void {
-    while (this.#open) {
-      const length = libc.recv(this.#fd, this.#buffer, this.#buffer.length, 0)
-      if (length < 0) {
-        if (errno() === EAGAIN) return
-        throw new SystemError(errno(), "recv", "read a captured frame")
-      }
-      this.#take(this.#buffer.subarray(0, length))
+    if (!this.#open) return
+    for (;;) {
+      const frames = this.#tap.read()
+      for (const frame of frames) this.#take(frame)
+      if (frames.length === 0) return
     }
   }
 
@@ -105,32 +91,7 @@ export class Capture {
     this.#count[kind] += 1
     const kept = this.#frames.get(kind) ?? []
     if (kept.length >= KEPT) return
-    kept.push(frame.slice())
+    kept.push(frame)
     this.#frames.set(kind, kept)
   }
-}
-
-function listen(device: string): number {
-  const index = libc.if_nametoindex(cString(device))
-  if (index === 0)
-    throw new LariatError(`Cannot capture on ${device}: no such link`, { code: "io" })
-  // Protocol 0 hears nothing: frames of other links must not come before it is bound to this one.
-  const fd = openSocket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0)
-  setIntOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
-  const address = new Uint8Array(20)
-  const view = new DataView(address.buffer)
-  view.setUint16(0, AF_PACKET, true)
-  view.setUint16(2, ETH_P_ALL, false)
-  view.setInt32(4, index, true)
-  check(libc.bind(fd, address, address.length), "bind", `listen on ${device}`)
-  return fd
-}
-
-/** struct tpacket_stats: packets (4), drops (4); reading it sets it back. */
-function droppedFrames(fd: number): number {
-  const stats = new Uint8Array(8)
-  const length = new Uint8Array(Int32Array.of(8).buffer)
-  const result = libc.getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, stats, length)
-  check(result, "getsockopt", "read the capture's statistics")
-  return new DataView(stats.buffer).getUint32(4, true)
 }
