@@ -85,6 +85,8 @@ export class IpsecDriver implements Driver {
   readonly #policies: PolicyDatabase
   readonly #peers = new Map<string, Known>()
   #self: OverlaySelf | undefined
+  /** Whether ESP goes in UDP where it must, as told. */
+  #udp: boolean
   #udpRoom: boolean
   /** Whether this kernel was tried, and what an earlier process left was read. */
   #begun = false
@@ -97,7 +99,8 @@ export class IpsecDriver implements Driver {
     this.#network = network
     this.#options = options
     this.cipher = options.cipher ?? CIPHERS[0] ?? "aes256gcm16"
-    this.#udpRoom = options.udp ?? false
+    this.#udp = options.udp ?? false
+    this.#udpRoom = this.#udp
     this.#route = sockets.route
     this.#xfrm = sockets.xfrm
     this.#netns = currentNetns()
@@ -238,21 +241,15 @@ export class IpsecDriver implements Driver {
   }
 
   /**
-   * Keeps room for a UDP header, or gives it up once no association needs it: to be said again
-   * then. What stands goes on. Containers that are attached keep the MTU of their links: what is
-   * too large for the device is refused with its MTU.
+   * Keeps room for a UDP header, or gives it up: that once no association needs it, which is seen
+   * when it is said again, and by {@link repair}. What stands goes on. Containers that are attached
+   * keep the MTU of their links: what is too large for the device is refused with its MTU.
    *
    * @throws LariatError kernel-unsupported; mtu-too-small; NetlinkError
    */
   setUdp(udp: boolean): void {
-    // Given up too early, whoever sends at full size learns of the smaller one for ten minutes.
-    const room = udp || this.encapsulationPorts().size > 0
-    if (room === this.#udpRoom) return
-    const self = this.#self
-    const begun = self !== undefined && this.#begun
-    if (begun && room) this.#probe(self, room)
-    this.#udpRoom = room
-    if (!begun) return
+    this.#udp = udp
+    if (!this.#makeUdpRoom() || this.#self === undefined || !this.#begun) return
     this.#ensureDevice()
     this.#settle()
   }
@@ -278,6 +275,8 @@ export class IpsecDriver implements Driver {
   }
 
   repair(): readonly string[] {
+    // Nothing that had to be mended.
+    if (this.#makeUdpRoom()) this.#ensureDevice()
     const did = this.#ensureDevice()
     this.#policies.load()
     this.#policies.sweep()
@@ -499,6 +498,16 @@ export class IpsecDriver implements Driver {
       ...this.#policies.settle(),
       ...settle(this.#route, [this.#device.addresses, this.#routes.table]),
     ]
+  }
+
+  /** @returns whether the device is to be of another size now */
+  #makeUdpRoom(): boolean {
+    // Given up too early, whoever sends at full size learns of the smaller one for ten minutes.
+    const room = this.#udp || this.encapsulationPorts().size > 0
+    if (room === this.#udpRoom) return false
+    if (room && this.#begun && this.#self !== undefined) this.#probe(this.#self, room)
+    this.#udpRoom = room
+    return true
   }
 
   #ensureDevice(): string[] {
