@@ -2,9 +2,9 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { ensureGoProgram } from "./go_programs.mjs"
 import { sumsOf } from "./junit.mjs"
 import { runProgram } from "./process.mjs"
+import { ensureProgram } from "./programs.mjs"
 import { ensureDebian, missingDebian } from "./setup.mjs"
 import { ensurePlace, inMachine } from "./vm.mjs"
 
@@ -137,10 +137,10 @@ export async function provision(root, suites, options) {
   const able = suites.filter((suite) => asRoot || !suite.namespace || suite.manyHosts)
   const packages = able.flatMap((suite) => [...suite.debian, ...suite.wanted])
   const reason = await ensureDebian([...new Set(packages)])
-  const goPrograms = new Map()
-  for (const { goProgram } of able) {
-    if (goProgram === undefined || goPrograms.has(goProgram)) continue
-    goPrograms.set(goProgram, await ensureGoProgram(root, goProgram))
+  const programs = new Map()
+  for (const { program } of able) {
+    if (program === undefined || programs.has(program)) continue
+    programs.set(program, await ensureProgram(root, program))
   }
   const place = able.some((suite) => suite.manyHosts) ? await ensurePlace(root) : {}
   return (suite) => {
@@ -153,7 +153,7 @@ export async function provision(root, suites, options) {
     }
     if (missingDebian(suite.debian).length > 0) return { obstacle: reason ?? "lacks packages" }
     const env = environmentOf(root, suite, options)
-    const program = goPrograms.get(suite.goProgram)
+    const program = programs.get(suite.program)
     if (program?.obstacle !== undefined) return { obstacle: program.obstacle }
     return { env: { ...env, ...program?.env }, machine }
   }

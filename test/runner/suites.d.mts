@@ -8,7 +8,7 @@ export interface Suite {
   readonly binary: boolean
   readonly debian: readonly string[]
   readonly wanted: readonly string[]
-  readonly goProgram?: "cnitool" | "metadata_client"
+  readonly program?: "cnitool" | "metadata_client" | "rancher_metadata"
   readonly timeoutMs: number
   readonly testTimeoutMs: number
   readonly command?: readonly string[]

@@ -13,7 +13,8 @@ import { join } from "node:path"
  * @property {boolean} binary needs dist/lariat
  * @property {string[]} debian packages that its tests use
  * @property {string[]} wanted packages that some of its tests use, which are skipped without them
- * @property {"cnitool" | "metadata_client"} [goProgram] a program in Go that it needs
+ * @property {"cnitool" | "metadata_client" | "rancher_metadata"} [program] that it needs, which no
+ *   Debian package has
  * @property {number} timeoutMs the whole suite is killed after that
  * @property {number} testTimeoutMs one test fails after that
  * @property {string[]} [command] how the tests start Lariat; dist/lariat when not given
@@ -36,10 +37,18 @@ const ETCD = ["etcd-server", "etcd-client", "openssl"]
 const LIVE_FILES = {
   "test/clients/page.test.ts": ["iproute2", "chromium"],
   "test/clients/metadata_client.test.ts": ["iproute2"],
+  "test/clients/rancher_metadata.test.ts": [
+    "iproute2",
+    "nftables",
+    "python3-pip",
+    "python3-requests",
+    "python3-future",
+  ],
 }
-const GO_PROGRAMS = {
+const PROGRAMS = {
   "test/clients/cnitool.test.ts": "cnitool",
   "test/clients/metadata_client.test.ts": "metadata_client",
+  "test/clients/rancher_metadata.test.ts": "rancher_metadata",
 }
 const LIVE_FOLDERS = [
   { folder: "test/netns", debian: NETWORK_TOOLS, timeoutMs: FIVE_MINUTES },
@@ -94,7 +103,7 @@ export function liveSuites(root) {
         binary: true,
         debian: LIVE_FILES[path] ?? debian,
         wanted: [],
-        goProgram: GO_PROGRAMS[path],
+        program: PROGRAMS[path],
         timeoutMs,
         testTimeoutMs: 120_000,
       }

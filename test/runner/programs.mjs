@@ -1,6 +1,14 @@
-/** Programs in Go that tests use and no Debian package has: built once, kept in node_modules/.cache. */
+/** Programs that tests use and no Debian package has: fetched or built once, kept in node_modules/.cache. */
 import { createHash } from "node:crypto"
-import { existsSync, readdirSync, readFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from "node:fs"
 import { dirname, join } from "node:path"
 import { outputOf, runProgram } from "./process.mjs"
 import { ensureDebian } from "./setup.mjs"
@@ -8,23 +16,25 @@ import { ensureDebian } from "./setup.mjs"
 /** cnitool by version: 1.3.0 knows GC and STATUS and wants Go 1.21; 1.1.2 builds with Debian 12's. */
 const CNITOOL_VERSIONS = ["v1.3.0", "v1.1.2"]
 const GO_TIMEOUT_MS = 5 * 60_000
+const PIP_TIMEOUT_MS = 2 * 60_000
 const CACHE = "node_modules/.cache/lariat"
 
 /** How each is had, and the variable that tells its path to the tests. */
 const PROGRAMS = {
   cnitool: { ensure: ensureCnitool, variable: "LARIAT_CNITOOL" },
   metadata_client: { ensure: ensureMetadataClient, variable: "LARIAT_METADATA_CLIENT" },
+  rancher_metadata: { ensure: ensureRancherMetadata, variable: "LARIAT_RANCHER_METADATA" },
 }
 
 /**
- * Builds a program.
+ * Builds or fetches a program.
  *
  * @param {string} root the checkout
- * @param {"cnitool" | "metadata_client"} name
+ * @param {"cnitool" | "metadata_client" | "rancher_metadata"} name
  * @returns {Promise<{ env: NodeJS.ProcessEnv } | { obstacle: string }>} what to add to a suite's
  *   environment, or why the program cannot be had
  */
-export async function ensureGoProgram(root, name) {
+export async function ensureProgram(root, name) {
   const { ensure, variable } = PROGRAMS[name]
   const { path, obstacle } = await ensure(root)
   return path === undefined ? { obstacle } : { env: { [variable]: path } }
@@ -62,6 +72,34 @@ async function ensureMetadataClient(root) {
   const build = ["go", "build", "-o", path, "."]
   const result = await runProgram(build, { cwd: source, env, timeoutMs: GO_TIMEOUT_MS })
   return result.status === 0 ? { path } : { obstacle: "needs a Go that builds the client" }
+}
+
+/** The folder of a Python module that was written for the original's API, as it was published. */
+async function ensureRancherMetadata(root) {
+  const requirements = join(root, "test/clients/rancher_metadata/requirements.txt")
+  const hash = createHash("sha256").update(readFileSync(requirements))
+  const path = join(root, CACHE, `rancher_metadata-${hash.digest("hex").slice(0, 16)}`)
+  if (existsSync(path)) return { path }
+  console.log("setup: rancher-metadata from its Python package")
+  mkdirSync(join(root, CACHE), { recursive: true })
+  const target = mkdtempSync(join(root, CACHE, "rancher_metadata-new-"))
+  const install = [
+    "/usr/bin/python3",
+    "-m",
+    "pip",
+    "install",
+    "--quiet",
+    "--no-deps",
+    "--root-user-action=ignore",
+  ]
+  const what = ["--require-hashes", "--requirement", requirements, "--target", target]
+  const result = await runProgram([...install, ...what], { timeoutMs: PIP_TIMEOUT_MS })
+  if (result.status !== 0) {
+    rmSync(target, { recursive: true })
+    return { obstacle: "needs the Python package rancher-metadata, which cannot be fetched" }
+  }
+  renameSync(target, path)
+  return { path }
 }
 
 /** Why there is no Go, or undefined where there is. */
