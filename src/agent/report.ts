@@ -1,3 +1,4 @@
+import type { ErrorCode } from "../errors.ts"
 import type { ClusterReport } from "./cluster/report.ts"
 
 /** What `lariat status` and `lariat endpoints` are told. Scripts read these: add, never rename. */
@@ -53,6 +54,8 @@ export interface ProblemReport {
   readonly severity: "error" | "warning"
   readonly what: string
   readonly hint?: string | undefined
+  /** Where a script may want to know it by more than its words. */
+  readonly code?: ErrorCode | undefined
 }
 
 export interface RepairReport {

@@ -32,6 +32,12 @@ export function verify(context: AgentContext, key: EndpointKey, expected: Expect
   for (const address of prefixesOf(row)) {
     if (!believed.has(address)) differences.push(`prevResult lacks the address ${address}`)
   }
+  const allocator = context.networks.get(row.pool)?.allocator
+  for (const { address } of row.addresses) {
+    if (allocator?.isRetired(address) === true) {
+      differences.push(`${address} is of a block that is another host's now`)
+    }
+  }
   if (row.kind === "ipam") return differences
   const netns = openNetns(expected.netnsPath)
   try {

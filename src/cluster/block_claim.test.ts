@@ -7,6 +7,7 @@ test.each<BlockClaim>([
   { state: "held" },
   { state: "released" },
   { state: "held", used: true },
+  { state: "held", used: true, stood: true },
   { state: "held", from: "h1" },
   { state: "released", to: "h-2" },
 ])("%j is read as it was written", (claim) => {
@@ -21,6 +22,7 @@ test.each([
   [{}, "state is out of shape"],
   [{ state: "mine" }, "state is out of shape"],
   [{ state: "held", used: 1 }, "used is neither true nor false"],
+  [{ state: "held", stood: "yes" }, "stood is neither true nor false"],
   [{ state: "held", from: "a/b" }, "from is out of shape"],
   [{ state: "released", to: null }, "to is out of shape"],
 ])("%j is refused", (body, why) => {

@@ -22,6 +22,7 @@ class Leaser {
   readonly mine = new Set<string>()
   readonly believed = new Map<string, string>()
   readonly gone = new Set<string>()
+  now = 0
 
   /** @param former the same host before it was started again */
   constructor(store: MemoryStore, id: string, former?: Leaser) {
@@ -34,6 +35,7 @@ class Leaser {
       isMine: (_network, one) => this.mine.has(one),
       holderOf: (_network, one) => this.believed.get(one),
       mayTakeOver: (_network, _block, hostId) => this.gone.has(hostId),
+      clock: () => this.now,
     })
   }
 
@@ -252,24 +254,74 @@ describe("two hosts with one block", () => {
     return [store, one, other]
   }
 
-  const settle = async (one: Leaser, other: Leaser) => {
-    const outcomes: boolean[] = []
+  /** Lets hosts with containers in the block look at it in turn; who has it in the end. */
+  const settle = async (...all: Leaser[]) => {
     for (let round = 0; round < 3; round++) {
-      for (const leaser of [one, other]) {
+      for (const leaser of all) {
+        if (!leaser.mine.has(block(1))) continue
         const hold = await leaser.leases.hold("n", block(1))
-        if (!hold.held) await leaser.leases.reclaim("n", block(1))
+        if (hold.held) continue
+        const end = await leaser.leases.reclaim("n", block(1))
+        if (!end.held) leaser.mine.delete(block(1))
       }
     }
-    for (const { leases } of [one, other]) outcomes.push((await leases.mine("n")).length === 1)
-    return outcomes
+    return all.map(({ mine }) => mine.has(block(1)))
   }
 
   test.each([
     ["a", "b", [true, false]],
     ["b", "a", [false, true]],
-  ])("both with containers: %s before %s", async (early, late, expected) => {
-    const [, one, other] = await conflict(early, late)
+  ])("both with containers, and doubts: %s before %s", async (early, late, expected) => {
+    const [store, one, other] = await conflict(early, late)
+    for (const { mine } of [one, other]) mine.add(block(1))
     expect(await settle(one, other)).toEqual(expected)
+    const { revision } = store
+    await settle(one, other)
+    expect(store.revision).toBe(revision)
+  })
+
+  test.each([
+    ["a", "b", true],
+    ["b", "a", true],
+    ["a", "b", false],
+    ["b", "a", false],
+  ])("%s that comes back leaves it to %s, who saw its claim stand", async (early, late, first) => {
+    const store = new MemoryStore()
+    const before = store.image()
+    const one = new Leaser(store, early)
+    await one.leases.hold("n", block(1))
+    store.putBack(before)
+    const other = new Leaser(store, late)
+    await other.leases.hold("n", block(1))
+    const back = new Leaser(store, early, one)
+    for (const { mine } of [back, other]) mine.add(block(1))
+    const outcome = first ? await settle(back, other) : (await settle(other, back)).toReversed()
+    expect(outcome).toEqual([false, true])
+    // By its signature; nobody writes any more.
+    expect((await store.get(keys.block("n", block(1))))?.value).toEndWith(
+      `{"state":"held","from":"${early}"}`,
+    )
+    const { revision } = store
+    await settle(other)
+    expect(store.revision).toBe(revision)
+  })
+
+  test("a host that only asked is not sure of its answer, however often it looks", async () => {
+    const [store, one, other] = await conflict("a", "b")
+    expect(await one.leases.reclaim("n", block(1))).toEqual({ held: true })
+    expect(await one.leases.hold("n", block(1))).toEqual({ held: true })
+    const key = keys.block("n", block(1))
+    const value = other.host.claimText(key, "held", { used: true, stood: true })
+    store.write([{ key, value }])
+    expect(await one.leases.reclaim("n", block(1))).toEqual({ held: false, holder: "b" })
+  })
+
+  test("it is not written over while that may not be, and kept all the same", async () => {
+    const [store, one] = await conflict("a", "b")
+    const { revision } = store
+    const mayTakeBack = () => false
+    expect(await one.leases.reclaim("n", block(1), { mayTakeBack })).toEqual({ held: true })
+    expect(store.revision).toBe(revision)
   })
 
   test("the one without containers gives way, and says so with its signature", async () => {
@@ -297,10 +349,13 @@ describe("two hosts with one block", () => {
     const [honest, rogue] = [new Leaser(store, "z"), new Leaser(store, "a")]
     await honest.leases.hold("n", block(1))
     const key = keys.block("n", block(1))
-    const value = rogue.host.claimText(key, "held", { used: true, from: "z" })
-    store.write([{ key, value }])
-    expect(await honest.leases.hold("n", block(1))).toEqual({ held: false, holder: "a" })
-    expect(await honest.leases.reclaim("n", block(1))).toEqual({ held: true })
+    for (const lie of [{ from: "z" }, { stood: true }, {}]) {
+      const value = rogue.host.claimText(key, "held", { used: true, ...lie })
+      store.write([{ key, value }])
+      expect(await honest.leases.hold("n", block(1))).toEqual({ held: false, holder: "a" })
+      expect(await honest.leases.reclaim("n", block(1))).toEqual({ held: true })
+      expect((await store.get(key))?.value).toEndWith('{"state":"held","used":true,"stood":true}')
+    }
   })
 
   test("what was taken over stays so when its former holder comes back", async () => {
@@ -319,6 +374,73 @@ describe("two hosts with one block", () => {
     expect(await heir.leases.hold("n", block(1))).toEqual({ held: true })
     expect(await gone.leases.reclaim("n", block(1))).toEqual({ held: false, holder: "z" })
   })
+})
+
+/** What may happen to hosts that want, or have, one block. */
+type Happening =
+  | { readonly what: "look" | "restart" | "want" | "cut"; readonly at: number }
+  | { readonly what: "pass"; readonly ms: number }
+  | { readonly what: "keep" | "putBack" }
+
+test("whatever happens to honest hosts and their store, one of them has the block in the end", async () => {
+  const at = fc.nat(2)
+  const happening = fc.oneof<fc.Arbitrary<Happening>[]>(
+    fc.record({ what: fc.constantFrom("look", "restart", "want", "cut"), at }),
+    fc.record({ what: fc.constant("pass"), ms: fc.constantFrom(1000, 40_000, 130_000) }),
+    fc.record({ what: fc.constantFrom("keep", "putBack") }),
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(happening, { maxLength: 30 }), async (happenings) => {
+      const store = new MemoryStore()
+      let image = store.image()
+      const hosts = ["b", "a", "c"].map((id) => new Leaser(store, id))
+      const each = (work: (host: Leaser) => void) => hosts.forEach(work)
+      const pass = (ms: number) => {
+        for (let left = ms; left > 0; left -= 1000) {
+          each((host) => {
+            host.now += 1000
+            host.leases.beat()
+          })
+        }
+      }
+      const look = async (host: Leaser) => {
+        if (!host.mine.has(block(1))) return
+        const hold = await host.leases.hold("n", block(1))
+        const end = hold.held ? hold : await host.leases.reclaim("n", block(1))
+        if (!end.held) host.mine.delete(block(1))
+      }
+      const happen = async (one: Happening) => {
+        const n = "at" in one ? one.at : 0
+        const host = hosts[n]
+        if (host === undefined) return
+        if (one.what === "look") await look(host)
+        else if (one.what === "restart") {
+          const again = new Leaser(store, host.host.id, host)
+          again.now = host.now
+          for (const mine of host.mine) again.mine.add(mine)
+          hosts[n] = again
+        } else if (one.what === "want" && !host.mine.has(block(1))) {
+          if ((await host.leases.hold("n", block(1))).held) host.mine.add(block(1))
+        } else if (one.what === "cut") host.leases.doubt()
+        else if (one.what === "pass") pass(one.ms)
+        else if (one.what === "keep") image = store.image()
+        else if (one.what === "putBack") {
+          store.putBack(image)
+          each(({ leases }) => leases.doubt())
+        }
+      }
+      for (const one of happenings) await happen(one)
+      const wanted = hosts.some(({ mine }) => mine.size > 0)
+      for (let round = 0; round < 6; round++) for (const host of hosts) await look(host)
+      const holders = hosts.filter(({ mine }) => mine.size > 0)
+      expect(holders).toHaveLength(wanted ? 1 : 0)
+      const { revision } = store
+      for (const host of hosts) await look(host)
+      expect(store.revision).toBe(revision)
+      for (const { leases } of holders) expect(await leases.mine("n")).toEqual([block(1)])
+    }),
+    { numRuns: 1000 },
+  )
 })
 
 test("releasing twice, or what is nobody's, is no harm", async () => {

@@ -3,6 +3,7 @@ import { LariatError } from "../errors.ts"
 import type { BlockClaim, ClaimReason } from "./block_claim.ts"
 import { keepsBlock } from "./block_dispute.ts"
 import type { Keyspace } from "./keyspace.ts"
+import { OwnClaims } from "./own_claims.ts"
 import { type StandingClaim, standingClaim } from "./standing_claim.ts"
 import type { Store } from "./store.ts"
 
@@ -26,6 +27,8 @@ export interface BlockLeasesOptions {
   readonly holderOf: (network: string, block: string) => string | undefined
   /** Whether a host that claims a block was silent for so long that others may take it. */
   readonly mayTakeOver: (network: string, block: string, hostId: string) => boolean
+  /** Monotonic milliseconds. */
+  readonly clock: () => number
 }
 
 /** What became of an attempt to hold a certain block. */
@@ -33,6 +36,9 @@ export type HoldOutcome =
   | { readonly held: true }
   /** Another host has it. */
   | { readonly held: false; readonly holder: string }
+
+/** What is to be written over a standing claim, if anything. */
+type Decision = BlockClaim | { readonly yieldTo: string } | "later"
 
 /** A block that may be claimed, and over what. */
 interface Candidate {
@@ -56,13 +62,11 @@ const PROBES = 8
  */
 export class BlockLeases {
   readonly #options: BlockLeasesOptions
-  /** By key: own claims that were seen standing. */
-  readonly #confirmed = new Set<string>()
-  /** By key: the newest of this host's claims that was written. */
-  readonly #newest = new Map<string, string>()
+  readonly #own: OwnClaims
 
   constructor(options: BlockLeasesOptions) {
     this.#options = options
+    this.#own = new OwnClaims(options.clock)
   }
 
   /**
@@ -113,11 +117,17 @@ export class BlockLeases {
    * another host's claim stands for; see {@link keepsBlock}. Where the other keeps it, this host
    * says so in the store, for all who still believe it to be the holder.
    *
+   * @param mayTakeBack asked before the other's claim is written over; where not, this host keeps
+   *   the block and says so another time. Default: always
    * @throws LariatError `store-away`, `busy`
    */
-  async reclaim(network: string, block: string): Promise<HoldOutcome> {
-    const { hostId } = this.#options
-    const confirmed = this.#confirmed.has(this.#options.keys.block(network, block))
+  async reclaim(
+    network: string,
+    block: string,
+    { mayTakeBack = () => true }: { readonly mayTakeBack?: () => boolean } = {},
+  ): Promise<HoldOutcome> {
+    const { hostId, keys } = this.#options
+    const confirmed = this.#own.isSure(keys.block(network, block))
     const outcome = await this.#settle(network, block, (standing) => {
       const { holder, writer, claim } = standing
       if (holder === undefined || claim === undefined || holder === hostId) {
@@ -125,8 +135,9 @@ export class BlockLeases {
       }
       // What this host itself gave up stays so.
       if (writer === hostId) return { yieldTo: holder }
-      const keeps = keepsBlock(hostId, { hostId: holder, claim }, { confirmed })
-      return keeps ? { state: "held", used: true } : { yieldTo: holder }
+      if (!keepsBlock(hostId, { hostId: holder, claim }, { confirmed })) return { yieldTo: holder }
+      if (!mayTakeBack()) return "later"
+      return { state: "held", used: true, ...(confirmed ? { stood: true } : {}) }
     })
     if (!outcome.held) await this.release(network, block)
     return outcome
@@ -168,7 +179,12 @@ export class BlockLeases {
    * be reached for a time.
    */
   doubt(): void {
-    this.#confirmed.clear()
+    this.#own.doubt()
+  }
+
+  /** Time goes by: to be called every second or so. */
+  beat(): void {
+    this.#own.beat()
   }
 
   /** A claim where nobody else's is in the way; one that was given up for this host says by whom. */
@@ -181,7 +197,7 @@ export class BlockLeases {
   async #settle(
     network: string,
     block: string,
-    decide: (standing: StandingClaim) => BlockClaim | { readonly yieldTo: string },
+    decide: (standing: StandingClaim) => Decision,
   ): Promise<HoldOutcome> {
     const { store, keys, hostId } = this.#options
     const key = keys.block(network, block)
@@ -190,12 +206,13 @@ export class BlockLeases {
       const standing = standingClaim(entry)
       const { writer, claim } = standing
       const own = writer === hostId && claim?.state === "held" ? claim : undefined
-      if (own !== undefined && entry?.value === this.#newest.get(key)) {
-        this.#confirmed.add(key)
+      if (own !== undefined && entry !== undefined && this.#own.isNewest(key, entry.value)) {
+        this.#own.saw(key)
         return { held: true }
       }
       // An older one says the same, but hosts that saw a newer one do not take it.
       const wanted = own ?? decide(standing)
+      if (wanted === "later") return { held: true }
       if ("yieldTo" in wanted) return { held: false, holder: wanted.yieldTo }
       const { state, ...reason } = wanted
       const place = { revision: standing.revision, reason }
@@ -281,10 +298,9 @@ export class BlockLeases {
     const { store, keys, seal } = this.#options
     const key = keys.block(network, block)
     const value = seal(key, state, reason)
-    this.#confirmed.delete(key)
+    if (state === "released") this.#own.givesUp(key)
     const { committed } = await store.commit([{ key, revision }], [{ key, value }])
-    if (committed) this.#newest.set(key, value)
-    if (committed && state === "held") this.#confirmed.add(key)
+    if (committed) this.#own.wrote(key, value, { state, ...reason })
     return committed
   }
 

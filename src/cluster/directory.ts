@@ -1,3 +1,4 @@
+import { CONSENT_MS } from "./block_dispute.ts"
 import { DirectoryModel, splitPlace } from "./directory_model.ts"
 import { PeerRefusedError } from "./envelope.ts"
 import type { Keyspace, ParsedKey } from "./keyspace.ts"
@@ -55,11 +56,6 @@ const LASTING: ReadonlySet<string> = new Set([
   ...["size", "format", "kind", "key", "host", "mac", "signature", "sequence"],
   ...["identity", "claim", "endpoint", "allow", "address"],
 ])
-/**
- * How long a claim has to stand over that of a host that is there, milliseconds. Hosts go over their
- * blocks every 30 seconds, and hear at once when another one writes over theirs.
- */
-const CONSENT_MS = 120_000
 /** No envelope's first line is longer: it has a key of 512 characters at most. */
 const MAX_FIRST_LINE = 1024
 

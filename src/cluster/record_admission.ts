@@ -179,7 +179,7 @@ export class Admission {
         `Cannot take block ${block} of network ${network} for host ${this.#nameOf(hostId)}: ${check}: ${why}`,
       )
     if (!isBlock(network, block)) throw refuse("no-block", "the network is not cut so")
-    if (isMine(network, block)) throw refuse("mine", "this host holds it")
+    if (isMine(network, block)) throw refuse("mine", "this host has addresses of it")
     if (holder !== undefined && !hasLost(holder, network, block)) {
       throw refuse("held", `host ${this.#nameOf(holder.hostId)} holds it`)
     }

@@ -151,6 +151,11 @@ export class Allocator {
     for (const pool of this.#pools) if (pool.block === block) pool.retired = true
   }
 
+  /** Whether an address is of a block from which nothing is given any more. */
+  isRetired(address: string): boolean {
+    return this.#locate(parseAddress(address))?.pool.retired ?? false
+  }
+
   /** Gives a block's pool up; false where there is none or a container has an address of it. */
   removePool(block: string): boolean {
     const pool = this.#pools.find((one) => one.block === block)
@@ -374,7 +379,8 @@ export class Allocator {
   #preferred(family: Family, preferred: readonly Address[]): Place | undefined {
     for (const address of preferred) {
       const place = this.#locate(address)
-      if (place?.pool.family === family && place.pool.take(place.offset)) return place
+      if (place === undefined || place.pool.family !== family || place.pool.retired) continue
+      if (place.pool.take(place.offset)) return place
     }
     return undefined
   }

@@ -27,6 +27,8 @@ export interface PoolSpec {
   readonly end: string
   /** The block of the network that it is, canonical, where the network is cut into blocks. */
   readonly block?: string | undefined
+  /** Nothing is given from it, and what is given stays. Default false. */
+  readonly retired?: boolean | undefined
 }
 
 /** What a pool asks of its bitmap; `Bitmap` of the core is one. */
@@ -83,7 +85,7 @@ export class Pool {
   readonly #reserved = new Map<number, string>()
   #lastGiven: number | undefined
   /** Nothing is given from it any more; what is given stays. */
-  retired = false
+  retired: boolean
 
   /**
    * @throws LariatError config-invalid where the subnet's texts contradict each other or leave no
@@ -98,6 +100,7 @@ export class Pool {
     this.prefix = networkOf(parsePrefix(spec.cidr))
     this.cidr = formatPrefix(this.prefix)
     this.block = spec.block
+    this.retired = spec.retired ?? false
     const start = parseAddress(spec.start)
     const end = parseAddress(spec.end)
     const gateway = parseAddress(spec.gateway)

@@ -97,6 +97,7 @@ function leaser(keys: Keyspace, n: number): { leases: BlockLeases; mine: Set<str
     isMine: (_network, block) => mine.has(block),
     holderOf: () => undefined,
     mayTakeOver: () => false,
+    clock: () => performance.now(),
   })
   return { leases, mine }
 }

@@ -8,6 +8,8 @@ import type { PoolSpec } from "../../ipam/pool.ts"
 import { monotonicMs } from "../../sys/clock.ts"
 import type { Health } from "../health.ts"
 import type { Journal } from "../journal.ts"
+import type { EndpointRow } from "../journal_rows.ts"
+import { LostBlocks, problemOf } from "./lost_blocks.ts"
 import type { ClusterMemory } from "./memory.ts"
 
 /** With fewer free addresses than this, another block is leased before it is needed. */
@@ -33,6 +35,8 @@ export interface BlockKeeperOptions {
   readonly allocatorOf: (network: string) => Allocator | undefined
   /** The blocks of a network are others now. */
   readonly onChange: (network: string) => void
+  /** Another host keeps a block in which these endpoints have addresses. */
+  readonly onLost: (left: readonly EndpointRow[]) => void
   readonly nameOf: (hostId: string) => string
   /** How long an attach waits for a store that is away, milliseconds. Default 5 s. */
   readonly patienceMs?: number
@@ -40,6 +44,8 @@ export interface BlockKeeperOptions {
 
 /** The blocks that this host holds of each network, and the addresses of its own in them. */
 export class BlockKeeper {
+  /** Of the blocks that are held, those that another host keeps. */
+  readonly lost: LostBlocks
   readonly #options: BlockKeeperOptions
   readonly #plans = new Map<string, readonly BlockPlan[]>()
   /** Leases that are under way, by network and family. */
@@ -49,6 +55,7 @@ export class BlockKeeper {
 
   constructor(options: BlockKeeperOptions) {
     this.#options = options
+    this.lost = new LostBlocks(options)
   }
 
   /** Takes a network in. @returns the pools of the blocks that are held @throws LariatError config-invalid */
@@ -66,7 +73,7 @@ export class BlockKeeper {
     return this.held(network.name).flatMap((block) => this.#spec(network.name, block) ?? [])
   }
 
-  /** The blocks that are held. */
+  /** The blocks of which containers here have, or may get, addresses. */
   held(network: string): readonly string[] {
     return this.#options.memory.blocks(network)
   }
@@ -86,7 +93,7 @@ export class BlockKeeper {
     const allocator = this.#options.allocatorOf(network)
     const own: string[] = []
     for (const family of this.#families(network)) {
-      const blocks = this.held(network).filter((block) => familyOf(block) === family)
+      const blocks = this.#good(network, family)
       const before = known.find((address) =>
         blocks.some((block) => prefixContains(parsePrefix(block), parseAddress(address))),
       )
@@ -130,8 +137,7 @@ export class BlockKeeper {
   async ensureFirst(network: string): Promise<void> {
     await this.#holdUsed(network)
     for (const family of this.#families(network)) {
-      const has = this.held(network).some((block) => familyOf(block) === family)
-      if (!has) await this.lease(network, family)
+      if (this.#good(network, family).length === 0) await this.lease(network, family)
     }
   }
 
@@ -152,39 +158,59 @@ export class BlockKeeper {
    * @throws LariatError `store-away`
    */
   async confirm(network: string): Promise<void> {
-    const leases = this.#options.leases()
     for (const block of this.held(network)) {
-      const outcome = await leases.hold(network, block)
-      const problem = `block/${network}/${block}`
-      if (outcome.held) {
-        this.#options.health.clear(problem)
-        continue
-      }
-      // Who has containers there has the better right.
-      const used = this.#usedIn(network, block)
-      const holder = this.#options.nameOf(outcome.holder)
-      if (used > 0) {
-        // Another host that insists as this one does must not make the store busy with it.
-        if (!this.#mayTakeBack(problem)) continue
-        const { held } = await leases.reclaim(network, block)
-        if (!held) this.#options.allocatorOf(network)?.retirePool(block)
-        const end = held
-          ? "it was taken back"
-          : `${holder} keeps it, and those containers are not reached from other hosts`
-        this.#options.health.raise(problem, {
-          severity: "error",
-          what: `block ${block} of network ${network} was claimed by ${holder} while ${used} addresses of it are in use here; ${end}`,
-          hint: held
-            ? `look at ${holder}: a copied state directory, or a store put back from a snapshot`
-            : "make those containers anew: they get addresses of another block",
-        })
-        continue
-      }
-      await leases.release(network, block)
-      this.#giveUp(network, block)
-      this.#options.health.repaired(`block ${block} of network ${network} was left to ${holder}`)
+      if (this.lost.has(network, block)) this.#goOver(network, block)
+      else await this.#confirm(network, block)
     }
     await this.ensureFirst(network)
+  }
+
+  async #confirm(network: string, block: string): Promise<void> {
+    const { health, nameOf } = this.#options
+    const leases = this.#options.leases()
+    const problem = problemOf(network, block)
+    const outcome = await leases.hold(network, block)
+    if (outcome.held) {
+      health.clear(problem)
+      return
+    }
+    const holder = nameOf(outcome.holder)
+    // Who has containers there has the better right.
+    const used = this.#usedIn(network, block)
+    if (used === 0) {
+      await leases.release(network, block)
+      this.#giveUp(network, block)
+      health.repaired(`block ${block} of network ${network} was left to ${holder}`)
+      return
+    }
+    // Another host that insists as this one does must not make the store busy with it.
+    const mayTakeBack = () => this.#mayTakeBack(problem)
+    const end = await leases.reclaim(network, block, { mayTakeBack })
+    if (!end.held) {
+      this.#lose(network, block, end.holder)
+      return
+    }
+    health.raise(problem, {
+      severity: "error",
+      what: `block ${block} of network ${network} was claimed by ${holder} while ${used} addresses of it are in use here; it is taken back`,
+      hint: `look at ${holder} if this stays: a copied state directory, or a host that lies; a restart of this host's agent leaves the block to it`,
+    })
+  }
+
+  /** Another host keeps a block in which containers here have addresses. */
+  #lose(network: string, block: string, holder: string): void {
+    const { health, nameOf, allocatorOf, onLost, onChange } = this.#options
+    allocatorOf(network)?.retirePool(block)
+    this.lost.add(network, block, holder)
+    health.repaired(`block ${block} of network ${network} was left to ${nameOf(holder)}`)
+    onLost(this.lost.leftIn(network, block))
+    onChange(network)
+  }
+
+  /** Looks at a block that another host keeps: it goes with its last container. */
+  #goOver(network: string, block: string): void {
+    if (this.#usedIn(network, block) === 0) this.#giveUp(network, block)
+    else this.lost.tell(network, block)
   }
 
   async #holdUsed(network: string): Promise<void> {
@@ -199,7 +225,7 @@ export class BlockKeeper {
     }
     for (const block of used) {
       const outcome = await leases().hold(network, block)
-      const problem = `block/${network}/${block}`
+      const problem = problemOf(network, block)
       if (outcome.held) {
         health.clear(problem)
         this.#take(network, block)
@@ -258,8 +284,13 @@ export class BlockKeeper {
     const plans = this.#plans.get(network) ?? []
     const spec = plans.map((plan) => plan.containing(address)).find((one) => one !== undefined)
     // What is outside the network is for the allocator to refuse.
-    if (spec === undefined || this.isHeld(network, spec.block)) return
-    const outcome = await this.#patiently(() => this.#options.leases().hold(network, spec.block))
+    if (spec === undefined) return
+    const keeper = this.lost.holderOf(network, spec.block)
+    if (keeper === undefined && this.isHeld(network, spec.block)) return
+    const outcome =
+      keeper === undefined
+        ? await this.#patiently(() => this.#options.leases().hold(network, spec.block))
+        : ({ held: false, holder: keeper } as const)
     if (outcome.held) {
       this.#take(network, spec.block)
       return
@@ -296,6 +327,7 @@ export class BlockKeeper {
       network,
       this.held(network).filter((one) => one !== block),
     )
+    this.lost.delete(network, block)
     allocatorOf(network)?.removePool(block)
     onChange(network)
   }
@@ -316,9 +348,16 @@ export class BlockKeeper {
   #spec(network: string, block: string): BlockSpec | undefined {
     for (const plan of this.#plans.get(network) ?? []) {
       const spec = plan.named(block)
-      if (spec !== undefined) return spec
+      if (spec !== undefined) return { ...spec, retired: this.lost.has(network, block) }
     }
     return undefined
+  }
+
+  /** Blocks of a family from which addresses are given. */
+  #good(network: string, family: Family): readonly string[] {
+    return this.held(network).filter(
+      (block) => familyOf(block) === family && !this.lost.has(network, block),
+    )
   }
 
   #families(network: string): readonly Family[] {
@@ -327,9 +366,10 @@ export class BlockKeeper {
   }
 
   #free(network: string, family: Family): number {
+    const good = this.#good(network, family)
     const stats = this.#options.allocatorOf(network)?.stats() ?? []
     return stats
-      .filter((one) => one.family === family)
+      .filter(({ block }) => block !== undefined && good.includes(block))
       .reduce((sum, { free, resting }) => sum + free + resting, 0)
   }
 

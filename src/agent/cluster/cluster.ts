@@ -110,7 +110,9 @@ export class Cluster implements ClusterPart {
       store,
       keys: this.#keys,
       sealer: this.#sealer,
-      isShared: (network) => this.#context?.networks.get(network)?.leased === true,
+      isShared: (network, address) =>
+        this.#context?.networks.get(network)?.leased === true &&
+        !this.#blocks.lost.covers(network, address),
       onFailure: (error) =>
         log.info("containers are not told of yet: {why}", { why: messageOf(error) }),
     })
@@ -187,6 +189,7 @@ export class Cluster implements ClusterPart {
       isMine: (network, block) => this.#blocks.isHeld(network, block),
       holderOf: (network, block) => this.#directory.holderOf(network, block)?.hostId,
       mayTakeOver: (network, block, hostId) => this.#directory.mayTakeOver(network, block, hostId),
+      clock: monotonicMs,
     })
     this.#blocks = new BlockKeeper({
       memory: this.#memory,
@@ -195,6 +198,7 @@ export class Cluster implements ClusterPart {
       leases: () => this.#leases,
       allocatorOf: (network) => this.#context?.networks.get(network)?.allocator,
       onChange: (network) => this.#selfChanged(network),
+      onLost: (left) => void this.#publisher.withdraw(left),
       nameOf: (hostId) => this.#nameOf(hostId),
     })
   }
@@ -224,9 +228,14 @@ export class Cluster implements ClusterPart {
     // Before anything waits for the store: what comes in UDP is lost while nobody has the port.
     this.#encapsulation.configure(this.#carried())
     for (const network of this.#carried()) this.#blocks.overlay(network.name)
-    context.index.onChange((before, after) => this.#publisher.changed(before, after))
+    context.index.onChange((before, after) => {
+      this.#publisher.changed(before, after)
+      // A block may have gone with it.
+      if (before && !after && this.#blocks.lost.touches(before)) void this.#tidy.run()
+    })
     for (const row of context.index.attached()) this.#publisher.changed(undefined, row)
     this.#timers.push(setInterval(() => this.#directory.tick(), TICK_MS))
+    this.#timers.push(setInterval(() => this.#leases.beat(), TICK_MS))
     this.#timers.push(setInterval(() => void this.#tidy.run(), TIDY_MS))
     this.#store.onHealth((health) => this.#storeChanged(health.reachable))
     this.#run().catch((error) => this.#failed(error))

@@ -46,9 +46,12 @@ let store: MemoryStore
 let sealer: Sealer
 let publisher: EndpointPublisher
 let failures: unknown[]
+/** Addresses that are another host's. */
+let lost: Set<string>
 beforeEach(() => {
   store = new MemoryStore()
   failures = []
+  lost = new Set()
   const journal = Journal.open(":memory:", { bootId: "b", wallClock: () => 0 })
   const { identity } = new TestHost("me", 1, keys)
   sealer = new Sealer(new ClusterMemory(journal, "edge"), "me", { identity, psk: undefined })
@@ -56,7 +59,7 @@ beforeEach(() => {
     store,
     keys,
     sealer,
-    isShared: (network) => network === "mesh",
+    isShared: (network, address) => network === "mesh" && !lost.has(address),
     onFailure: (error) => failures.push(error),
   })
 })
@@ -124,6 +127,34 @@ test("a record that others wrote over, or an own one that is old, is put right",
   publisher.found(A)
   await waitFor("the stray to go", async () => (await store.get(stray)) === undefined || undefined)
   await stands("c1")
+})
+
+test("an address that is another host's is not told of, and what that one wrote stays", async () => {
+  publisher.changed(undefined, row(1))
+  await stands("c1")
+  lost.add("10.42.1.7")
+  await publisher.withdraw([row(1)])
+  expect(await store.get(A)).toBeUndefined()
+  const told = async () => {
+    const entry = await store.get(B)
+    const envelope = entry && peek(entry.value)
+    return envelope && parseEndpointRecord(envelope.body).addresses.join()
+  }
+  await waitFor("the other one", async () => (await told()) === "fd00:42::7" || undefined)
+
+  const other = new TestHost("other", 2, keys, undefined, "mesh")
+  const theirs = other.endpointWrite("10.42.1.7")
+  store.write([theirs])
+  lost.clear()
+  publisher.changed(undefined, row(2))
+  await stands("c2")
+  store.write([theirs])
+  lost.add("10.42.1.7")
+  await publisher.withdraw([row(2)])
+  publisher.changed(row(2), undefined)
+  await waitFor("the other one to go", async () => (await told()) === undefined || undefined)
+  expect((await store.get(A))?.value).toBe(theirs.value)
+  expect([...sealer.written.keys()]).toEqual([])
 })
 
 test("hundreds go in commits that etcd takes", async () => {

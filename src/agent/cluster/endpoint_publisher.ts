@@ -15,8 +15,8 @@ export interface EndpointPublisherOptions {
   readonly store: Store
   readonly keys: Keyspace
   readonly sealer: Sealer
-  /** Whether other hosts are told of a network's containers. */
-  readonly isShared: (network: string) => boolean
+  /** Whether other hosts are told of an address of a network. */
+  readonly isShared: (network: string, address: string) => boolean
   readonly onFailure: (error: unknown) => void
 }
 
@@ -47,7 +47,7 @@ export class EndpointPublisher {
       }
     }
     if (after?.state === "attached") {
-      const record = recordOf(after)
+      const record = this.#recordOf(after)
       for (const key of this.#keysOf(after)) {
         this.#wanted.set(key, record)
         this.#due.add(key)
@@ -68,6 +68,30 @@ export class EndpointPublisher {
     if (!this.#wanted.has(key)) return
     this.#due.add(key)
     this.#wake(0)
+  }
+
+  /** Some addresses of these endpoints are not shared any more: they may be another host's. */
+  async withdraw(rows: readonly EndpointRow[]): Promise<void> {
+    const { keys, store, sealer, onFailure } = this.#options
+    for (const row of rows) {
+      for (const { address } of row.addresses) {
+        const key = keys.endpoint(row.pool, address)
+        if (this.#keysOf(row).includes(key) || !this.#wanted.delete(key)) continue
+        this.#due.delete(key)
+        const text = sealer.written.get(key)
+        sealer.forget(key)
+        try {
+          // What another host wrote there stays.
+          const entry = await store.get(key)
+          if (entry === undefined || entry.value !== text) continue
+          const { revision } = entry
+          await store.commit([{ key, revision }], [{ key, value: undefined }])
+        } catch (error) {
+          onFailure(error)
+        }
+      }
+      this.changed(row, row)
+    }
   }
 
   /** Writes everything again: the store was put back. */
@@ -119,19 +143,23 @@ export class EndpointPublisher {
   }
 
   #keysOf(row: EndpointRow): string[] {
-    if (!this.#options.isShared(row.pool)) return []
-    return row.addresses.map(({ address }) => this.#options.keys.endpoint(row.pool, address))
+    return this.#sharedOf(row).map((address) => this.#options.keys.endpoint(row.pool, address))
   }
-}
 
-function recordOf(row: EndpointRow): EndpointRecord {
-  return {
-    uuid: containerUuid(row),
-    containerId: row.containerId,
-    name: containerName(row),
-    addresses: row.addresses.map(({ address }) => address),
-    mac: row.mac,
-    labels: row.names.labels,
-    createIndex: row.id,
+  #sharedOf(row: EndpointRow): string[] {
+    const { isShared } = this.#options
+    return row.addresses.flatMap(({ address }) => (isShared(row.pool, address) ? [address] : []))
+  }
+
+  #recordOf(row: EndpointRow): EndpointRecord {
+    return {
+      uuid: containerUuid(row),
+      containerId: row.containerId,
+      name: containerName(row),
+      addresses: this.#sharedOf(row),
+      mac: row.mac,
+      labels: row.names.labels,
+      createIndex: row.id,
+    }
   }
 }

@@ -7,6 +7,12 @@ export interface RememberedAnnouncement {
   readonly body: unknown
 }
 
+/** A block that another host keeps, and in which containers of this one have addresses. */
+export interface LostBlock {
+  readonly block: string
+  readonly holder: string
+}
+
 /**
  * What this host remembers of its cluster, so that it goes on while the store is away: in the
  * journal, one value each.
@@ -45,6 +51,15 @@ export class ClusterMemory {
 
   putBlocks(network: string, blocks: readonly string[]): void {
     this.#put(`blocks/${network}`, blocks)
+  }
+
+  /** Of the blocks that it holds, those that another host keeps. */
+  lostBlocks(network: string): readonly LostBlock[] {
+    return this.#get<LostBlock[]>(`lost/${network}`) ?? []
+  }
+
+  putLostBlocks(network: string, blocks: readonly LostBlock[]): void {
+    this.#put(`lost/${network}`, blocks)
   }
 
   /** This host's own addresses on a network. */

@@ -90,6 +90,9 @@ const REASONS = {
   unknown: "nothing is wrong here: the way between the hosts, or the other host",
 } as const
 
+/** Each host knows its own figures alone. */
+const OF_OTHERS = { mine: false, used: null, free: null } as const
+
 /** The answer to `blocks`. */
 export function blockReports(parts: {
   readonly networks: readonly Network[]
@@ -103,6 +106,12 @@ export function blockReports(parts: {
   for (const { name: network } of networks) {
     const stats = managed?.get(network)?.allocator.stats() ?? []
     for (const block of blocks.held(network)) {
+      const keeper = blocks.lost.holderOf(network, block)
+      if (keeper !== undefined) {
+        const name = directory.host(keeper)?.record?.name ?? keeper
+        all.push({ ...OF_OTHERS, network, block, hostId: keeper, host: name, state: "held" })
+        continue
+      }
       const figures = stats.find((one) => one.block === block)
       all.push({
         network,
@@ -118,14 +127,12 @@ export function blockReports(parts: {
     for (const other of directory.hosts()) {
       for (const block of other.blocksOf(network)) {
         all.push({
+          ...OF_OTHERS,
           network,
           block,
           hostId: other.hostId,
           host: other.record?.name ?? other.hostId,
-          mine: false,
           state: other.member ? "held" : "gone",
-          used: null,
-          free: null,
         })
       }
     }
