@@ -30,6 +30,7 @@ import { Mesh } from "./mesh.ts"
 import { Overlays } from "./overlays.ts"
 import { OwnKeys } from "./own_keys.ts"
 import { hostRecord, OwnRecord } from "./own_record.ts"
+import { persist } from "./persist.ts"
 import type { BlockReport, ClusterReport, PeerReport, RotationReport } from "./report.ts"
 import { blockReports, clusterReport, peerReports } from "./reports.ts"
 import { Sealer } from "./sealer.ts"
@@ -542,21 +543,15 @@ export class Cluster implements ClusterPart {
     this.#parts.health.raise("cluster", { severity: "error", what: messageOf(error), hint })
   }
 
-  /** Tries until it works; undefined when the agent stops meanwhile. */
-  async #until<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
-    for (;;) {
-      try {
-        return await work()
-      } catch (error) {
-        const hint = error instanceof LariatError ? error.hint : undefined
-        const said = `cannot ${what} yet: ${messageOf(error)}`
-        this.#parts.health.raise("cluster", { severity: "warning", what: said, hint })
-        this.#parts.log.info("{said}", { said })
-      }
-      if (this.#stopped) return undefined
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
-      if (this.#stopped) return undefined
+  /** Tries until it works, and says why it does not yet; undefined when the agent stops meanwhile. */
+  #until<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
+    const onFailure = (error: unknown) => {
+      const said = `cannot ${what} yet: ${messageOf(error)}`
+      const hint = error instanceof LariatError ? error.hint : undefined
+      this.#parts.health.raise("cluster", { severity: "warning", what: said, hint })
+      this.#parts.log.info("{said}", { said })
     }
+    return persist(work, { retryMs: RETRY_MS, isOver: () => this.#stopped, onFailure })
   }
 
   #savePins(): void {
