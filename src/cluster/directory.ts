@@ -1,6 +1,7 @@
 import { CONSENT_MS } from "./block_dispute.ts"
 import { DirectoryModel, splitPlace } from "./directory_model.ts"
 import { PeerRefusedError } from "./envelope.ts"
+import { HeardClock } from "./heard_clock.ts"
 import type { Keyspace, ParsedKey } from "./keyspace.ts"
 import { KnownHost } from "./known_host.ts"
 import { Admission, type AdmissionOptions } from "./record_admission.ts"
@@ -31,6 +32,17 @@ export interface DirectoryOptions extends AdmissionOptions {
   readonly later?: ((go: () => void) => void) | undefined
   /** How long a host must be silent before its block may be another's, milliseconds. */
   readonly reuseMs: number
+  /**
+   * How a host stood when a former process ended, where it was on the mesh then: it is not off it
+   * because this process begins while its presence has ended. Default: none was.
+   */
+  readonly former?: ((hostId: string) => FormerMember | undefined) | undefined
+}
+
+/** A host that was on the mesh. */
+export interface FormerMember {
+  /** Since when it was silent, monotonic milliseconds; undefined where it was not. */
+  readonly absentSince: number | undefined
 }
 
 /** Another host's part in a network; the same shape as a driver's `OverlayPeer`. */
@@ -80,20 +92,20 @@ export class Directory implements WatchListener {
   /** Hosts that named own addresses which were not in their blocks. */
   readonly #doubtful = new Set<string>()
   #revision = 0
+  /** Whether the store was heard once. */
+  #begun = false
   /** While the records of a store that was put back are read. */
   #restoring = false
-  /** When the store came back. */
-  #returned = Number.NEGATIVE_INFINITY
-  /** Since when the store cannot be heard, and nobody can be called silent. */
-  #deafSince: number | undefined
+  readonly #clock: HeardClock
 
   constructor(options: DirectoryOptions) {
     this.#options = options
+    this.#clock = new HeardClock(options.clock)
     this.#queue = new WorkQueue(options)
     this.#model = new DirectoryModel(options.listener, options.ownUnderlay)
     this.#admission = new Admission(options, {
       model: this.#model,
-      now: () => this.#now(),
+      now: () => this.#clock.now(),
       hasLost: (holder, network, block) => this.#hasLost(holder, network, block),
       ready: (hostId) => this.#ready.add(hostId),
       report: (hostId, kind, error) => this.#report(hostId, kind, error),
@@ -122,7 +134,7 @@ export class Directory implements WatchListener {
     // Of a host that nobody knows only the claim itself has an age.
     const claim = host ?? this.#refused.get(keys.block(network, block))
     const since = claim instanceof KnownHost ? claim.absentSince : claim?.since
-    return since !== undefined && this.#now() - since >= reuseMs
+    return since !== undefined && this.#clock.now() - since >= reuseMs
   }
 
   /** A host's part in a network; undefined where it is off the mesh or has none. */
@@ -156,8 +168,8 @@ export class Directory implements WatchListener {
    */
   tick(): void {
     const { graceMs, returnMs = 0, listener } = this.#options
-    const now = this.#now()
-    const returning = now - this.#returned < returnMs
+    const now = this.#clock.now()
+    const returning = this.#clock.returnedWithin(returnMs)
     for (const host of this.#model.hosts.values()) {
       if (returning || !host.member || host.absentSince === undefined) continue
       if (now - host.absentSince < graceMs) continue
@@ -175,14 +187,8 @@ export class Directory implements WatchListener {
 
   /** The store was lost, or is heard again. Nobody grows silent who could not be heard. */
   storeReachable(reachable: boolean): void {
-    if (!reachable) {
-      this.#deafSince ??= this.#options.clock()
-      return
-    }
-    if (this.#deafSince === undefined) return
-    this.#returned = this.#options.clock()
-    const deafMs = this.#returned - this.#deafSince
-    this.#deafSince = undefined
+    const deafMs = this.#clock.hears(reachable)
+    if (deafMs === 0) return
     for (const host of this.#model.hosts.values()) host.postpone(deafMs)
     this.#refused.postpone(deafMs)
   }
@@ -224,7 +230,7 @@ export class Directory implements WatchListener {
 
   *#relist({ entries, revision, restored }: Listing): Generator<void> {
     if (restored === true || revision < this.#revision) {
-      this.#returned = this.#now()
+      this.#clock.returned()
       this.#options.listener.putBack(revision)
       // Revisions are given anew: the same one may be of another value.
       for (const key of this.#seen.keys()) this.#seen.set(key, -1)
@@ -237,6 +243,20 @@ export class Directory implements WatchListener {
     this.#restoring = false
   }
 
+  /** Hosts that a former process had on the mesh have their time, as if it had not ended. */
+  #keepFormer(): void {
+    const { graceMs, former } = this.#options
+    const now = this.#clock.now()
+    for (const host of this.#model.hosts.values()) {
+      const known = host.member ? undefined : former?.(host.hostId)
+      if (known === undefined) continue
+      host.absentSince = known.absentSince ?? now
+      if (now - host.absentSince >= graceMs) continue
+      host.member = true
+      this.#admission.admit(host)
+    }
+  }
+
   *#takeAll(changes: readonly Change[], revision: number): Generator<void> {
     this.#revision = revision
     const byKind = yield* this.#byKind(changes)
@@ -244,6 +264,11 @@ export class Directory implements WatchListener {
       for (const change of byKind.get(kind) ?? []) {
         this.#take(change)
         yield
+      }
+      // Of all that are there now: they come first where two have one address.
+      if (kind === "alive" && !this.#begun) {
+        this.#begun = true
+        this.#keepFormer()
       }
       // What containers and keys stand on is told before them.
       if (kind === "block") yield* this.#settle()
@@ -295,7 +320,7 @@ export class Directory implements WatchListener {
       if (this.#model.hosts.has(hostId)) this.#options.refusals.clear(hostId, parsed.kind)
     } catch (error) {
       if (!(error instanceof PeerRefusedError)) throw error
-      if (!LASTING.has(error.check)) this.#refused.put(change, hostId, this.#now())
+      if (!LASTING.has(error.check)) this.#refused.put(change, hostId, this.#clock.now())
       if (parsed.kind === "keys") this.#options.listener.keysRefused(parsed.hostId)
       // An own word from before, that the block is free for instance.
       if (parsed.kind === "block" && hostId === this.#options.selfId) this.#tellOwn(parsed)
@@ -387,12 +412,7 @@ export class Directory implements WatchListener {
     if (this.mayTakeOver(network, block, holder.hostId)) return true
     const claim = this.#refused.get(this.#options.keys.block(network, block))
     if (claim === undefined || holder.presentSince === undefined) return false
-    return this.#now() - Math.max(claim.since, holder.presentSince) >= CONSENT_MS
-  }
-
-  /** The time as far as the store could be heard. */
-  #now(): number {
-    return this.#deafSince ?? this.#options.clock()
+    return this.#clock.now() - Math.max(claim.since, holder.presentSince) >= CONSENT_MS
   }
 
   #nameOf(hostId: string): string {

@@ -12,6 +12,10 @@ export async function whole(host: LabHost, others: readonly string[]): Promise<v
   })
 }
 
+export function peersOf(host: LabHost): Promise<PeerReport[]> {
+  return host.ask<PeerReport[]>("peers")
+}
+
 export async function problemsOf(host: LabHost): Promise<string[]> {
   return (await host.ask<StatusReport>("status")).problems.map(({ what }) => what)
 }

@@ -25,6 +25,7 @@ import { openDriver } from "./driver_choice.ts"
 import { Encapsulation } from "./encapsulation.ts"
 import { EndpointPublisher } from "./endpoint_publisher.ts"
 import { KeyExchange } from "./key_exchange.ts"
+import { MemberMemory } from "./member_memory.ts"
 import { ClusterMemory } from "./memory.ts"
 import { Mesh } from "./mesh.ts"
 import { Overlays } from "./overlays.ts"
@@ -49,7 +50,6 @@ const RETRY_MS = 1000
 const TICK_MS = 1000
 /** How often blocks, pins and the host's own record are gone over, milliseconds. */
 const TIDY_MS = 30_000
-
 /**
  * How long nobody goes off the mesh after the store came back, milliseconds: a host notices within
  * three calls of 3 s and their waits.
@@ -86,6 +86,7 @@ export class Cluster implements ClusterPart {
   readonly #mesh: Mesh
   readonly #encapsulation: Encapsulation
   readonly #ownKeys: OwnKeys
+  readonly #members: MemberMemory
   readonly #timers: ReturnType<typeof setInterval>[] = []
   #context: AgentContext | undefined
   #exchange: KeyExchange | undefined
@@ -153,6 +154,7 @@ export class Cluster implements ClusterPart {
         void this.#tidy.run()
       },
     })
+    this.#members = new MemberMemory(this.#memory, parts.bootId)
     const { hostTimeoutMs, blockReuseMs, allowHosts } = settings.cluster
     this.#directory = new Directory({
       keys: this.#keys,
@@ -166,6 +168,7 @@ export class Cluster implements ClusterPart {
       reuseMs: blockReuseMs,
       later: (go) => void setImmediate(go),
       allow: allowHosts,
+      former: (hostId) => this.#members.former(hostId),
       ownUnderlay: () => host.addresses,
       isBlock: (network, block) => this.#blocks.isBlock(network, block),
       isMine: (network, block) => this.#blocks.isHeld(network, block),
@@ -235,8 +238,7 @@ export class Cluster implements ClusterPart {
       if (before && !after && this.#blocks.lost.touches(before)) void this.#tidy.run()
     })
     for (const row of context.index.attached()) this.#publisher.changed(undefined, row)
-    this.#timers.push(setInterval(() => this.#directory.tick(), TICK_MS))
-    this.#timers.push(setInterval(() => this.#leases.beat(), TICK_MS))
+    this.#timers.push(setInterval(() => this.#tick(), TICK_MS))
     this.#timers.push(setInterval(() => void this.#tidy.run(), TIDY_MS))
     this.#store.onHealth((health) => this.#storeChanged(health.reachable))
     this.#run().catch((error) => this.#failed(error))
@@ -339,6 +341,13 @@ export class Cluster implements ClusterPart {
     await this.#tidy.run()
   }
 
+  #tick(): void {
+    this.#leases.beat()
+    this.#directory.tick()
+    // Before that, not all that are on the mesh have been heard of.
+    if (this.#mesh.isCaughtUp) this.#members.save(this.#directory.hosts())
+  }
+
   /** The host's number: remembered, or agreed with the store. */
   async #register(): Promise<number> {
     const known = this.#memory.number
@@ -403,8 +412,7 @@ export class Cluster implements ClusterPart {
   }
 
   #openNetwork(network: Network, number: number): void {
-    const { health } = this.#parts
-    const { name } = network
+    const [{ health }, { name }] = [this.#parts, network]
     try {
       const opened = openDriver(network, number, {
         hasKey: this.#psk !== undefined,
@@ -492,8 +500,7 @@ export class Cluster implements ClusterPart {
     try {
       const number = this.#memory.number
       if (number !== undefined) {
-        const { uuid: hostId } = host
-        const common = { store: this.#store, keys: this.#keys, hostId }
+        const common = { store: this.#store, keys: this.#keys, hostId: host.uuid }
         await register({ ...common, identity: this.#identity, psk: this.#psk, number })
       }
       await this.#openNetworks()

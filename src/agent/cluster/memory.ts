@@ -7,6 +7,13 @@ export interface RememberedAnnouncement {
   readonly body: unknown
 }
 
+/** The hosts on the mesh, in one life of the kernel. */
+export interface RememberedMembers {
+  readonly bootId: string
+  /** By id, since when a host is silent, monotonic milliseconds; null where it is not. */
+  readonly hosts: Readonly<Record<string, number | null>>
+}
+
 /** A block that another host keeps, and in which containers of this one have addresses. */
 export interface LostBlock {
   readonly block: string
@@ -69,6 +76,15 @@ export class ClusterMemory {
 
   putOverlay(network: string, addresses: readonly string[]): void {
     this.#put(`overlay/${network}`, addresses)
+  }
+
+  /** Which hosts were on the mesh last. */
+  get members(): RememberedMembers | undefined {
+    return this.#get<RememberedMembers>("members")
+  }
+
+  set members(members: RememberedMembers) {
+    this.#put("members", members)
   }
 
   /** The highest generation of keys that was ever reserved. */
