@@ -11,6 +11,7 @@ import type { Violation } from "./violation.ts"
 export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/agent/agent.ts": "test/netns/attach.blackbox.test.ts",
   "src/agent/cluster/cluster.ts": "test/vm/ipsec_cluster.test.ts",
+  "src/agent/cluster/composition.ts": "test/vm/ipsec_cluster.test.ts",
   "src/agent/cluster/driver_choice.ts": "test/vm/ipsec_cluster.test.ts",
   "src/agent/cluster/encap_sockets.ts": "test/vm/udp_encap_restart.test.ts",
   "src/agent/cluster/encapsulation.ts": "test/vm/udp_encap_cluster.test.ts",

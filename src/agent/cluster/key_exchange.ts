@@ -5,18 +5,11 @@ import type { Keyspace } from "../../cluster/keyspace.ts"
 import type { PreSharedKey } from "../../cluster/psk.ts"
 import type { NetworkAssociations, PeerAssociations, RingPlan } from "../../cluster/ring_plan.ts"
 import type { Store } from "../../cluster/store.ts"
-import type { Cipher } from "../../core/encapsulation.ts"
 import type { IpsecDriver } from "../../drivers/ipsec/ipsec_driver.ts"
+import type { KeyedDriver } from "./carried_networks.ts"
 import type { ClusterMemory } from "./memory.ts"
 import type { RotationReport } from "./report.ts"
 import type { Sealer } from "./sealer.ts"
-
-/** One network that keys are made for. */
-export interface KeyedDriver {
-  readonly number: number
-  readonly cipher: Cipher
-  readonly driver: IpsecDriver
-}
 
 /** What a {@link KeyExchange} works with. */
 export interface KeyExchangeOptions {

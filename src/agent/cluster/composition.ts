@@ -1,0 +1,318 @@
+import { readFileSync } from "node:fs"
+import { BlockLeases } from "../../cluster/block_lease.ts"
+import { Directory } from "../../cluster/directory.ts"
+import { Keyspace, type ParsedKey } from "../../cluster/keyspace.ts"
+import type { PreSharedKey } from "../../cluster/psk.ts"
+import { Refusals } from "../../cluster/refusals.ts"
+import type { Store } from "../../cluster/store.ts"
+import type { Network } from "../../config/network.ts"
+import type { Driver } from "../../drivers/driver.ts"
+import { messageOf } from "../../errors.ts"
+import { monotonicMs } from "../../sys/clock.ts"
+import { takeDescriptors } from "../../sys/fd_store.ts"
+import type { AgentContext } from "../context.ts"
+import { BlockKeeper } from "./block_keeper.ts"
+import { CarriedNetworks } from "./carried_networks.ts"
+import { ownIdentity } from "./credentials.ts"
+import { openDriver } from "./driver_choice.ts"
+import { Encapsulation } from "./encapsulation.ts"
+import { EndpointPublisher } from "./endpoint_publisher.ts"
+import { Enrolment } from "./enrolment.ts"
+import { KeyExchange } from "./key_exchange.ts"
+import { MemberMemory } from "./member_memory.ts"
+import { ClusterMemory } from "./memory.ts"
+import { Mesh } from "./mesh.ts"
+import { Overlays } from "./overlays.ts"
+import { hostRecord, OwnRecord } from "./own_record.ts"
+import { RegularCheck } from "./regular_check.ts"
+import { Sealer } from "./sealer.ts"
+import { StatisticsWatch } from "./statistics_watch.ts"
+import { StoreWatch } from "./store_watch.ts"
+import { startWatching, type Watching } from "./watching.ts"
+
+/** The host's identity, in the state directory. */
+const IDENTITY_FILE = "identity.key"
+/** The counters of the agent's network namespace. */
+const STATISTICS = "/proc/net/xfrm_stat"
+/**
+ * How long nobody goes off the mesh after the store came back, milliseconds: a host notices within
+ * three calls of 3 s and their waits.
+ */
+const RETURN_MS = 12_000
+
+/** What a cluster is opened with, before anything of it runs. */
+export type ClusterParts = Pick<
+  AgentContext,
+  "settings" | "host" | "bootId" | "journal" | "health" | "log" | "random"
+>
+
+/**
+ * The parts of a cluster, each told what it needs of the others: the one place that knows them all
+ * (the composition root). Nothing runs by it; when what happens is the cluster's business.
+ */
+export class Composition {
+  readonly #parts: ClusterParts
+  readonly keys: Keyspace
+  readonly memory: ClusterMemory
+  readonly psk: PreSharedKey | undefined
+  readonly sealer: Sealer
+  readonly store: Store
+  readonly enrolment: Enrolment
+  readonly networks: CarriedNetworks
+  readonly directory: Directory
+  readonly overlays: Overlays
+  readonly leases: BlockLeases
+  readonly blocks: BlockKeeper
+  readonly publisher: EndpointPublisher
+  readonly own: OwnRecord
+  readonly statistics: StatisticsWatch
+  readonly mesh: Mesh
+  readonly encapsulation: Encapsulation
+  readonly watch: StoreWatch
+  readonly members: MemberMemory
+  /** What comes once the agent runs, and once the store was reached. */
+  context: AgentContext | undefined
+  exchange: KeyExchange | undefined
+  watching: Watching | undefined
+  /** What needs the store from time to time. */
+  readonly tidy: RegularCheck
+  /** Nothing is asked of the store any more. */
+  stopped = false
+
+  constructor(parts: ClusterParts, store: Store, psk: PreSharedKey | undefined) {
+    const { settings, host, journal, health, log, random } = parts
+    this.#parts = parts
+    this.store = store
+    this.psk = psk
+    const keys = new Keyspace(settings.cluster.name)
+    const memory = new ClusterMemory(journal, settings.cluster.name)
+    const identity = ownIdentity(`${settings.stateDir}/${IDENTITY_FILE}`, random)
+    const sealer = new Sealer(memory, host.uuid, { identity, psk })
+    this.keys = keys
+    this.memory = memory
+    this.sealer = sealer
+    this.overlays = new Overlays(health)
+    this.tidy = new RegularCheck({
+      isReachable: () => !this.stopped && this.store.health().reachable,
+      work: () => this.#tidyOnce(),
+      health,
+      log,
+    })
+    this.enrolment = new Enrolment({
+      ...{ store, keys, hostId: host.uuid, identity, psk, memory, sealer },
+      onFailure: (error) => log.info("{why}", { why: messageOf(error) }),
+    })
+    this.networks = new CarriedNetworks({
+      ...{ store, keys, memory, overlays: this.overlays, health },
+      networks: () => this.context?.networks.all() ?? [],
+      open: (network, number) => this.#openDriver(network, number),
+      onOpened: (network) => this.#opened(network),
+    })
+    this.publisher = new EndpointPublisher({
+      ...{ store, keys, sealer },
+      isShared: (network, address) =>
+        this.context?.networks.get(network)?.leased === true &&
+        !this.blocks.lost.covers(network, address),
+      onFailure: (error) =>
+        log.info("containers are not told of yet: {why}", { why: messageOf(error) }),
+    })
+    this.statistics = new StatisticsWatch(health, () => readFileSync(STATISTICS, "utf8"))
+    this.own = new OwnRecord(store, keys, host.uuid, sealer)
+    this.encapsulation = new Encapsulation({
+      hostId: host.uuid,
+      underlay: () => host.addresses,
+      psk,
+      health,
+      log,
+      clock: monotonicMs,
+      random,
+      kept: takeDescriptors(),
+      drivers: () => this.overlays.all(),
+      onSettled: (hostId) => this.mesh.hostChanged(hostId),
+      onParameters: () => this.#publish(),
+    })
+    this.mesh = new Mesh({
+      hostId: host.uuid,
+      psk,
+      memory,
+      overlays: this.overlays,
+      publisher: this.publisher,
+      log,
+      directory: () => this.directory,
+      context: () => this.context,
+      networks: () => this.networks.all(),
+      exchange: () => this.exchange,
+      watching: () => this.watching,
+      encapsulation: () => this.encapsulation,
+      nameOf: (hostId) => this.nameOf(hostId),
+      onOwnBlock: () => void this.tidy.run(),
+      onPutBack: () => {
+        this.leases.doubt()
+        this.own.forget()
+        void this.tidy.run()
+      },
+    })
+    this.members = new MemberMemory(memory, parts.bootId)
+    const { hostTimeoutMs, blockReuseMs, allowHosts } = settings.cluster
+    this.directory = new Directory({
+      ...{ keys, selfId: host.uuid, pins: this.enrolment.pins, psk },
+      refusals: new Refusals(({ error }) => log.warn("refused: {why}", { why: error.message })),
+      clock: monotonicMs,
+      graceMs: hostTimeoutMs / 2,
+      returnMs: RETURN_MS,
+      reuseMs: blockReuseMs,
+      later: (go) => void setImmediate(go),
+      allow: allowHosts,
+      former: (hostId) => this.members.former(hostId),
+      ownUnderlay: () => host.addresses,
+      isBlock: (network, block) => this.blocks.isBlock(network, block),
+      isMine: (network, block) => this.blocks.isHeld(network, block),
+      listener: this.mesh,
+    })
+    this.watch = new StoreWatch({
+      ...{ store, keys, host, presenceMs: hostTimeoutMs / 2 },
+      listener: this.directory,
+      written: () => sealer.written,
+      putBack: (key, parsed, revision) => this.#putBack(key, parsed, revision),
+    })
+    this.leases = new BlockLeases({
+      ...{ store, keys, hostId: host.uuid },
+      seal: (key, state, reason) => sealer.seal("block", key, { state, ...reason }),
+      isMine: (network, block) => this.blocks.isHeld(network, block),
+      holderOf: (network, block) => this.directory.holderOf(network, block)?.hostId,
+      mayTakeOver: (network, block, hostId) => this.directory.mayTakeOver(network, block, hostId),
+      clock: monotonicMs,
+    })
+    this.blocks = new BlockKeeper({
+      ...{ memory, journal, health },
+      leases: () => this.leases,
+      allocatorOf: (network) => this.context?.networks.get(network)?.allocator,
+      onChange: (network) => this.#selfChanged(network),
+      onLost: (left) => void this.publisher.withdraw(left),
+      nameOf: (hostId) => this.nameOf(hostId),
+    })
+  }
+
+  /** Begins to agree on keys, where a network needs them. */
+  beginExchange(number: number): void {
+    if (this.psk === undefined || this.networks.keyed().length === 0) return
+    const { host, bootId, settings, random, log } = this.#parts
+    this.exchange = new KeyExchange({
+      store: this.store,
+      keys: this.keys,
+      hostId: host.uuid,
+      number,
+      bootId,
+      psk: this.psk,
+      memory: this.memory,
+      sealer: this.sealer,
+      clock: monotonicMs,
+      random,
+      rekeyMs: settings.cluster.rekeyMs,
+      drivers: () => this.networks.keyed(),
+      nameOf: (hostId) => this.nameOf(hostId),
+      relist: () => this.#relist(),
+      onFailure: (what, error) =>
+        log.info("cannot {what} now: {why}", { what, why: messageOf(error) }),
+    })
+  }
+
+  /** Begins to probe peers, and to hear the kernel. */
+  beginWatching(context: AgentContext): void {
+    this.watching = startWatching({
+      context,
+      overlays: this.overlays,
+      directory: this.directory,
+      networks: () => this.networks.all(),
+      selfOverlay: (network) => this.blocks.overlay(network),
+      rotate: () => this.exchange?.rotate(),
+      moved: (event) => this.encapsulation.moved(event),
+    })
+  }
+
+  /** A host's name, else its id. */
+  nameOf(hostId: string): string {
+    if (hostId === this.#parts.host.uuid) return this.#parts.host.name
+    return this.directory.host(hostId)?.record?.name ?? hostId
+  }
+
+  /** An own record does not stand in the store as it was written. */
+  #putBack(key: string, { kind }: ParsedKey, revision: number): void {
+    this.#parts.log.warn("{key} was not as this host wrote it, and is written again", { key })
+    if (kind === "keys" || kind === "ack") this.exchange?.overwritten(kind, revision)
+    else if (kind === "endpoint") this.publisher.rewrite(key)
+    else {
+      if (kind === "host") this.own.forget()
+      void this.tidy.run()
+    }
+  }
+
+  #openDriver(network: Network, number: number): Driver {
+    const { health, random } = this.#parts
+    return openDriver(network, number, {
+      hasKey: this.psk !== undefined,
+      underlayMtu: this.context?.underlay.mtu ?? 1500,
+      random,
+      onLost: (hostId, why) => {
+        health.repaired(`network ${network.name}: new keys with ${this.nameOf(hostId)}: ${why}`)
+        this.exchange?.rotate()
+      },
+      onWorn: () => this.exchange?.rotate(),
+    })
+  }
+
+  /** A network has a driver: it is told what is known. */
+  #opened(network: string): void {
+    this.#selfChanged(network)
+    if (!this.mesh.isCaughtUp) return
+    for (const { hostId } of this.directory.hosts()) this.mesh.hostChanged(hostId)
+    this.overlays.completed(network)
+  }
+
+  /** This host's part in a network changed: blocks, or own addresses. */
+  #selfChanged(network: string): void {
+    const { host } = this.#parts
+    const overlay = this.overlays.get(network)
+    if (overlay === undefined) return
+    this.overlays.prepare(network, {
+      hostId: host.uuid,
+      underlay: host.addresses,
+      overlay: this.blocks.overlay(network),
+      blocks: this.blocks.held(network),
+    })
+    // Peers that were met before this host had an address to probe them from.
+    for (const { hostId } of this.directory.hosts()) {
+      const peer = this.directory.peer(network, hostId)
+      if (peer !== undefined) this.watching?.set(network, peer)
+    }
+    void this.#publish()
+  }
+
+  #record() {
+    const more = (network: string) => this.encapsulation.parameters(network)
+    return hostRecord(this.#parts, this.overlays, this.blocks, more)
+  }
+
+  async #publish(): Promise<void> {
+    try {
+      if (!this.stopped) await this.own.publish(this.#record())
+    } catch (error) {
+      this.#parts.log.info("this host is not told of yet: {why}", { why: messageOf(error) })
+    }
+  }
+
+  async #tidyOnce(): Promise<void> {
+    this.enrolment.savePins()
+    await this.enrolment.renew()
+    await this.networks.open()
+    for (const { name } of this.networks.all()) await this.blocks.confirm(name)
+    await this.own.publish(this.#record())
+  }
+
+  /** Everything is told again: a watch that begins anew lists first. */
+  #relist(): void {
+    this.exchange?.restored()
+    this.directory.retellKeys()
+    this.watch.relist()
+  }
+}

@@ -1,0 +1,72 @@
+import { expect, test } from "bun:test"
+import { waitFor } from "../../../test/clients/program.ts"
+import { MemoryStore } from "../../../test/cluster_model/memory_store.ts"
+import { TestHost } from "../../../test/cluster_model/test_host.ts"
+import { Keyspace } from "../../cluster/keyspace.ts"
+import { Journal } from "../journal.ts"
+import { Enrolment } from "./enrolment.ts"
+import { ClusterMemory } from "./memory.ts"
+import { Sealer } from "./sealer.ts"
+
+const keys = new Keyspace("edge")
+
+function world() {
+  const store = new MemoryStore()
+  const memory = new ClusterMemory(Journal.open(":memory:", { bootId: "b" }), "edge")
+  const { identity } = new TestHost("me", 1, keys)
+  const sealer = new Sealer(memory, "me", { identity, psk: undefined })
+  const failures: unknown[] = []
+  const onFailure = (error: unknown) => failures.push(error)
+  const common = { store, keys, hostId: "me", identity, psk: undefined, memory, sealer, onFailure }
+  return { store, sealer, failures, make: () => new Enrolment(common) }
+}
+
+test("a host gets its number once, is pinned, and its records are to stand", async () => {
+  const { store, sealer, make } = world()
+  const first = make()
+  expect(first.number).toBeUndefined()
+  const number = await first.begin()
+  expect([first.number, first.pins.get("me")?.number]).toEqual([number, number])
+  for (const [key, value] of sealer.written) expect((await store.get(key))?.value).toBe(value)
+  expect([...sealer.written.keys()]).toEqual([keys.identity("me"), keys.number(number)])
+  expect(await make().begin()).toBe(number)
+})
+
+test("without the store a new host waits, and one that was registered goes on and tells", async () => {
+  const { store, failures, make } = world()
+  store.away = true
+  await expect(make().begin()).rejects.toMatchObject({ code: "store-away" })
+  store.away = false
+  const number = await make().begin()
+  store.away = true
+  expect(await make().begin()).toBe(number)
+  await waitFor("the failure", () => failures[0])
+})
+
+test("a store that forgot the host is told again, and nothing before it has a number", async () => {
+  const { store, make } = world()
+  const before = store.image()
+  await make().renew()
+  expect(store.listing(keys.prefix).entries).toEqual([])
+  const enrolment = make()
+  const number = await enrolment.begin()
+  store.putBack(before)
+  await enrolment.renew()
+  expect((await store.get(keys.number(number)))?.value).toBe("me")
+})
+
+test("whom it met is known to the next process, containers' sequences aside", async () => {
+  const { make } = world()
+  const enrolment = make()
+  const other = new TestHost("other", 7, keys)
+  const { pins } = enrolment
+  pins.take("other", { publicKey: other.identity.publicKey, number: 7 })
+  for (const { key, value } of [other.recordWrite(), other.endpointWrite("10.42.1.7")]) {
+    const kind = keys.parse(key)?.kind ?? ""
+    pins.open(value ?? "", { kind, key, hostId: "other", psk: undefined })
+  }
+  enrolment.savePins()
+  const again = make().pins.rows()
+  expect(again.pins.map(({ hostId }) => hostId)).toEqual(["other"])
+  expect(again.sequences.map(({ key }) => key)).toEqual([keys.host("other")])
+})
