@@ -379,14 +379,19 @@ describe("two hosts with one block", () => {
 /** What may happen to hosts that want, or have, one block. */
 type Happening =
   | { readonly what: "look" | "restart" | "want" | "cut"; readonly at: number }
-  | { readonly what: "pass"; readonly ms: number }
+  /** Time goes by; but for one host that stands still. */
+  | { readonly what: "pass"; readonly ms: number; readonly but: number | undefined }
   | { readonly what: "keep" | "putBack" }
 
 test("whatever happens to honest hosts and their store, one of them has the block in the end", async () => {
   const at = fc.nat(2)
   const happening = fc.oneof<fc.Arbitrary<Happening>[]>(
     fc.record({ what: fc.constantFrom("look", "restart", "want", "cut"), at }),
-    fc.record({ what: fc.constant("pass"), ms: fc.constantFrom(1000, 40_000, 130_000) }),
+    fc.record({
+      what: fc.constant("pass"),
+      ms: fc.constantFrom(1000, 40_000, 59_000, 130_000),
+      but: fc.option(at, { nil: undefined }),
+    }),
     fc.record({ what: fc.constantFrom("keep", "putBack") }),
   )
   await fc.assert(
@@ -395,19 +400,22 @@ test("whatever happens to honest hosts and their store, one of them has the bloc
       let image = store.image()
       const hosts = ["b", "a", "c"].map((id) => new Leaser(store, id))
       const each = (work: (host: Leaser) => void) => hosts.forEach(work)
-      const pass = (ms: number) => {
-        for (let left = ms; left > 0; left -= 1000) {
-          each((host) => {
-            host.now += 1000
-            host.leases.beat()
-          })
-        }
-      }
       const look = async (host: Leaser) => {
         if (!host.mine.has(block(1))) return
         const hold = await host.leases.hold("n", block(1))
         const end = hold.held ? hold : await host.leases.reclaim("n", block(1))
         if (!end.held) host.mine.delete(block(1))
+      }
+      /** Each host goes over its blocks every 30 seconds, or when it is awake again. */
+      const pass = async (ms: number, but: number | undefined) => {
+        for (let passed = 1000; passed <= ms; passed += 1000) {
+          for (const [n, host] of hosts.entries()) {
+            host.now += 1000
+            if (n === but && passed < ms) continue
+            host.leases.beat()
+            if (passed % 30_000 === 0 || (n === but && ms >= 30_000)) await look(host)
+          }
+        }
       }
       const happen = async (one: Happening) => {
         const n = "at" in one ? one.at : 0
@@ -422,7 +430,7 @@ test("whatever happens to honest hosts and their store, one of them has the bloc
         } else if (one.what === "want" && !host.mine.has(block(1))) {
           if ((await host.leases.hold("n", block(1))).held) host.mine.add(block(1))
         } else if (one.what === "cut") host.leases.doubt()
-        else if (one.what === "pass") pass(one.ms)
+        else if (one.what === "pass") await pass(one.ms, one.but)
         else if (one.what === "keep") image = store.image()
         else if (one.what === "putBack") {
           store.putBack(image)
@@ -439,7 +447,7 @@ test("whatever happens to honest hosts and their store, one of them has the bloc
       expect(store.revision).toBe(revision)
       for (const { leases } of holders) expect(await leases.mine("n")).toEqual([block(1)])
     }),
-    { numRuns: 1000 },
+    { numRuns: 2000 },
   )
 })
 

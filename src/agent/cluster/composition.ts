@@ -94,7 +94,12 @@ export class Composition {
     this.overlays = new Overlays(health)
     this.tidy = new RegularCheck({
       isReachable: () => !this.stopped && this.store.health().reachable,
-      work: () => this.#tidyOnce(),
+      steps: [
+        () => this.enrolment.renew(),
+        () => this.networks.open(),
+        () => this.#confirmBlocks(),
+        () => this.own.publish(this.#record()),
+      ],
       health,
       log,
     })
@@ -301,12 +306,8 @@ export class Composition {
     }
   }
 
-  async #tidyOnce(): Promise<void> {
-    this.enrolment.savePins()
-    await this.enrolment.renew()
-    await this.networks.open()
+  async #confirmBlocks(): Promise<void> {
     for (const { name } of this.networks.all()) await this.blocks.confirm(name)
-    await this.own.publish(this.#record())
   }
 
   /** Everything is told again: a watch that begins anew lists first. */

@@ -59,8 +59,13 @@ export class Enrolment {
     return known
   }
 
-  /** Registers a host again that the store does not know any more. @throws LariatError */
+  /**
+   * Writes down who is known, and registers a host again that the store does not know any more.
+   *
+   * @throws LariatError as {@link register}
+   */
   async renew(): Promise<void> {
+    this.savePins()
     if (this.number !== undefined) await this.#register(this.number)
   }
 

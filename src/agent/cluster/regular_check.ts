@@ -7,8 +7,8 @@ import { SingleFlight } from "./single_flight.ts"
 export interface RegularCheckOptions {
   /** Whether the store can be reached; nothing is tried where not. */
   readonly isReachable: () => boolean
-  /** Makes good what the store lacks. */
-  readonly work: () => Promise<void>
+  /** Each makes good one thing that the store lacks; none waits for another one's success. */
+  readonly steps: readonly (() => Promise<void>)[]
   readonly health: Health
   readonly log: Logger
 }
@@ -28,16 +28,22 @@ export class RegularCheck {
   }
 
   async #once(): Promise<void> {
-    const { isReachable, work, health, log } = this.#options
+    const { isReachable, steps, health, log } = this.#options
     if (!isReachable()) return
-    try {
-      await work()
-      health.clear("cluster")
-    } catch (error) {
-      log.info("the regular check of the cluster: {why}", { why: messageOf(error) })
-      // An outage has its own problem.
-      if (!(error instanceof LariatError) || error.code === "store-away") return
-      const { message: what, hint } = error
+    let failure: unknown
+    for (const step of steps) {
+      try {
+        await step()
+      } catch (error) {
+        log.info("the regular check of the cluster: {why}", { why: messageOf(error) })
+        // An outage has its own problem, and the other steps would find the same.
+        if (error instanceof LariatError && error.code === "store-away") return
+        failure ??= error
+      }
+    }
+    if (failure === undefined) health.clear("cluster")
+    else if (failure instanceof LariatError) {
+      const { message: what, hint } = failure
       health.raise("cluster", { severity: "error", what, hint })
     }
   }
