@@ -23,13 +23,15 @@
  */
 
 import { type Acknowledgement, refuses } from "./acknowledgement.ts"
-import type { Announcement, PublicGeneration } from "./announcement.ts"
-import { PairKeys } from "./key_agreement.ts"
-import { KeyedPair } from "./keyed_pair.ts"
-import { type GenerationSource, type OwnGeneration, OwnGenerations } from "./own_generations.ts"
-import { type PeerSettings, RingPeer, type Told } from "./ring_peer.ts"
+import { Acknowledger } from "./acknowledger.ts"
+import type { Announcement } from "./announcement.ts"
+import { type GenerationSource, OwnGenerations } from "./own_generations.ts"
+import { Pairing } from "./pairing.ts"
+import { type PeerSettings, RingPeer } from "./ring_peer.ts"
 import type { PeerAssociations, RingPlan, RotationState } from "./ring_plan.ts"
+import { Rollover } from "./rollover.ts"
 import { StoreView } from "./store_view.ts"
+import { Strangers } from "./strangers.ts"
 
 /** Packets are on their way for less than this; queues and reordering of bad links included. */
 const GRACE_MS = 10_000
@@ -61,34 +63,19 @@ export interface KeyRingOptions extends GenerationSource {
   readonly patienceMs?: number | undefined
 }
 
-/** A host that is no peer yet, or no more: what it said is kept for when it becomes one. */
-interface Stranger {
-  announcement: Told<Announcement> | undefined
-  acknowledgement: Told<Acknowledgement> | undefined
-  refused: boolean
-}
-
 export class KeyRing {
   readonly #hostId: string
-  readonly #number: number
-  readonly #ppk: Uint8Array
   readonly #clock: () => number
   readonly #graceMs: number
-  readonly #patienceMs: number
   readonly #own: OwnGenerations
+  readonly #rollover: Rollover
+  readonly #pairing: Pairing
+  readonly #acknowledger: Acknowledger
   readonly #store: StoreView
   readonly #peers = new Map<string, RingPeer>()
-  readonly #strangers = new Map<string, Stranger>()
-  /** An acknowledgement of at least this revision is due, and none of less may be given. */
-  #due = 0
-  #acknowledgedTime = Number.NEGATIVE_INFINITY
-  #rotationWanted = false
+  readonly #strangers = new Strangers()
   /** As last planned. */
   #former: OwnGenerations["former"]
-  /** When the older generations are withdrawn; undefined while a host still needs them. */
-  #withdrawAt: number | undefined = undefined
-  /** Own generations that the store's announcement lists no more, and when they go. */
-  readonly #dropOwnAt = new Map<number, number>()
 
   /**
    * Makes the first generation of this process.
@@ -98,18 +85,19 @@ export class KeyRing {
    * @throws what `options.reserve` throws
    */
   constructor(hostId: string, number: number, options: KeyRingOptions) {
-    const { ppk, clock, lastGeneration = 0, former } = options
+    const { ppk, clock, lastGeneration = 0, former, era = 0 } = options
+    const { graceMs = GRACE_MS, patienceMs = PATIENCE_MS } = options
     this.#hostId = hostId
-    this.#number = number
-    this.#ppk = Uint8Array.from(ppk)
     this.#clock = clock
-    this.#graceMs = options.graceMs ?? GRACE_MS
-    this.#patienceMs = options.patienceMs ?? PATIENCE_MS
+    this.#graceMs = graceMs
     this.#own = new OwnGenerations(options, lastGeneration, former?.generations ?? [])
+    this.#rollover = new Rollover(this.#own, { graceMs, patienceMs })
+    const onSpent = () => this.#rollover.want()
+    this.#pairing = new Pairing({ hostId, number, ppk, own: this.#own, onSpent })
     this.#former = this.#own.former
-    this.#store = new StoreView(Math.max(options.era ?? 0, former?.era ?? 0), () =>
-      this.#forgetRevisions(),
-    )
+    const forget = () => this.#forgetRevisions()
+    this.#store = new StoreView(Math.max(era, former?.era ?? 0), forget)
+    this.#acknowledger = new Acknowledger(this.#store, graceMs)
   }
 
   /**
@@ -122,15 +110,14 @@ export class KeyRing {
     if (known !== undefined && known.settings.number === settings.number) {
       if (JSON.stringify(known.settings) === JSON.stringify(settings)) return
       known.settings = settings
-      for (const pair of known.pairs) this.#setNetworks(known, pair)
+      this.#pairing.setNetworks(known)
       known.changed = true
       return
     }
     if (known !== undefined) this.removePeer(hostId)
     const peer = new RingPeer(hostId, settings)
     this.#peers.set(hostId, peer)
-    const stranger = this.#strangers.get(hostId)
-    this.#strangers.delete(hostId)
+    const stranger = this.#strangers.take(hostId)
     if (stranger === undefined) return
     peer.acknowledgement = stranger.acknowledgement
     peer.refused = stranger.refused
@@ -148,7 +135,7 @@ export class KeyRing {
     this.#peers.delete(hostId)
     const { announcement, newestRevision: revision, acknowledgement, refused } = peer
     const told = announcement && { value: announcement, revision }
-    this.#strangers.set(hostId, { announcement: told, acknowledgement, refused })
+    this.#strangers.put(hostId, { announcement: told, acknowledgement, refused })
   }
 
   /** Says whether a host lives: a dead one keeps its keys and holds nobody up. */
@@ -168,7 +155,7 @@ export class KeyRing {
 
   /** Wants new keys: made in the next plan, or once the rotation before has come far enough. */
   rotate(): void {
-    this.#rotationWanted = true
+    this.#rollover.want()
   }
 
   /**
@@ -190,7 +177,7 @@ export class KeyRing {
       this.#take(peer, announcement, revision)
       return
     }
-    const stranger = this.#strange(hostId)
+    const stranger = this.#strangers.of(hostId)
     stranger.announcement = { value: announcement, revision }
     stranger.refused = false
   }
@@ -202,13 +189,13 @@ export class KeyRing {
    */
   refuse(hostId: string): void {
     if (hostId === this.#hostId) return
-    const peer = this.#peers.get(hostId) ?? this.#strange(hostId)
+    const peer = this.#peers.get(hostId) ?? this.#strangers.of(hostId)
     peer.refused = true
   }
 
   /** A host that is no peer has no records in the store any more. */
   gone(hostId: string): void {
-    this.#strangers.delete(hostId)
+    this.#strangers.take(hostId)
   }
 
   /**
@@ -225,7 +212,7 @@ export class KeyRing {
       // Nobody has heard what comes later: it was made before the store was put back.
       if (acknowledgement.revision > revision) return
     }
-    const peer = this.#peers.get(hostId) ?? this.#strange(hostId)
+    const peer = this.#peers.get(hostId) ?? this.#strangers.of(hostId)
     peer.acknowledgement = acknowledgement && { value: acknowledgement, revision }
   }
 
@@ -255,15 +242,12 @@ export class KeyRing {
       // Of a state of this host that was lost, or of another host that has its key: others know
       // the higher number and would refuse a lower one.
       this.#own.exceed(newest)
-      this.#rotationWanted = true
+      this.#rollover.want()
     }
     if (announcement.era !== this.#store.era) return
     const now = this.#clock()
     this.#own.published(announcement.generations, revision, now)
-    for (const { generation, live } of this.#own.held) {
-      if (live || announcement.generations.some((each) => each.generation === generation)) continue
-      if (!this.#dropOwnAt.has(generation)) this.#dropOwnAt.set(generation, now + this.#graceMs)
-    }
+    this.#rollover.published(announcement.generations, now)
   }
 
   /** The own acknowledgement, as the store took it or has it, at a revision. */
@@ -271,7 +255,7 @@ export class KeyRing {
     if (acknowledgement !== undefined) this.#store.hearEra(acknowledgement.era)
     if (!this.#store.setAcknowledged(acknowledgement, revision)) return
     if (acknowledgement === undefined) return
-    this.#acknowledgedTime = this.#clock()
+    this.#acknowledger.wrote(this.#clock())
     const { era } = this.#store
     const own = this.#own.newest.generation
     if (acknowledgement.era !== era || acknowledgement.generation !== own) return
@@ -285,11 +269,12 @@ export class KeyRing {
   plan(): RingPlan {
     const now = this.#clock()
     this.#store.beginEra()
-    let problem = this.#makeWanted()
+    let problem = this.#rollover.make()
     let wakeAt = this.#dropOwn(now)
-    for (const peer of this.#peers.values()) {
+    const peers = [...this.#peers.values()]
+    for (const peer of peers) {
       try {
-        this.#pair(peer)
+        this.#pairing.pair(peer)
       } catch (error) {
         peer.refused = true
         problem ??= error
@@ -297,24 +282,30 @@ export class KeyRing {
       peer.confirm(this.#hostId, this.#store.era, this.#own)
       if (peer.choose(this.#own)) {
         const by = peer.acknowledgementOf(this.#store.era)
-        this.#due = Math.max(this.#due, by?.revision ?? 0)
+        this.#acknowledger.owe(by?.revision ?? 0)
       }
       wakeAt = earlier(wakeAt, peer.dropDue(now))
     }
     wakeAt = earlier(wakeAt, this.#withdraw(now))
 
-    const changed: PeerAssociations[] = []
-    for (const peer of this.#peers.values()) {
-      if (!peer.changed) continue
-      peer.changed = false
-      changed.push(this.#associationsOf(peer))
+    // Where a former process's associations stand otherwise, all plans do.
+    const anew = this.#former !== this.#own.former
+    this.#former = this.#own.former
+    const changed = peers.filter((peer) => peer.changed || anew)
+    for (const peer of changed) peer.changed = false
+    const told = this.#acknowledger.next(now, {
+      generation: this.#own.newest.generation,
+      refused: this.#refusedHosts(),
+      isWaitedFor: (revision) => peers.some((peer) => peer.waitsSince(revision)),
+    })
+    return {
+      changed: changed.map((peer) => this.#associationsOf(peer)),
+      publish: this.#announcement(),
+      acknowledge: told.acknowledge,
+      relist: this.#store.relist,
+      wakeAt: earlier(wakeAt, told.wakeAt),
+      problem,
     }
-    const acknowledge = this.#acknowledgement(now)
-    if (acknowledge === undefined && this.#isWaitedFor()) {
-      wakeAt = earlier(wakeAt, this.#acknowledgedTime + this.#graceMs)
-    }
-    const { relist } = this.#store
-    return { changed, publish: this.#announcement(), acknowledge, relist, wakeAt, problem }
   }
 
   /** Everything that is to be in the kernel for a host, for its repair; undefined for no peer. */
@@ -326,10 +317,8 @@ export class KeyRing {
   /** How the rotation stands, for people. */
   rotation(): RotationState {
     const live = this.#own.live.map(({ generation }) => generation)
-    const rotating = live.length > 1 || this.#rotationWanted
-    const waitingFor = rotating
-      ? [...this.#peers.values()].filter((peer) => this.#needsOld(peer)).map(({ hostId }) => hostId)
-      : []
+    const rotating = live.length > 1 || this.#rollover.wanted
+    const waitingFor = rotating ? this.#waitingFor() : []
     return { generation: this.#own.newest.generation, live, rotating, waitingFor }
   }
 
@@ -338,183 +327,71 @@ export class KeyRing {
     for (const peer of this.#peers.values()) peer.dropAll()
     this.#peers.clear()
     for (const { generation } of [...this.#own.held]) this.#own.drop(generation)
-    this.#ppk.fill(0)
-  }
-
-  #strange(hostId: string): Stranger {
-    const known = this.#strangers.get(hostId)
-    if (known !== undefined) return known
-    const stranger = { announcement: undefined, acknowledgement: undefined, refused: false }
-    this.#strangers.set(hostId, stranger)
-    return stranger
+    this.#pairing.close()
   }
 
   #take(peer: RingPeer, announcement: Announcement, revision: number): void {
     peer.refused = true
     if (peer.take(announcement, revision, this.#clock() + this.#graceMs)) {
-      this.#due = Math.max(this.#due, revision)
+      this.#acknowledger.owe(revision)
     }
-    this.#pair(peer)
+    this.#pairing.pair(peer)
     peer.refused = false
-  }
-
-  /** Makes the pair of the newest generations of both where there is none. */
-  #pair(peer: RingPeer): void {
-    const own = this.#own.newest
-    const theirs = peer.newest
-    if (theirs === undefined || own.privateValue === undefined) return
-    if (theirs.generation === peer.unusable) return
-    if (peer.hasPair(own.generation, theirs.generation)) return
-    if (own.burned.has(peer.hostId)) {
-      this.#rotationWanted = true
-      return
-    }
-    peer.unusable = theirs.generation
-    const secret = new PairKeys(
-      { hostId: this.#hostId, number: this.#number, generation: own },
-      own.privateValue,
-      { hostId: peer.hostId, number: peer.settings.number, generation: theirs },
-      this.#ppk,
-    )
-    peer.unusable = undefined
-    const pair = new KeyedPair(own.generation, theirs.generation, secret)
-    peer.addPair(pair)
-    this.#setNetworks(peer, pair)
-  }
-
-  #setNetworks(peer: RingPeer, pair: KeyedPair): void {
-    const complete = pair.setNetworks(peer.settings.networks)
-    const newest = pair.ownGeneration === this.#own.newest.generation
-    if (!complete && newest) this.#rotationWanted = true
   }
 
   #forgetRevisions(): void {
     this.#own.forgetRevisions()
-    this.#withdrawAt = undefined
-    this.#due = 0
+    this.#rollover.forgetRevisions()
+    this.#strangers.forgetRevisions()
+    this.#acknowledger.forgetRevisions()
     for (const peer of this.#peers.values()) peer.forgetRevisions()
-    for (const stranger of this.#strangers.values()) {
-      const { announcement } = stranger
-      if (announcement !== undefined) stranger.announcement = { ...announcement, revision: 0 }
-    }
-  }
-
-  /** Makes the generation that is wanted, once the one before has been published. */
-  #makeWanted(): unknown {
-    if (!this.#rotationWanted || this.#own.newest.publishedTime === undefined) return undefined
-    try {
-      if (this.#own.rotate()) {
-        this.#rotationWanted = false
-        this.#withdrawAt = undefined
-      }
-      return undefined
-    } catch (error) {
-      return error
-    }
   }
 
   /** Drops own generations whose grace is over, with their pairs. @returns when the next one is */
   #dropOwn(now: number): number | undefined {
-    let next: number | undefined
-    for (const [generation, at] of this.#dropOwnAt) {
+    for (const [generation, at] of this.#rollover.leaving) {
       for (const peer of this.#peers.values()) {
         for (const pair of peer.pairs) if (pair.ownGeneration === generation) pair.dropAt ??= at
       }
-      if (at > now) {
-        next = earlier(next, at)
-        continue
-      }
-      this.#own.drop(generation)
-      this.#dropOwnAt.delete(generation)
-      this.#formerChanged()
     }
-    return next
+    return this.#rollover.drop(now)
   }
 
   /** Withdraws old generations once nobody needs them. @returns when something of it is next */
   #withdraw(now: number): number | undefined {
-    const { newest } = this.#own
-    if (this.#own.live.length < 2 || newest.publishedAt === undefined) return undefined
-    const patienceEnds = (newest.publishedTime ?? now) + this.#patienceMs
-    const needed =
-      now < patienceEnds && [...this.#peers.values()].some((peer) => this.#needsOld(peer))
-    if (needed) {
-      this.#withdrawAt = undefined
-      return patienceEnds
-    }
-    this.#withdrawAt ??= now + this.#graceMs
-    if (now < this.#withdrawAt) return this.#withdrawAt
-    this.#withdrawAt = undefined
-    this.#own.withdrawOld()
-    this.#formerChanged()
+    const before = this.#own.live.length
+    const isNeeded = () => this.#waitingFor().length > 0
+    const next = this.#rollover.withdraw(now, isNeeded)
+    if (this.#own.live.length === before) return next
     for (const peer of this.#peers.values()) peer.choose(this.#own)
-    return undefined
+    return next
   }
 
-  /** Where a former process's associations stand otherwise, all plans do. */
-  #formerChanged(): void {
-    if (this.#former === this.#own.former) return
-    this.#former = this.#own.former
-    for (const peer of this.#peers.values()) peer.changed = true
-  }
-
-  #needsOld(peer: RingPeer): boolean {
-    return peer.alive && !peer.isPast(this.#hostId, this.#store.era, this.#own)
+  /** Live hosts that may still send on, or need, what is not the newest generation. */
+  #waitingFor(): string[] {
+    return [...this.#peers.values()].flatMap((peer) => {
+      const past = peer.isPast(this.#hostId, this.#store.era, this.#own)
+      return peer.alive && !past ? [peer.hostId] : []
+    })
   }
 
   #announcement(): Announcement | undefined {
     const { era, heard } = this.#store
     if (heard === undefined) return undefined
-    const wanted = { era, generations: this.#own.live.map(publicPart) }
+    const wanted = { era, generations: this.#own.listed }
     if (this.#store.isPublished(wanted)) return undefined
     this.#own.offer(heard)
     return wanted
   }
 
-  #acknowledgement(now: number): Acknowledgement | undefined {
-    const { era, heard, relist, acknowledged } = this.#store
-    // Where an announcement was told ahead of its time, pairs were made with it and not with the one
-    // before: an acknowledgement of a revision between the two would say what is not so.
-    if (heard === undefined || relist || heard < this.#due) return undefined
-    const generation = this.#own.newest.generation
-    const wanted = { era, revision: heard, generation, refused: this.#refusedHosts() }
-    const last = acknowledged?.value
-    if (last === undefined || !this.#store.isAcknowledged(wanted)) return wanted
-    const due = this.#due > last.revision
-    const again = this.#isWaitedFor() && now >= this.#acknowledgedTime + this.#graceMs
-    return due || again ? wanted : undefined
-  }
-
-  /**
-   * Whether a host waits for others and said so after this one's last acknowledgement. It is told
-   * again then, no oftener than once per grace: it may have missed why this one had nothing to say.
-   */
-  #isWaitedFor(): boolean {
-    const { heard, acknowledged } = this.#store
-    const revision = acknowledged?.value?.revision
-    if (revision === undefined || heard === undefined || revision >= heard) return false
-    return [...this.#peers.values()].some((peer) => peer.waitsSince(revision))
-  }
-
   #refusedHosts(): string[] {
     const peers = [...this.#peers.values()].filter((peer) => peer.refused || !peer.installed)
-    const strangers = [...this.#strangers].filter(
-      ([, { announcement, refused }]) => announcement !== undefined || refused,
-    )
-    return [...peers.map(({ hostId }) => hostId), ...strangers.map(([hostId]) => hostId)].sort()
+    return [...peers.map(({ hostId }) => hostId), ...this.#strangers.refused()].sort()
   }
 
   #associationsOf(peer: RingPeer): PeerAssociations {
-    const networks = peer.settings.networks.map((network) => ({
-      ...network,
-      associations: peer.associations(network.number),
-    }))
-    return { hostId: peer.hostId, networks, others: OTHERS[this.#own.former] }
+    return peer.planned(OTHERS[this.#own.former])
   }
-}
-
-function publicPart({ generation, publicValue, nonce }: OwnGeneration): PublicGeneration {
-  return { generation, publicValue, nonce }
 }
 
 function earlier(one: number | undefined, other: number | undefined): number | undefined {

@@ -84,6 +84,13 @@ export class OwnGenerations {
     return this.#held.filter(({ live }) => live)
   }
 
+  /** What is to be announced of those in force. */
+  get listed(): PublicGeneration[] {
+    return this.live.map(({ generation, publicValue, nonce }) => {
+      return { generation, publicValue, nonce }
+    })
+  }
+
   /** How those of a former process stand: in force, on their way out, or none is left. */
   get former(): "live" | "withdrawn" | "none" {
     const former = this.#held.filter(({ privateValue }) => privateValue === undefined)

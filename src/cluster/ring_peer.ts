@@ -6,6 +6,7 @@ import { PeerRefusedError } from "./envelope.ts"
 import type { KeyedNetwork } from "./key_agreement.ts"
 import type { Association, KeyedPair } from "./keyed_pair.ts"
 import type { OwnGenerations } from "./own_generations.ts"
+import type { OtherAssociations, PeerAssociations } from "./ring_plan.ts"
 
 /** Pairs held with one host: two honest hosts of four generations each make seven. */
 const MAX_PAIRS = 8
@@ -231,6 +232,15 @@ export class RingPeer {
       const association = pair.association(network, pair === this.#sending)
       return association === undefined ? [] : [association]
     })
+  }
+
+  /** All that is to be in the kernel. @param others what becomes of what a former process made */
+  planned(others: OtherAssociations): PeerAssociations {
+    const networks = this.settings.networks.map((network) => ({
+      ...network,
+      associations: this.associations(network.number),
+    }))
+    return { hostId: this.hostId, networks, others }
   }
 
   #check(announcement: Announcement): void {

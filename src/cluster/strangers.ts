@@ -1,0 +1,54 @@
+/** What hosts said that are no peers yet, or no more. */
+
+import type { Acknowledgement } from "./acknowledgement.ts"
+import type { Announcement } from "./announcement.ts"
+import type { Told } from "./ring_peer.ts"
+
+/** One such host. */
+export interface Stranger {
+  announcement: Told<Announcement> | undefined
+  acknowledgement: Told<Acknowledgement> | undefined
+  /** Whether its latest announcement did not hold. */
+  refused: boolean
+}
+
+/** Keeps it for when they become peers. */
+export class Strangers {
+  readonly #all = new Map<string, Stranger>()
+
+  /** What a host said; its fields are to be written. */
+  of(hostId: string): Stranger {
+    const known = this.#all.get(hostId)
+    if (known !== undefined) return known
+    const stranger = { announcement: undefined, acknowledgement: undefined, refused: false }
+    this.#all.set(hostId, stranger)
+    return stranger
+  }
+
+  /** A host is no peer any more. */
+  put(hostId: string, stranger: Stranger): void {
+    this.#all.set(hostId, stranger)
+  }
+
+  /** A host becomes a peer, or has no records any more. @returns what it said, if anything */
+  take(hostId: string): Stranger | undefined {
+    const stranger = this.#all.get(hostId)
+    this.#all.delete(hostId)
+    return stranger
+  }
+
+  /** Those that are to be told that no keys were made with them. */
+  refused(): string[] {
+    return [...this.#all].flatMap(([hostId, { announcement, refused }]) =>
+      announcement !== undefined || refused ? [hostId] : [],
+    )
+  }
+
+  /** Revisions mean something else now. */
+  forgetRevisions(): void {
+    for (const stranger of this.#all.values()) {
+      const { announcement } = stranger
+      if (announcement !== undefined) stranger.announcement = { ...announcement, revision: 0 }
+    }
+  }
+}
