@@ -1,26 +1,21 @@
 /** Agents on a store that is hurt: what stands goes on, and what was lost is made good. */
 import { afterAll, beforeAll, expect, test } from "bun:test"
-import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { BlockReport, PeerReport } from "../../src/agent/cluster/report.ts"
 import type { EndpointReport, StatusReport } from "../../src/agent/report.ts"
 import { waitFor } from "../clients/program.ts"
-import { ClusterLab } from "../vm/cluster_lab.ts"
 import type { LabContainer } from "../vm/lab_container.ts"
 import type { LabHost } from "../vm/lab_host.ts"
 import { startTcp, startUdp } from "../vm/traffic.ts"
-import { TEST_ADDRESSES } from "../vm/underlay.ts"
-import { EtcdCluster } from "./etcd.ts"
+import { blocksOf, calm, expectUntouched, problemsOf, whole } from "./agents.ts"
+import { EtcdLab } from "./etcd_lab.ts"
 
 /** How long all members are away, milliseconds; a minute and more is for a machine with time. */
 const OUTAGE_MS = Number(process.env.LARIAT_OUTAGE_MS ?? 12_000)
-const HOST_TIMEOUT = "5s"
-const PASSWORD = "correct horse"
 /** Between two containers, all the time. */
 const STREAM = { rate: 200, size: 200 }
 
-let lab: ClusterLab
-let etcd: EtcdCluster
+let world: EtcdLab
 let a: LabHost
 let b: LabHost
 let here: LabContainer
@@ -29,87 +24,24 @@ let there: LabContainer
 let snapshot: string
 
 beforeAll(async () => {
-  lab = await ClusterLab.start({
-    hosts: ["a", "b"],
-    driver: "vxlan",
-    members: 0,
-    agents: false,
+  world = await EtcdLab.start({
     // Blocks of 14 addresses: hosts need more than one.
     network: { driverKeys: { block_size: 28 } },
+    hostTimeout: "5s",
+    etcd: { members: 3, tls: true, rootPassword: "correct horse", progressInterval: "1s" },
   })
-  etcd = await EtcdCluster.start(join(lab.directory, "etcd"), {
-    members: 3,
-    tls: true,
-    rootPassword: PASSWORD,
-    progressInterval: "1s",
-    address: TEST_ADDRESSES.v4,
-  })
-  ;[a, b] = [lab.host("a"), lab.host("b")]
-  await Promise.all([enter(a), enter(b)])
-  await Promise.all([whole(a, ["b"]), whole(b, ["a"])])
+  ;[a, b] = [world.host("a"), world.host("b")]
   ;[here, there] = [await a.attach("here"), await b.attach("there")]
-  snapshot = join(lab.directory, "snapshot")
-  await etcd.snapshot(snapshot)
+  snapshot = join(world.lab.directory, "snapshot")
+  await world.etcd.snapshot(snapshot)
 }, 90_000)
 
-afterAll(async () => {
-  await etcd?.stop()
-  await lab?.close()
-})
-
-/** Starts a host's agent on the store. */
-async function enter(host: LabHost): Promise<void> {
-  const { certificates } = etcd
-  if (certificates === undefined) throw new Error("the etcd has no certificates")
-  const storePasswordFile = join(host.directory, "password")
-  writeFileSync(storePasswordFile, `${PASSWORD}\n`, { mode: 0o600 })
-  host.options = {
-    ...host.options,
-    settings: {
-      ...host.options.settings,
-      hostTimeout: HOST_TIMEOUT,
-      store: etcd.urls.join(","),
-      storeCa: certificates.ca,
-      storeCert: certificates.clientCert,
-      storeKey: certificates.clientKey,
-      storeUser: "root",
-      storePasswordFile,
-    },
-  }
-  await host.startAgent()
-}
-
-/** Until a host reaches exactly these. */
-async function whole(host: LabHost, others: readonly string[]): Promise<void> {
-  await host.until<PeerReport[]>("peers", (peers) => {
-    const up = peers.filter(({ alive, paths }) => alive && paths[0]?.state === "up")
-    return up.map(({ name }) => name).join() === others.join()
-  })
-}
-
-const problems = async (host: LabHost) =>
-  (await host.ask<StatusReport>("status")).problems.map(({ what }) => what)
-
-const mine = async (host: LabHost) =>
-  (await host.ask<BlockReport[]>("blocks")).filter(({ mine }) => mine).map(({ block }) => block)
-
-/** Until the store is there for a host, and it complains of nothing. */
-async function calm(host: LabHost): Promise<void> {
-  let last: unknown
-  const quiet = async () => {
-    const { problems, cluster } = await host.ask<StatusReport>("status")
-    last = { problems, store: cluster?.store }
-    return (problems.length === 0 && cluster?.store.reachable) || undefined
-  }
-  await waitFor("quiet", quiet, 20_000).catch((cause: unknown) => {
-    throw new Error(`${host.name} said last: ${JSON.stringify(last)}`, { cause })
-  })
-}
+afterAll(() => world?.close())
 
 /** Looks over all hosts: no block and no address is held twice, and the store says the same. */
 async function expectEachOnce(): Promise<void> {
-  const running = lab.hosts.filter((host) => host.running)
-  const blocks = (await Promise.all(running.map(mine))).flat()
+  const running = world.hosts.filter((host) => host.running)
+  const blocks = (await Promise.all(running.map(blocksOf))).flat()
   expect(new Set(blocks).size).toBe(blocks.length)
   const endpoints = await Promise.all(
     running.map((host) => host.ask<EndpointReport[]>("endpoints")),
@@ -139,8 +71,7 @@ async function streams() {
     async expectWhole() {
       await udp.more(50)
       await tcp.more(1000)
-      const { lost, duplicates, sendErrors } = await udp.stop()
-      expect({ lost, duplicates, sendErrors }).toEqual({ lost: [], duplicates: 0, sendErrors: 0 })
+      await expectUntouched(udp)
       expect(await tcp.stop()).toMatchObject({ intact: true, retransmits: 0 })
     },
   }
@@ -154,17 +85,17 @@ async function attachMany(host: LabHost, prefix: string, count: number): Promise
 
 test("a leader that is killed is missed by nobody", async () => {
   const running = await streams()
-  const leader = await etcd.leader()
+  const leader = await world.etcd.leader()
   await leader.kill()
   const [fresh] = await attachMany(a, "l", 2)
   expect(await there.ping(fresh?.v4 ?? "", { count: 2 })).toMatchObject({ received: 2 })
   await fresh?.detach()
   // More blocks than there were: the store is asked.
   await attachMany(b, "l", 16)
-  expect((await mine(b)).length).toBeGreaterThan(2)
+  expect((await blocksOf(b)).length).toBeGreaterThan(2)
   await calm(a)
   await running.expectWhole()
-  await etcd.startMembers()
+  await world.etcd.startMembers()
   await expectEachOnce()
 }, 60_000)
 
@@ -173,7 +104,7 @@ test(
   async () => {
     const running = await streams()
     const begun = performance.now()
-    await etcd.kill()
+    await world.etcd.kill()
     await a.until<StatusReport>("status", (status) =>
       status.problems.some(({ what }) => what.includes("does not answer")),
     )
@@ -184,8 +115,7 @@ test(
     }
     await made[0]?.detach()
 
-    const c = await lab.addHost("c")
-    await enter(c)
+    const c = await world.enter("c")
     await c.until<StatusReport>("status", (status) =>
       status.problems.some(({ what }) => what.includes("register this host")),
     )
@@ -200,10 +130,10 @@ test(
     expect((await b.ask<PeerReport[]>("peers")).every(({ name }) => name !== "c")).toBe(true)
 
     await new Promise((resolve) => setTimeout(resolve, OUTAGE_MS - (performance.now() - begun)))
-    await etcd.startMembers()
+    await world.etcd.startMembers()
     await Promise.all([whole(a, ["b", "c"]), whole(b, ["a", "c"]), whole(c, ["a", "b"])])
     await running.expectWhole()
-    await Promise.all(lab.hosts.map(calm))
+    await Promise.all(world.hosts.map(calm))
     const first = await c.attach("first")
     expect(await first.ping(here.v4, { count: 2 })).toMatchObject({ received: 2 })
     await expectEachOnce()
@@ -213,23 +143,23 @@ test(
 
 test("a host that is cut off goes on by itself, and comes back", async () => {
   const running = await streams()
-  const c = lab.host("c")
+  const c = world.host("c")
   c.cable.cut()
   await a.until<PeerReport[]>("peers", (peers) => peers.some(({ alive }) => !alive))
   const alone = await c.attach("alone")
   expect(await alone.ping(c.containers.get("first")?.v4 ?? "")).toMatchObject({ received: 1 })
-  expect(await problems(a)).toEqual([])
+  expect(await problemsOf(a)).toEqual([])
   c.cable.heal()
   await Promise.all([whole(a, ["b", "c"]), whole(c, ["a", "b"])])
   expect(await alone.ping(here.v4, { count: 2 })).toMatchObject({ received: 2 })
   await running.expectWhole()
-  await Promise.all(lab.hosts.map(calm))
+  await Promise.all(world.hosts.map(calm))
   await expectEachOnce()
 }, 60_000)
 
 test("a host whose agent is dead is off the mesh after its time, keeps its blocks, and comes back", async () => {
-  const c = lab.host("c")
-  const blocks = await mine(c)
+  const c = world.host("c")
+  const blocks = await blocksOf(c)
   await c.killAgent()
   await a.until<PeerReport[]>("peers", (peers) => peers.some(({ alive }) => !alive))
   expect(await a.netns.run("ip", "route", "show", "proto", "76")).not.toContain(blocks[0] ?? "none")
@@ -239,24 +169,27 @@ test("a host whose agent is dead is off the mesh after its time, keeps its block
   )
   await c.startAgent()
   await Promise.all([whole(a, ["b", "c"]), whole(c, ["a", "b"])])
-  expect(await mine(c)).toEqual(blocks)
+  expect(await blocksOf(c)).toEqual(blocks)
   expect(await c.containers.get("first")?.ping(here.v4)).toMatchObject({ received: 1 })
 }, 60_000)
 
 test("a store that is put back to an old snapshot learns again who has what", async () => {
   const running = await streams()
-  const before = await Promise.all(lab.hosts.map(mine))
-  await etcd.kill()
-  await etcd.restore(snapshot)
-  for (const host of lab.hosts) {
+  const before = await Promise.all(world.hosts.map(blocksOf))
+  await world.putBack(snapshot)
+  for (const host of world.hosts) {
     const noticed = () => host.log.includes("was put back") || undefined
     await waitFor(`${host.name} to notice`, noticed, 20_000)
   }
-  await Promise.all([whole(a, ["b", "c"]), whole(b, ["a", "c"]), whole(lab.host("c"), ["a", "b"])])
-  await Promise.all(lab.hosts.map((host) => attachMany(host, "r", 3)))
-  await Promise.all(lab.hosts.map(calm))
+  await Promise.all([
+    whole(a, ["b", "c"]),
+    whole(b, ["a", "c"]),
+    whole(world.host("c"), ["a", "b"]),
+  ])
+  await Promise.all(world.hosts.map((host) => attachMany(host, "r", 3)))
+  await Promise.all(world.hosts.map(calm))
   for (const [at, blocks] of before.entries()) {
-    expect(await mine(lab.host(at))).toEqual(expect.arrayContaining(blocks))
+    expect(await blocksOf(world.host(at))).toEqual(expect.arrayContaining(blocks))
   }
   await expectEachOnce()
   await running.expectWhole()
@@ -265,7 +198,7 @@ test("a store that is put back to an old snapshot learns again who has what", as
   await a.startAgent()
   await whole(a, ["b", "c"])
   await expectEachOnce()
-  for (const container of [there, lab.host("c").containers.get("first")]) {
+  for (const container of [there, world.host("c").containers.get("first")]) {
     expect(await here.ping(container?.v4 ?? "", { count: 2 })).toMatchObject({ received: 2 })
   }
 }, 90_000)

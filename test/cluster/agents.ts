@@ -1,8 +1,10 @@
 /** What agents of a lab say, and waiting until they say it. */
+import { expect } from "bun:test"
 import type { BlockReport, PeerReport } from "../../src/agent/cluster/report.ts"
 import type { StatusReport } from "../../src/agent/report.ts"
 import { waitFor } from "../clients/program.ts"
 import type { LabHost } from "../vm/lab_host.ts"
+import type { UdpStream } from "../vm/traffic.ts"
 
 /** Until a host reaches exactly these, by name. */
 export async function whole(host: LabHost, others: readonly string[]): Promise<void> {
@@ -38,4 +40,14 @@ export async function calm(host: LabHost): Promise<void> {
   await waitFor("quiet", quiet, 20_000).catch((cause: unknown) => {
     throw new Error(`${host.name} said last: ${JSON.stringify(last)}`, { cause })
   })
+}
+
+/** Ends a stream, of which each datagram came once. */
+export async function expectUntouched(stream: UdpStream): Promise<void> {
+  const { lost, duplicates, sendErrors } = await stream.stop()
+  expect({ lost, duplicates, sendErrors }).toEqual({ lost: [], duplicates: 0, sendErrors: 0 })
+}
+
+export async function idOf(host: LabHost): Promise<string> {
+  return (await host.ask<StatusReport>("status")).host.uuid
 }

@@ -49,8 +49,13 @@ export class EtcdLab {
     return made
   }
 
-  host(name: string): LabHost {
-    return this.lab.host(name)
+  get hosts(): readonly LabHost[] {
+    return this.lab.hosts
+  }
+
+  /** The host of that name, or with that place. */
+  host(which: string | number): LabHost {
+    return this.lab.host(which)
   }
 
   /** One more host, with its agent. */

@@ -3,7 +3,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { BlockReport, PeerReport } from "../../src/agent/cluster/report.ts"
-import type { StatusReport } from "../../src/agent/report.ts"
 import type { Write } from "../../src/cluster/store.ts"
 import { waitFor } from "../clients/program.ts"
 import type { TestHost } from "../cluster_model/test_host.ts"
@@ -11,6 +10,7 @@ import { ClusterLab } from "../vm/cluster_lab.ts"
 import type { LabContainer } from "../vm/lab_container.ts"
 import type { LabHost } from "../vm/lab_host.ts"
 import { startUdp, type UdpStream } from "../vm/traffic.ts"
+import { blocksOf, expectUntouched, idOf, peersOf, problemsOf, whole } from "./agents.ts"
 import { Intruder, NETWORK, refusals } from "./intruder.ts"
 
 /** A block that nobody of the lab wants first; a host takes it where it can. */
@@ -32,7 +32,7 @@ let mallory: TestHost
 beforeAll(async () => {
   lab = await ClusterLab.start({ hosts: ["a", "b"], driver: "vxlan" })
   ;[a, b] = [lab.host("a"), lab.host("b")]
-  for (const host of [a, b]) await host.until<PeerReport[]>("peers", isWhole)
+  await Promise.all([whole(a, ["b"]), whole(b, ["a"])])
   ;[here, there] = [await a.attach("here"), await b.attach("there")]
   bId = await idOf(b)
   bBlock = await blockOf(b)
@@ -62,27 +62,17 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   await stream.more(20)
-  const { lost, duplicates, sendErrors } = await stream.stop()
-  expect({ lost, duplicates, sendErrors }).toEqual({ lost: [], duplicates: 0, sendErrors: 0 })
+  await expectUntouched(stream)
 })
 
-function isWhole(peers: readonly PeerReport[]): boolean {
-  return peers.length > 0 && peers.every(({ paths }) => paths.some(({ state }) => state === "up"))
-}
-
-async function idOf(host: LabHost): Promise<string> {
-  return (await host.ask<StatusReport>("status")).host.uuid
-}
-
+/** Its IPv4 block. */
 async function blockOf(host: LabHost): Promise<string> {
-  const blocks = await host.ask<BlockReport[]>("blocks")
-  const found = blocks.find(({ mine, block }) => mine && !block.includes(":"))
+  const found = (await blocksOf(host)).find((block) => !block.includes(":"))
   if (found === undefined) throw new Error(`${host.name} has no block`)
-  return found.block
+  return found
 }
 
-const names = async (host: LabHost) =>
-  (await host.ask<PeerReport[]>("peers")).map(({ name }) => name)
+const names = async (host: LabHost) => (await peersOf(host)).map(({ name }) => name)
 
 async function holderOf(block: string): Promise<string | undefined> {
   const blocks = await a.ask<BlockReport[]>("blocks")
@@ -116,9 +106,10 @@ describe("an insider", () => {
       `Cannot take block ${bBlock} of network ${NETWORK} for host ${mallory.name}: held: host b holds it`,
     )
     await intruder.isOf(key, bId)
-    // Deleted first, and claimed before b can do anything about it.
+    // Deleted first, and claimed before b can do anything about it, with every lie that there is.
+    const lies = { used: true, stood: true, from: bId }
     await intruder.write({ key, value: undefined })
-    await intruder.write(mallory.claimWrite(bBlock))
+    await intruder.write(mallory.claimWrite(bBlock, "held", lies))
     await intruder.isOf(key, bId)
     // Nobody can give up what is another's.
     await attack(mallory.claimWrite(bBlock, "released"))
@@ -151,8 +142,7 @@ describe("an insider", () => {
 
   test("cannot have another host's number or key", async () => {
     const { keys } = intruder
-    const number =
-      (await a.ask<PeerReport[]>("peers")).find(({ hostId }) => hostId === bId)?.number ?? 0
+    const number = (await peersOf(a)).find(({ hostId }) => hostId === bId)?.number ?? 0
     const text = await intruder.read(keys.identity(bId))
     // Under a name of its own.
     const second = intruder.insider("second", number)
@@ -291,7 +281,7 @@ describe("a record", () => {
     // Kinds of records by checks that they fail.
     expect(told.length).toBeLessThan(20)
     expect(await names(a)).toEqual(["b", mallory.name])
-    expect((await a.ask<StatusReport>("status")).problems).toEqual([])
+    expect(await problemsOf(a)).toEqual([])
   }, 60_000)
 })
 
@@ -327,10 +317,11 @@ describe("a host", () => {
     const cId = await idOf(lab.host("c"))
     await new Promise((resolve) => setTimeout(resolve, HEARD_MS))
     const lines = refusals(a, mark)
-    expect(lines).toHaveLength(1)
-    expect(lines[0]).toContain(
-      `of host ${cId}: mac: it was not made with this cluster's pre-shared key`,
-    )
+    expect(lines).toEqual([
+      expect.stringContaining(
+        `of host ${cId}: mac: it was not made with this cluster's pre-shared key`,
+      ),
+    ])
     await expectOutside("c", container)
     expect(await names(lab.host("c"))).toEqual([])
     const told = refusals(lab.host("c"))
@@ -343,7 +334,7 @@ describe("a host", () => {
     a.options = { ...a.options, settings: { ...a.options.settings, allowHosts: '["b"]' } }
     await a.stopAgent()
     await a.startAgent()
-    await a.until<PeerReport[]>("peers", isWhole)
+    await whole(a, ["b"])
     const container = await stranger("d", {})
     await waitFor(
       "a line",
