@@ -256,7 +256,8 @@ export class IpsecDriver implements Driver {
 
   /** The known peer that a reqid is of; undefined for another network's. */
   hostOf(reqid: number): string | undefined {
-    return this.#hostOf(reqid)
+    const known = [...this.#peers.values()].find(({ peer }) => this.#reqid(peer) === reqid)
+    return known?.peer.hostId
   }
 
   /** Takes in what the kernel tells; see `parseXfrmEvent`. */
@@ -265,7 +266,7 @@ export class IpsecDriver implements Driver {
       for (const reqid of this.#associations.check()) this.#lostBy(reqid, "all were deleted")
     } else if (event.kind === "expired" && !event.hard) {
       if (!this.#associations.has(event.id)) return
-      const hostId = this.#hostOf(event.reqid)
+      const hostId = this.hostOf(event.reqid)
       const why = `${spiText(event.id.spi)} has carried much`
       if (hostId !== undefined) this.#options.onWorn?.(hostId, why)
     } else if (event.kind === "deleted" || event.kind === "expired") {
@@ -473,13 +474,8 @@ export class IpsecDriver implements Driver {
   }
 
   #lostBy(reqid: number, why: string): void {
-    const hostId = this.#hostOf(reqid)
+    const hostId = this.hostOf(reqid)
     if (hostId !== undefined) this.#options.onLost?.(hostId, why)
-  }
-
-  #hostOf(reqid: number): string | undefined {
-    const known = [...this.#peers.values()].find(({ peer }) => this.#reqid(peer) === reqid)
-    return known?.peer.hostId
   }
 
   #reqid({ number }: OverlayPeer): number {
