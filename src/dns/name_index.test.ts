@@ -195,6 +195,18 @@ test("a stack that is renamed renames its services", () => {
   expect(index.named("web.new.rancher.internal")).toBeDefined()
 })
 
+test("a container in the network of one that is in a third's has that one's address, also a new one", () => {
+  const model = new Model()
+  const index = new NameIndex(model)
+  model.put(container("a", { name: "x", network_from_container_uuid: "b" }))
+  model.put(container("c", { name: "y", network_from_container_uuid: "a" }))
+  expect(seen(index, "y.rancher.internal")).toEqual([])
+  model.put(container("b", { name: "z", primary_ip: "10.0.0.2" }))
+  expect(seen(index, "y.rancher.internal")).toEqual(["10.0.0.2"])
+  model.put(container("b", { name: "z", primary_ip: "10.0.0.3" }))
+  expect(seen(index, "y.rancher.internal")).toEqual(["10.0.0.3"])
+})
+
 test("names that DNS can not say are left out", () => {
   const model = new Model()
   const index = new NameIndex(model)

@@ -21,6 +21,7 @@ import {
   addressBytes,
   answering,
   containerTarget,
+  networkSharers,
   serviceTarget,
   type Target,
   union,
@@ -294,7 +295,7 @@ export class NameIndex {
     this.#own({ kind: "container", key: uuid }, names)
     const addresses = container === undefined ? [] : addressesOf(container)
     for (const address of new Set([...oldAddresses, ...addresses])) this.#address(address)
-    const alike = this.#model.containersInNetworkOf(uuid)
+    const alike = networkSharers(uuid, this.#model)
     for (const one of alike) this.#stale(`container ${one.uuid}`)
     for (const one of container === undefined ? alike : [container, ...alike]) {
       for (const service of one.services) this.#stale(`service ${serviceKey(service)}`)

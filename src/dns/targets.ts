@@ -101,6 +101,20 @@ function networkOwner(container: ContainerRecord, model: Model): ContainerRecord
   return undefined
 }
 
+/** The containers that are in another's network, also through a third that is; without itself. */
+export function networkSharers(uuid: string, model: Model): readonly ContainerRecord[] {
+  const found = new Map<string, ContainerRecord>()
+  const visit = (parent: string) => {
+    for (const container of model.containersInNetworkOf(parent)) {
+      if (container.uuid === uuid || found.has(container.uuid)) continue
+      found.set(container.uuid, container)
+      visit(container.uuid)
+    }
+  }
+  visit(uuid)
+  return [...found.values()]
+}
+
 function byFamily(texts: readonly string[]): Target {
   const addresses = unique(texts.flatMap(addressBytes))
   return {
