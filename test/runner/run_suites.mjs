@@ -25,30 +25,28 @@ const REPEATED_OUTPUT = 3000
  */
 
 /**
- * Runs the suites, at most `jobs` of them at a time, in their order; of those of many hosts one at a
- * time, since a virtual machine keeps more than one processor busy.
+ * Runs the suites, at most `jobs` of them at a time, in their order.
  *
  * @param {string} root the checkout
  * @param {import("./suites.mjs").Suite[]} suites
  * @param {Needs} needs what {@link provision} gave
  * @param {{ jobs: number, ci: boolean }} options
- * @returns {Promise<Outcome[]>} in the order of `suites`
+ * @returns {Promise<Outcome[]>}
  */
 export async function runSuites(root, suites, needs, options) {
   const outcomes = new Array(suites.length)
   const reports = mkdtempSync(join(tmpdir(), "lariat-test-"))
-  const waiting = suites.map((_, index) => index)
-  let machines = 0
-  const take = () => {
-    const at = waiting.findIndex((index) => machines === 0 || !suites[index].manyHosts)
-    return at < 0 ? undefined : waiting.splice(at, 1)[0]
-  }
+  let next = 0
   const worker = async () => {
-    for (let index = take(); index !== undefined; index = take()) {
-      const suite = suites[index]
-      if (suite.manyHosts) machines += 1
-      const outcome = await runSuite(root, suite, needs, join(reports, String(index)), options)
-      if (suite.manyHosts) machines -= 1
+    while (next < suites.length) {
+      const index = next++
+      const outcome = await runSuite(
+        root,
+        suites[index],
+        needs,
+        join(reports, String(index)),
+        options,
+      )
       outcomes[index] = outcome
       console.log(lineOf(outcome, 40))
     }

@@ -119,8 +119,8 @@ export function liveSuites(root) {
 }
 
 /**
- * One suite for each test file of many hosts. They must not run beside each other: two virtual
- * machines starve each other on two processors.
+ * One suite for each test file of many hosts. They must not run beside each other: a virtual
+ * machine wants all processors.
  */
 export function manyHostSuites(root) {
   return testFiles(join(root, "test/vm")).map((file) => ({

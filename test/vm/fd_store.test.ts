@@ -68,6 +68,14 @@ async function storeSize(): Promise<number> {
   return Number(await systemctl("show", "keeper.service", "--value", "-p", "NFileDescriptorStore"))
 }
 
+/**
+ * Stops the service when everything so far was written down: it takes nothing more in hand, which
+ * its end would lose rather than the socket.
+ */
+async function holdStill(): Promise<void> {
+  await systemctl("kill", "--signal=SIGSTOP", "keeper.service")
+}
+
 /** Datagrams that wait in the socket while nobody reads: rmem_default / an skb's 768 bytes is 277. */
 const SOCKET_HOLDS = 200
 
@@ -133,6 +141,7 @@ describe("the socket", () => {
   })
 
   test("is handed to the next one, and nothing that came meanwhile is lost", async () => {
+    await holdStill()
     await underTraffic(async () => {
       await systemctl("restart", "keeper.service")
       await startCount(2)
@@ -149,9 +158,7 @@ describe("the socket", () => {
   })
 
   test("outlives a process that is killed", async () => {
-    // Everything so far was written down. Held still it takes nothing more in hand, which a kill
-    // would lose rather than the socket.
-    await systemctl("kill", "--signal=SIGSTOP", "keeper.service")
+    await holdStill()
     await underTraffic(async () => {
       await systemctl("kill", "--signal=SIGKILL", "keeper.service")
       await startCount(3)
