@@ -26,6 +26,7 @@ import {
 import { LIVE_GROUP, PARKED_GROUP } from "./host_link.ts"
 import { type Kernel, openInside } from "./kernel.ts"
 import type { Port, PortSpec } from "./port.ts"
+import { untilRunning } from "./running.ts"
 import { failAfterUndo } from "./undo.ts"
 
 /** asm-generic/errno.h: what a bridge with all its ports says. */
@@ -59,14 +60,15 @@ export function createPort(kernel: Kernel, netns: Netns, spec: PortSpec): Port {
 function connect(kernel: Kernel, netns: Netns, spec: PortSpec): Port {
   const socket = openContainer(netns, spec)
   try {
-    const { index } = configureEnd(socket, spec)
+    const end = configureEnd(socket, spec)
     const host = openGate(kernel, spec)
+    untilRunning([end], () => [getLink(socket, spec.ifname) ?? end])
     settleIpv6(socket, spec.addresses)
     return {
       hostName: host.name,
       hostIndex: host.index,
       hostMac: host.mac,
-      containerIndex: index,
+      containerIndex: end.index,
       mac: spec.mac,
       mtu: spec.mtu,
     }
@@ -76,18 +78,20 @@ function connect(kernel: Kernel, netns: Netns, spec: PortSpec): Port {
 }
 
 /**
- * Asks for the port and its bridge, and thereby makes both pass packets at once, not when the
- * kernel's work queue comes to it: first the port forwards, then a bridge whose first port it is
- * has a carrier. An ARP request or its answer that comes before is lost, and the next request
- * follows a second later.
+ * Waits until the port and its bridge pass packets, which asking for them makes recent kernels do
+ * at once: first the port forwards, then a bridge whose first port it is has a carrier.
  *
  * @returns the host's end
  */
 function openGate(kernel: Kernel, { hostName, bridgeIndex }: PortSpec): LinkInfo {
-  const [told] = kernel.tryAll([queryLink(hostName), queryLink(bridgeIndex)])
-  const answer = told?.answers[0]
-  if (answer === undefined) throw told?.error ?? vanished(hostName)
-  return decodeLink(answer)
+  const ask = (): readonly [LinkInfo, ...LinkInfo[]] => {
+    const told = kernel.tryAll([queryLink(hostName), queryLink(bridgeIndex)])
+    const [port, bridge] = told.map(({ answers: [answer] }) => answer && decodeLink(answer))
+    if (port === undefined) throw told[0]?.error ?? vanished(hostName)
+    return bridge === undefined ? [port] : [port, bridge]
+  }
+  const [host] = untilRunning(ask(), ask)
+  return host
 }
 
 function makePair(kernel: Kernel, netns: Netns, spec: PortSpec, again = true): void {
