@@ -26,9 +26,6 @@ import type { NewEndpoint } from "./journal_rows.ts"
 import { isAlive } from "./liveness.ts"
 import { Undo } from "./undo.ts"
 
-/** How long after a port was made its bridge surely forwards, milliseconds. */
-const ANNOUNCE_AFTER_MS = 2
-
 /**
  * Attaches a container: takes addresses, writes them down, makes the port, opens the firewall,
  * writes down that it is done. Whatever fails, everything before it is taken back. After a crash
@@ -48,7 +45,8 @@ export async function attach(context: AgentContext, request: AttachRequest): Pro
   try {
     refuseOwnNetns(context, request, netns)
     const result = attachIn(context, request, netns, undo)
-    announceSoon(context, request, netns, result)
+    tellNeighbours(context, request, netns, result)
+    netns.close()
     return result
   } catch (error) {
     const failure = await undo.failed(error)
@@ -94,28 +92,28 @@ function refuseOwnNetns(context: AgentContext, request: AttachRequest, netns: Ne
 }
 
 /**
- * Tells the neighbours where the addresses are now, after the caller has its answer: the port's
- * first millisecond goes by until the bridge forwards what comes from it.
+ * Tells the neighbours where the addresses are now. Before the caller has its answer: the kernel
+ * forgets the interface's own neighbours by it, and with them a first packet that waits for one.
  */
-function announceSoon(
+function tellNeighbours(
   context: AgentContext,
-  request: AttachRequest,
+  { ifname }: AttachRequest,
   netns: Netns,
-  result: AttachResult,
+  { interfaces, ips }: AttachResult,
 ): void {
-  const { ifname } = request
-  const mac = result.interfaces.find(({ sandbox }) => sandbox !== undefined)?.mac
-  const addresses = result.ips.map(({ address }) => address)
-  setTimeout(() => {
-    try {
-      if (mac !== undefined) announce(netns, ifname, mac, addresses)
-    } catch (error) {
-      // The container may be gone again by now; neighbours learn by themselves, only later.
-      context.log.debug("no announcement of {ifname}: {why}", { ifname, why: messageOf(error) })
-    } finally {
-      netns.close()
-    }
-  }, ANNOUNCE_AFTER_MS)
+  const mac = interfaces.find(({ sandbox }) => sandbox !== undefined)?.mac
+  if (mac === undefined) return
+  try {
+    announce(
+      netns,
+      ifname,
+      mac,
+      ips.map(({ address }) => address),
+    )
+  } catch (error) {
+    // The container may be gone again by now; neighbours learn by themselves, only later.
+    context.log.debug("no announcement of {ifname}: {why}", { ifname, why: messageOf(error) })
+  }
 }
 
 function attachIn(

@@ -10,14 +10,14 @@ import { openInside } from "./kernel.ts"
 /**
  * Makes the kernel send a gratuitous ARP (RFC 5227 section 3) and an unsolicited neighbour
  * advertisement (RFC 4861 section 7.2.6) for every address of the interface, so that neighbours
- * that knew an address under another MAC learn the new one. Returns without waiting.
+ * that knew an address under another MAC learn the new one.
  *
  * The kernel does it when a MAC is set, be it the same one, where arp_notify and ndisc_notify are
  * on; they stay on, for later changes. A packet socket could send the same frames, but closing
  * one costs a grace period, 8 to 16 ms.
  *
- * To be called a millisecond after the port was made: a bridge's port starts to forward when the
- * kernel's link watcher has seen its carrier.
+ * To be called when the port passes packets, and before the container sends any: a MAC that is set
+ * makes the kernel forget the interface's neighbours, and what waits for one to answer is lost.
  *
  * @param mac the MAC that the interface has
  * @param addresses those it has; they decide which protocols announce

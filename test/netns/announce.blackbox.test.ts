@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { waitFor } from "../clients/program.ts"
 import { capture } from "./capture.ts"
 import { attached, removed } from "./container.ts"
+import { askCni } from "./control_call.ts"
 import { mustLink, neighbourOf } from "./kernel_view.ts"
 import { inNetns, Lab, pings } from "./lab.ts"
 import { DUAL_CONF, dualStackYaml } from "./networks.ts"
@@ -43,6 +44,24 @@ test("an attach sends a gratuitous ARP and an unsolicited neighbour advertisemen
     expect(line).toContain("> ff02::1: ICMP6, neighbor advertisement")
   }
   await removed(lab, "told", call)
+})
+
+test("is over when the caller has its answer: it makes the kernel forget whom the container asked for", async () => {
+  await lab.netns("quick")
+  const attachment = { id: "quick", netns: "/run/netns/quick", ifname: "eth0" }
+  const { exit } = await askCni(lab.socket, "ADD", attachment, DUAL_CONF)
+  // What the agent means to do later it does not do now.
+  process.kill(lab.pid, "SIGSTOP")
+  try {
+    expect(exit).toBe(0)
+    for (const setting of ["ipv4/conf/eth0/arp_notify", "ipv6/conf/eth0/ndisc_notify"]) {
+      const { stdout } = await inNetns("quick", "cat", `/proc/sys/net/${setting}`)
+      expect(stdout.trim()).toBe("1")
+    }
+  } finally {
+    process.kill(lab.pid, "SIGCONT")
+  }
+  await removed(lab, "quick", { conf: DUAL_CONF })
 })
 
 describe("a neighbour that knew the old MAC", () => {
