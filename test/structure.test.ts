@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { checkCode } from "./structure/code.ts"
-import { checkCycles, checkRooms } from "./structure/rooms.ts"
+import { checkCycles, checkFolders, checkRooms } from "./structure/rooms.ts"
 import { parseSource, type SourceFile } from "./structure/source_file.ts"
 import { checkTestsBeside, LIVE_TESTED } from "./structure/tests_beside.ts"
 import { checkTopLevel } from "./structure/top_level.ts"
@@ -21,6 +21,8 @@ describe("the sources", () => {
   test("are there", () => expect(sources.length).toBeGreaterThan(50))
 
   test("import one way between rooms", () => expectNone(checkRooms(sources)))
+
+  test("lie in folders that one can take in", () => expectNone(checkFolders(sources)))
 
   test("import without cycles", () => expectNone(checkCycles(sources)))
 
@@ -57,6 +59,11 @@ describe("the rules", () => {
     ["src/netlink/a.test.ts", "src/endpoint/b.ts"],
     ["src/netlink/a.ts", "test/netns/b.ts"],
     ["src/netlink/a.ts", "asm/b.mjs"],
+    ["src/netlink/route/a.ts", "src/netlink/nftables/b.ts"],
+    ["src/cluster/store/a.ts", "src/cluster/store/etcd/b.ts"],
+    ["src/agent/state/a.ts", "src/agent/control/b.ts"],
+    ["src/agent/cluster/state/a.ts", "src/agent/cluster/blocks/b.ts"],
+    ["src/demo/a.ts", "src/cli/b.ts"],
   ])("%s may not import %s", (from, to) => {
     const specifier = `${"../".repeat(from.split("/").length - 1)}${to}`
     for (const text of [
@@ -77,9 +84,27 @@ describe("the rules", () => {
     ["src/cli/a.ts", "src/agent/b.ts"],
     ["src/agent/a.test.ts", "test/fixtures/b.ts"],
     ["src/core/a.test.ts", "asm/b.mjs"],
+    ["src/netlink/xfrm/a.ts", "src/netlink/route/b.ts"],
+    ["src/netlink/route/a.ts", "src/netlink/b.ts"],
+    ["src/netlink/a.ts", "src/netlink/route/b.ts"],
+    ["src/cluster/store/etcd/a.ts", "src/cluster/store/b.ts"],
+    ["src/netlink/route/a.test.ts", "src/netlink/nftables/b.ts"],
+    ["src/cli/a.ts", "src/demo/b.ts"],
   ])("%s may import %s", (from, to) => {
     const specifier = `${"../".repeat(from.split("/").length - 1)}${to}`
     expect(checkRooms([parseSource(from, `import { x } from "${specifier}"`)])).toEqual([])
+  })
+
+  test("a folder that nobody planned is refused, and the message says what there is", () => {
+    const [fault] = checkRooms([parseSource("src/netlink/bridge/a.ts", "")])
+    expect(fault?.message).toContain("netlink has route, xfrm, nftables, wireguard, conntrack")
+  })
+
+  test("a folder with too many sources is named; tests do not count", () => {
+    const many = (count: number, end: string) =>
+      Array.from({ length: count }, (_, index) => parseSource(`src/dns/f${index}${end}`, ""))
+    expect(checkFolders([...many(25, ".ts"), ...many(25, ".test.ts")])).toEqual([])
+    expect(checkFolders(many(26, ".ts")).map(({ path }) => path)).toEqual(["src/dns"])
   })
 
   test("what a comment or a string says is no import", () => {

@@ -11,14 +11,14 @@ import {
   RTNLGRP_IPV6_ROUTE,
   RTNLGRP_LINK,
 } from "../netlink/constants.ts"
-import { IFF_UP } from "../netlink/link_constants.ts"
 import type { Message } from "../netlink/message.ts"
 import { Monitor } from "../netlink/monitor.ts"
+import { IFF_UP } from "../netlink/route/link_constants.ts"
 import type { AgentContext } from "./context.ts"
-import { detach } from "./detach.ts"
-import type { EndpointRow } from "./journal_rows.ts"
-import { collectGarbage } from "./recover.ts"
-import { repairPort } from "./repair.ts"
+import { detach } from "./endpoints/detach.ts"
+import { collectGarbage } from "./endpoints/recover.ts"
+import { repairPort } from "./endpoints/repair.ts"
+import type { EndpointRow } from "./state/rows.ts"
 
 const GROUPS: readonly number[] = [
   RTNLGRP_LINK,

@@ -3,7 +3,7 @@ import { formatDiagnostic, hasErrors } from "../config/diagnostic.ts"
 import { loadConfiguration } from "../config/load.ts"
 import type { AgentSettings, Configuration } from "../config/network.ts"
 import { LariatError, messageOf } from "../errors.ts"
-import type { PageSnapshot } from "../sys/touched_pages.ts"
+import type { PageSnapshot } from "../sys/ffi/touched_pages.ts"
 import { logLevel, startLogging } from "./logging.ts"
 import { readText } from "./validate.ts"
 

@@ -1,6 +1,6 @@
 import type { BlockReport } from "../agent/cluster/report.ts"
-import { askAgent } from "./control_client.ts"
-import { table } from "./table.ts"
+import { askAgent } from "../agent/control/control_client.ts"
+import { table } from "../table.ts"
 
 /** `lariat blocks`: which host holds which block of addresses. */
 export function blocks(options: { readonly json?: boolean }): number {

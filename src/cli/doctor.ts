@@ -1,9 +1,9 @@
+import { askAgent } from "../agent/control/control_client.ts"
 import { examine } from "../agent/doctor/checks.ts"
 import type { Finding } from "../agent/doctor/finding.ts"
 import { gather } from "../agent/doctor/gather.ts"
 import type { StatusReport } from "../agent/report.ts"
 import { loadConfiguration } from "../config/load.ts"
-import { askAgent } from "./control_client.ts"
 import { readText } from "./validate.ts"
 
 const MARKS = { ok: "ok     ", warning: "warning", error: "error  " } as const

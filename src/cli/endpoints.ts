@@ -1,6 +1,6 @@
+import { askAgent } from "../agent/control/control_client.ts"
 import type { EndpointReport } from "../agent/report.ts"
-import { askAgent } from "./control_client.ts"
-import { table } from "./table.ts"
+import { table } from "../table.ts"
 
 /** `lariat endpoints`: what is attached, one line each. */
 export function endpoints(options: { readonly json?: boolean }): number {

@@ -1,6 +1,6 @@
 import { configure, type LogLevel, type LogRecord } from "@logtape/logtape"
 import { LariatError } from "../errors.ts"
-import { writeFd } from "../sys/file.ts"
+import { writeFd } from "../sys/ffi/file.ts"
 
 /** Names of levels as LARIAT_LOG and agent.yml have them. */
 const LEVELS: readonly LogLevel[] = ["debug", "info", "warning", "error"]

@@ -201,7 +201,7 @@ function commands(setExit: (code: number) => void): Command {
       ).choices(["ipsec", "vxlan", "routed", "wireguard"]),
     )
     .action(async (options) => {
-      const { demo } = await import("./demo.ts")
+      const { demo } = await import("../demo/demo.ts")
       setExit(await demo(options))
     })
 

@@ -1,8 +1,8 @@
-import { listenAddress } from "../agent/service_address.ts"
+import { listenAddress } from "../agent/services/service_address.ts"
 import { MetadataApi } from "../metadata/metadata_api.ts"
 import { Model } from "../metadata/model.ts"
 import { loadObjects, parseObjectsFile } from "../metadata/objects_file.ts"
-import { serveHttp } from "../sys/http.ts"
+import { serveHttp } from "../sys/http/http.ts"
 import { onObjects, until } from "./objects.ts"
 
 /** The options of `lariat metadata serve`. */

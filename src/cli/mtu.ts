@@ -1,6 +1,6 @@
 import { type Cipher, overheadOf } from "../core/overhead.ts"
 import { LariatError } from "../errors.ts"
-import { table } from "./table.ts"
+import { table } from "../table.ts"
 
 /** The options of `lariat mtu`. */
 export interface MtuOptions {

@@ -1,7 +1,7 @@
 import type { PeerPathReport, PeerReport } from "../agent/cluster/report.ts"
+import { askAgent } from "../agent/control/control_client.ts"
+import { table } from "../table.ts"
 import { bytes } from "./bytes.ts"
-import { askAgent } from "./control_client.ts"
-import { table } from "./table.ts"
 
 /** `lariat peers`: the other hosts, and how each network reaches them. */
 export function peers(options: { readonly json?: boolean }): number {

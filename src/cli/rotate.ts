@@ -1,6 +1,6 @@
 import type { RotationReport } from "../agent/cluster/report.ts"
+import { askAgent } from "../agent/control/control_client.ts"
 import { LariatError } from "../errors.ts"
-import { askAgent } from "./control_client.ts"
 
 /** How often `--wait` asks, and how long it does, milliseconds. */
 const POLL_MS = 200

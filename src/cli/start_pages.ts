@@ -1,6 +1,6 @@
 import { readlinkSync } from "node:fs"
+import { type PageSnapshot, snapshotPages } from "../sys/ffi/touched_pages.ts"
 import { isCompiled } from "../sys/process.ts"
-import { type PageSnapshot, snapshotPages } from "../sys/touched_pages.ts"
 
 /** What starting this program has read of its file so far; undefined when it is not compiled. */
 export function pagesOfStart(): PageSnapshot | undefined {

@@ -1,7 +1,7 @@
 import type { ClusterReport } from "../agent/cluster/report.ts"
+import { askAgent } from "../agent/control/control_client.ts"
 import type { CallReport, DnsReport, StatusReport } from "../agent/report.ts"
-import { askAgent } from "./control_client.ts"
-import { table } from "./table.ts"
+import { table } from "../table.ts"
 
 /** How often `--watch` asks again, milliseconds. */
 const WATCH_MS = 1000

@@ -1,5 +1,5 @@
 import { wasmHash } from "../core/wasm.ts"
-import { runtimeName } from "../sys/runtime.ts"
+import { runtimeName } from "../sys/ffi/runtime.ts"
 import { BUILD, VERSION } from "../version.ts"
 
 /** `lariat version`: version, build, runtime, hash of the WASM core. */

@@ -5,10 +5,10 @@
  * statically is a few small modules and no package (a test holds it to that).
  */
 
-import { IPAM_TYPES } from "../config/netconf.ts"
+import { IPAM_TYPES } from "../config/netconf/netconf.ts"
 import { messageOf } from "../errors.ts"
-import { readAllFd, writeFd } from "../sys/file.ts"
-import { callUnix } from "../sys/unix_client.ts"
+import { readAllFd, writeFd } from "../sys/ffi/file.ts"
+import { callUnix } from "../sys/net/unix_client.ts"
 import { askAgent, type Call, socketPath } from "./agent_call.ts"
 import { type CheckedEnvironment, type Environment, readEnvironment } from "./environment.ts"
 import { CniError, errorResponse } from "./error.ts"

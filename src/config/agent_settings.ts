@@ -4,7 +4,7 @@ import * as z from "zod/mini"
 import { parseAddress } from "../core/address.ts"
 import { clusterKeys, defaultClusterSettings, overlayCluster } from "./cluster_settings.ts"
 import type { Step } from "./diagnostic.ts"
-import type { NetconfProblem } from "./netconf.ts"
+import type { NetconfProblem } from "./netconf/netconf.ts"
 import type { AgentSettings } from "./network.ts"
 import { validate } from "./validate.ts"
 import {

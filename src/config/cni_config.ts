@@ -2,8 +2,8 @@
 
 import type { Step } from "./diagnostic.ts"
 import { resolveHostLabels } from "./host_label.ts"
-import { BRIDGE_TYPES, type Netconf, type NetconfProblem } from "./netconf.ts"
-import { parseNetconf } from "./netconf_parse.ts"
+import { BRIDGE_TYPES, type Netconf, type NetconfProblem } from "./netconf/netconf.ts"
+import { parseNetconf } from "./netconf/parse.ts"
 import type { CniFile } from "./network.ts"
 
 /** A file of `cni_config`, and what was understood of it; undefined when it has an error. */

@@ -2,7 +2,7 @@
 
 import * as z from "zod/mini"
 import { CIPHERS } from "../core/encapsulation.ts"
-import { netconfForEditors, networkName } from "./netconf_schema.ts"
+import { netconfForEditors, networkName } from "./netconf/schema.ts"
 import {
   address,
   anyMap,

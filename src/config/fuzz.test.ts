@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import fc from "fast-check"
 import { formatDiagnostic, hasErrors, MAX_DIAGNOSTICS } from "./diagnostic.ts"
 import { loadConfiguration } from "./load.ts"
-import { parseNetconf } from "./netconf_parse.ts"
+import { parseNetconf } from "./netconf/parse.ts"
 
 const FIXTURES = new URL("../../test/fixtures/", import.meta.url)
 

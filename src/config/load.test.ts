@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { readFileSync } from "node:fs"
 import { formatDiagnostic, hasErrors } from "./diagnostic.ts"
 import { type LoadOptions, loadConfiguration } from "./load.ts"
-import { parseNetconf } from "./netconf_parse.ts"
+import { parseNetconf } from "./netconf/parse.ts"
 
 const FIXTURES = new URL("../../test/fixtures/", import.meta.url)
 

@@ -3,12 +3,12 @@
 import { defaultAgentSettings, validateAgentSettings } from "./agent_settings.ts"
 import { Report } from "./diagnostic.ts"
 import { closest } from "./edit_distance.ts"
-import type { Environment } from "./interpolation.ts"
 import type { AgentSettings, Configuration, Diagnostic } from "./network.ts"
 import { checkBetween } from "./network_between.ts"
 import { type BuiltNetwork, buildNetwork, type DriverSource } from "./network_build.ts"
-import type { Entry, YamlFile } from "./yaml_file.ts"
-import { parseYamlFile } from "./yaml_parse.ts"
+import type { Entry, YamlFile } from "./yaml/file.ts"
+import type { Environment } from "./yaml/interpolation.ts"
+import { parseYamlFile } from "./yaml/parse.ts"
 
 /** Root keys of a Compose file that are no service; also all that begin with `x-`. */
 const NO_SERVICE = new Set([

@@ -9,12 +9,12 @@ import {
   driverSchema,
   subnet,
 } from "./driver_schema.ts"
-import type { Netconf, NetconfProblem } from "./netconf.ts"
+import type { Netconf, NetconfProblem } from "./netconf/netconf.ts"
 import type { Network, Position, Subnet } from "./network.ts"
 import { checkConf, checkMacPrefix, checkPolicy } from "./network_check.ts"
 import { resolveSubnet } from "./subnet.ts"
 import { validate } from "./validate.ts"
-import type { Located } from "./yaml_file.ts"
+import type { Located } from "./yaml/file.ts"
 
 /** The VNI of Rancher's vxlan driver. */
 const DEFAULT_VNI = 1042

@@ -2,7 +2,7 @@
 
 import { type Prefix, parsePrefix, prefixContains } from "../core/address.ts"
 import type { DefaultNetworkInput } from "./driver_schema.ts"
-import type { Netconf, NetconfProblem } from "./netconf.ts"
+import type { Netconf, NetconfProblem } from "./netconf/netconf.ts"
 import type { Subnet } from "./network.ts"
 
 /** IPv6 does not run over less (RFC 8200 section 5). */

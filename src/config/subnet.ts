@@ -19,7 +19,7 @@ import {
   sameAddress,
 } from "../core/address.ts"
 import type { SubnetInput } from "./driver_schema.ts"
-import type { NetconfProblem } from "./netconf.ts"
+import type { NetconfProblem } from "./netconf/netconf.ts"
 import type { Subnet } from "./network.ts"
 import { reasonOf } from "./value_schema.ts"
 

@@ -6,7 +6,7 @@
 import * as z from "zod/mini"
 import { pathText, type Step, showValue } from "./diagnostic.ts"
 import { closest } from "./edit_distance.ts"
-import type { NetconfProblem } from "./netconf.ts"
+import type { NetconfProblem } from "./netconf/netconf.ts"
 
 /** What came out: `value` is there when nothing was an error. */
 export interface Validated<T> {

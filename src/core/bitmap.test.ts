@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from "bun:test"
 import fc from "fast-check"
+import { ReferenceBitmap } from "../../test/reference/bitmap.ts"
 import { LariatError } from "../errors.ts"
 import { Bitmap } from "./bitmap.ts"
-import { ReferenceBitmap } from "./bitmap_reference.ts"
 import { wasmCore } from "./wasm.ts"
 
 /** A flag per index and a walk: slow, and right by inspection. */

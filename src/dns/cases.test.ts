@@ -3,8 +3,8 @@ import { expect, test } from "bun:test"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { decode, encode, type Packet } from "dns-packet"
+import { servedBy } from "../../test/fixtures/dns/server_fixture.ts"
 import { parseObjectsFile } from "../metadata/objects_file.ts"
-import { servedBy } from "./server_fixture.ts"
 
 const FIXTURES = join(import.meta.dirname, "../../test/fixtures")
 const OBJECTS = readFileSync(join(FIXTURES, "metadata/objects.json"), "utf8")

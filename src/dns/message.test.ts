@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test"
 import { encode, type ResourceRecord } from "dns-packet"
 import fc from "fast-check"
+import { queryFor } from "../../test/fixtures/dns/server_fixture.ts"
 import { checkMessage, isWholeName } from "./message.ts"
 import { wholeName } from "./relay.ts"
-import { queryFor } from "./server_fixture.ts"
 
 const QUERY = queryFor("example.com")
 

@@ -1,7 +1,13 @@
 import { expect, test } from "bun:test"
 import { encode, type Packet, type ResourceRecord } from "dns-packet"
+import {
+  type FakeUpstream,
+  queryFor,
+  readPacket,
+  servedBy,
+  settled,
+} from "../../test/fixtures/dns/server_fixture.ts"
 import { parseObjectsFile } from "../metadata/objects_file.ts"
-import { type FakeUpstream, queryFor, readPacket, servedBy, settled } from "./server_fixture.ts"
 import { read16 } from "./wire.ts"
 
 const CLIENT = "10.42.0.2"

@@ -1,7 +1,12 @@
 import { expect, test } from "bun:test"
 import type { Packet } from "dns-packet"
+import {
+  queryFor,
+  readPacket,
+  servedBy,
+  type TestServerOptions,
+} from "../../test/fixtures/dns/server_fixture.ts"
 import { loadObjects, parseObjectsFile } from "../metadata/objects_file.ts"
-import { queryFor, readPacket, servedBy, type TestServerOptions } from "./server_fixture.ts"
 import { MAX_UDP_BYTES, read16 } from "./wire.ts"
 
 const CLIENT = "10.42.0.2"

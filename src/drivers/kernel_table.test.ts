@@ -3,7 +3,7 @@ import fc from "fast-check"
 import { NetlinkError } from "../netlink/error.ts"
 import { MessageWriter } from "../netlink/message.ts"
 import type { Outcome } from "../netlink/socket.ts"
-import { EBUSY, ENOENT } from "../sys/errno.ts"
+import { EBUSY, ENOENT } from "../sys/ffi/errno.ts"
 import { KernelTable, settle } from "./kernel_table.ts"
 
 interface Row {

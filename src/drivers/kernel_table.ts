@@ -5,7 +5,7 @@
 
 import type { MessageWriter } from "../netlink/message.ts"
 import type { NetlinkSocket } from "../netlink/socket.ts"
-import { ENODEV, ENOENT, ESRCH } from "../sys/errno.ts"
+import { ENODEV, ENOENT, ESRCH } from "../sys/ffi/errno.ts"
 
 /** One thing to ask of the kernel. */
 export interface Step {

@@ -5,13 +5,19 @@
 
 import { parseMac } from "../core/mac.ts"
 import { LariatError } from "../errors.ts"
-import { deleteAddress, listAddresses, newAddress } from "../netlink/addr.ts"
 import { NetlinkError } from "../netlink/error.ts"
-import { changeLink, deleteLink, getLink, type LinkInfo, type NewLink } from "../netlink/link.ts"
 import type { MessageWriter } from "../netlink/message.ts"
+import { deleteAddress, listAddresses, newAddress } from "../netlink/route/addr.ts"
+import {
+  changeLink,
+  deleteLink,
+  getLink,
+  type LinkInfo,
+  type NewLink,
+} from "../netlink/route/link.ts"
 import type { NetlinkSocket } from "../netlink/socket.ts"
-import { EADDRNOTAVAIL, ENETDOWN, ENODEV, EOPNOTSUPP } from "../sys/errno.ts"
-import type { Netns } from "../sys/netns.ts"
+import { EADDRNOTAVAIL, ENETDOWN, ENODEV, EOPNOTSUPP } from "../sys/ffi/errno.ts"
+import type { Netns } from "../sys/netns/netns.ts"
 import { KernelTable, type Settled } from "./kernel_table.ts"
 import { ensureSettings, type Setting } from "./sysctl.ts"
 

@@ -9,8 +9,8 @@
 
 import { formatPrefix, parsePrefix, prefixesOverlap } from "../core/address.ts"
 import { RT_TABLE_MAIN, RTN_UNICAST, RTN_UNREACHABLE } from "../netlink/constants.ts"
-import { deleteRoute, listRoutes, newRoute, type RouteRequest } from "../netlink/route.ts"
-import type { RouteInfo } from "../netlink/route_codec.ts"
+import { deleteRoute, listRoutes, newRoute, type RouteRequest } from "../netlink/route/route.ts"
+import type { RouteInfo } from "../netlink/route/route_codec.ts"
 import type { NetlinkSocket } from "../netlink/socket.ts"
 import { KernelTable, type Settled, settle } from "./kernel_table.ts"
 

@@ -1,7 +1,7 @@
 /** The kernel's routes to where peers are outside: a network's driver is no better than they. */
 
-import type { RouteInfo } from "../netlink/route.ts"
-import { lookUpRoutes } from "../netlink/route_lookup.ts"
+import type { RouteInfo } from "../netlink/route/route.ts"
+import { lookUpRoutes } from "../netlink/route/route_lookup.ts"
 import type { NetlinkSocket } from "../netlink/socket.ts"
 
 /** The route to each address, by it; undefined addresses are left out. @throws NetlinkError */

@@ -1,9 +1,9 @@
 /** Settings below /proc/sys/net, which belong to the network namespace of whoever looks. */
 
 import { LariatError } from "../errors.ts"
-import { ENOENT, SystemError } from "../sys/errno.ts"
-import { readFile, writeProc } from "../sys/file.ts"
-import { type Netns, withNetns } from "../sys/netns.ts"
+import { ENOENT, SystemError } from "../sys/ffi/errno.ts"
+import { readFile, writeProc } from "../sys/ffi/file.ts"
+import { type Netns, withNetns } from "../sys/netns/netns.ts"
 
 const MAX_VALUE_BYTES = 64
 

@@ -1,8 +1,8 @@
 /** Telling the neighbours where an address is now. */
 
 import { parseMac } from "../core/mac.ts"
-import { changeLink } from "../netlink/link.ts"
-import type { Netns } from "../sys/netns.ts"
+import { changeLink } from "../netlink/route/link.ts"
+import type { Netns } from "../sys/netns/netns.ts"
 import { usesIpv6 } from "./container_batch.ts"
 import { announceOnChange } from "./ipv6.ts"
 import { openInside } from "./kernel.ts"

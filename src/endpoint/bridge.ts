@@ -3,17 +3,17 @@
 import { randomBytes } from "node:crypto"
 import { parseMac, randomMac } from "../core/mac.ts"
 import { LariatError } from "../errors.ts"
-import { deleteAddress, newAddress } from "../netlink/addr.ts"
+import { deleteAddress, newAddress } from "../netlink/route/addr.ts"
 import {
   changeLink,
   deleteLink,
   type LinkChange,
   type LinkInfo,
   newBridge,
-} from "../netlink/link.ts"
-import { IFF_PROMISC } from "../netlink/link_constants.ts"
-import { EEXIST } from "../sys/errno.ts"
-import { withNetns } from "../sys/netns.ts"
+} from "../netlink/route/link.ts"
+import { IFF_PROMISC } from "../netlink/route/link_constants.ts"
+import { EEXIST } from "../sys/ffi/errno.ts"
+import { withNetns } from "../sys/netns/netns.ts"
 import { usesIpv6 } from "./container_batch.ts"
 import { enableIpv6, skipDuplicateDetection } from "./ipv6.ts"
 import type { Kernel } from "./kernel.ts"

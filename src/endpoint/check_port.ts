@@ -1,12 +1,12 @@
 /** Comparing a port with what it should be. */
 
 import { formatPrefix, networkOf, parsePrefix } from "../core/address.ts"
-import { listAddresses } from "../netlink/addr.ts"
 import { RT_TABLE_MAIN } from "../netlink/constants.ts"
-import { getLink, type LinkInfo } from "../netlink/link.ts"
-import { listRoutes, type RouteInfo } from "../netlink/route.ts"
+import { listAddresses } from "../netlink/route/addr.ts"
+import { getLink, type LinkInfo } from "../netlink/route/link.ts"
+import { listRoutes, type RouteInfo } from "../netlink/route/route.ts"
 import type { NetlinkSocket } from "../netlink/socket.ts"
-import type { Netns } from "../sys/netns.ts"
+import type { Netns } from "../sys/netns/netns.ts"
 import { type Kernel, openInside } from "./kernel.ts"
 import type { RouteSpec } from "./port.ts"
 

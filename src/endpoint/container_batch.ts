@@ -1,10 +1,10 @@
 /** Messages that give a container's interface its addresses and routes. */
 
 import { parseAddress, parsePrefix, prefixContains } from "../core/address.ts"
-import { newAddress } from "../netlink/addr.ts"
 import { RTPROT_STATIC } from "../netlink/constants.ts"
 import type { MessageWriter } from "../netlink/message.ts"
-import type { RouteRequest } from "../netlink/route.ts"
+import { newAddress } from "../netlink/route/addr.ts"
+import type { RouteRequest } from "../netlink/route/route.ts"
 import type { RouteSpec } from "./port.ts"
 
 /** The messages that add addresses, ready at once (no duplicate address detection). */

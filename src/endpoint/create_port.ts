@@ -10,11 +10,11 @@ import {
   type LinkRef,
   newVeth,
   queryLink,
-} from "../netlink/link.ts"
-import { decodeLink, type LinkInfo } from "../netlink/link_codec.ts"
+} from "../netlink/route/link.ts"
+import { decodeLink, type LinkInfo } from "../netlink/route/link_codec.ts"
 import type { Outcome } from "../netlink/socket.ts"
-import { EEXIST, ENODEV } from "../sys/errno.ts"
-import type { Netns } from "../sys/netns.ts"
+import { EEXIST, ENODEV } from "../sys/ffi/errno.ts"
+import type { Netns } from "../sys/netns/netns.ts"
 import { countPort, fullBridge, refuseFullBridge } from "./bridge_ports.ts"
 import {
   configureEnd,

@@ -2,8 +2,8 @@
 
 import { readdirSync } from "node:fs"
 import type { Family } from "../core/address.ts"
-import { ENOENT, SystemError } from "../sys/errno.ts"
-import { writeProc } from "../sys/file.ts"
+import { ENOENT, SystemError } from "../sys/ffi/errno.ts"
+import { writeProc } from "../sys/ffi/file.ts"
 import { readSetting, settingPath } from "./ipv6.ts"
 
 const IPV4_FORWARD = "/proc/sys/net/ipv4/ip_forward"

@@ -1,8 +1,8 @@
 /** Settings of IPv6 that only /proc/sys knows. All act on the current network namespace. */
 
 import { LariatError } from "../errors.ts"
-import { ENOENT, SystemError } from "../sys/errno.ts"
-import { readFile, writeProc } from "../sys/file.ts"
+import { ENOENT, SystemError } from "../sys/ffi/errno.ts"
+import { readFile, writeProc } from "../sys/ffi/file.ts"
 
 const CONF = "/proc/sys/net/ipv6/conf"
 const MAX_VALUE_BYTES = 64

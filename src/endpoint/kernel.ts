@@ -1,18 +1,18 @@
 /** One network namespace's links, addresses and routes, through one rtnetlink socket. */
 
-import { type AddressInfo, listAddresses } from "../netlink/addr.ts"
 import { NETLINK_ROUTE } from "../netlink/constants.ts"
+import type { Message, MessageWriter } from "../netlink/message.ts"
+import { type AddressInfo, listAddresses } from "../netlink/route/addr.ts"
 import {
   getLink,
   type LinkFilter,
   type LinkInfo,
   type LinkRef,
   listLinks,
-} from "../netlink/link.ts"
-import type { Message, MessageWriter } from "../netlink/message.ts"
-import { listRoutes, type RouteFilter, type RouteInfo, routeTo } from "../netlink/route.ts"
+} from "../netlink/route/link.ts"
+import { listRoutes, type RouteFilter, type RouteInfo, routeTo } from "../netlink/route/route.ts"
 import { NetlinkSocket, type Outcome } from "../netlink/socket.ts"
-import { currentNetns, type Netns, withNetns } from "../sys/netns.ts"
+import { currentNetns, type Netns, withNetns } from "../sys/netns/netns.ts"
 
 export class Kernel {
   readonly socket: NetlinkSocket

@@ -5,8 +5,8 @@
  */
 
 import { LariatError } from "../errors.ts"
-import { ENOENT, SystemError } from "../sys/errno.ts"
-import { writeProc } from "../sys/file.ts"
+import { ENOENT, SystemError } from "../sys/ffi/errno.ts"
+import { writeProc } from "../sys/ffi/file.ts"
 import { readSetting } from "./ipv6.ts"
 
 /**

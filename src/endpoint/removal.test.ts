@@ -3,7 +3,7 @@ import { LariatError } from "../errors.ts"
 import { RTM_DELLINK } from "../netlink/constants.ts"
 import { NetlinkError } from "../netlink/error.ts"
 import { MessageWriter, parseMessages } from "../netlink/message.ts"
-import { ENOBUFS, ENODEV, EPERM } from "../sys/errno.ts"
+import { ENOBUFS, ENODEV, EPERM } from "../sys/ffi/errno.ts"
 import { PARKED_GROUP } from "./host_link.ts"
 import { type PendingWrite, Removals } from "./removal.ts"
 

@@ -10,12 +10,12 @@
 import { LariatError } from "../errors.ts"
 import { NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, RTM_DELLINK } from "../netlink/constants.ts"
 import { NetlinkError, parseAck } from "../netlink/error.ts"
-import { changeLink, deleteLink, deleteLinkGroup } from "../netlink/link.ts"
-import { peekLink } from "../netlink/link_codec.ts"
 import type { MessageWriter } from "../netlink/message.ts"
 import { parseMessages } from "../netlink/message.ts"
+import { changeLink, deleteLink, deleteLinkGroup } from "../netlink/route/link.ts"
+import { peekLink } from "../netlink/route/link_codec.ts"
 import type { NetlinkSocket, Outcome } from "../netlink/socket.ts"
-import { ENOBUFS, ENODEV } from "../sys/errno.ts"
+import { ENOBUFS, ENODEV } from "../sys/ffi/errno.ts"
 import { PARKED_GROUP } from "./host_link.ts"
 
 /** A write(2) under way: the bytes written once it is over. Throws when it failed. */

@@ -1,7 +1,7 @@
 /** Putting a port back as it was made, where somebody changed it. */
 
-import { changeBridgePort, changeLink, type LinkChange } from "../netlink/link.ts"
 import type { MessageWriter } from "../netlink/message.ts"
+import { changeBridgePort, changeLink, type LinkChange } from "../netlink/route/link.ts"
 import { LIVE_GROUP } from "./host_link.ts"
 import type { Kernel } from "./kernel.ts"
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
-import type { LinkInfo } from "../netlink/link_codec.ts"
-import { IFF_RUNNING } from "../netlink/link_constants.ts"
+import type { LinkInfo } from "../netlink/route/link_codec.ts"
+import { IFF_RUNNING } from "../netlink/route/link_constants.ts"
 import { untilRunning } from "./running.ts"
 
 const link = (name: string, runs: boolean) =>

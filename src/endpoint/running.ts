@@ -1,8 +1,8 @@
 /** Waiting until links that were brought up pass packets. */
 
-import type { LinkInfo } from "../netlink/link_codec.ts"
-import { IFF_RUNNING } from "../netlink/link_constants.ts"
-import { libc } from "../sys/libc.ts"
+import type { LinkInfo } from "../netlink/route/link_codec.ts"
+import { IFF_RUNNING } from "../netlink/route/link_constants.ts"
+import { libc } from "../sys/ffi/libc.ts"
 
 /** Queries without a pause, some 20 µs each, then with one of 1 ms. */
 const QUERIES = 20

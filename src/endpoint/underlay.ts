@@ -2,7 +2,7 @@
 
 import { parsePrefix } from "../core/address.ts"
 import { RT_TABLE_MAIN, RTN_UNICAST } from "../netlink/constants.ts"
-import type { RouteInfo } from "../netlink/route.ts"
+import type { RouteInfo } from "../netlink/route/route.ts"
 import type { Kernel } from "./kernel.ts"
 
 /** What Ethernet carries (IEEE 802.3), when nothing better is known. */

@@ -1,10 +1,10 @@
 /** Messages that change the table, each list for one transaction. */
 
 import type { MessageWriter } from "../netlink/message.ts"
-import { deleteElements, newElements } from "../netlink/nftables_element.ts"
-import { newSet } from "../netlink/nftables_set.ts"
-import type { Chain } from "../netlink/nftables_table.ts"
-import { deleteRules, deleteTable, newChain, newRule, newTable } from "../netlink/nftables_table.ts"
+import { deleteElements, newElements } from "../netlink/nftables/element.ts"
+import { newSet } from "../netlink/nftables/set.ts"
+import type { Chain } from "../netlink/nftables/table.ts"
+import { deleteRules, deleteTable, newChain, newRule, newTable } from "../netlink/nftables/table.ts"
 import { type Contents, without } from "./contents.ts"
 import { ALL_SETS, CHAINS, RULES, TABLE } from "./ruleset.ts"
 

@@ -2,8 +2,8 @@
 
 import { type Family, networkOf, type Prefix, parsePrefix } from "../core/address.ts"
 import { LariatError } from "../errors.ts"
-import type { SetElement } from "../netlink/nftables_element.ts"
-import { interfaceName } from "../netlink/nftables_expression.ts"
+import type { SetElement } from "../netlink/nftables/element.ts"
+import { interfaceName } from "../netlink/nftables/expression.ts"
 import { intervalElements, outermost, prefixTwice, prefixWith } from "./intervals.ts"
 import type { Masquerades } from "./masquerades.ts"
 import { CLAMP_LINKS, SETS } from "./ruleset.ts"

@@ -4,11 +4,11 @@ import { LariatError } from "../errors.ts"
 import { readString } from "../netlink/attribute.ts"
 import { NetlinkError } from "../netlink/error.ts"
 import { type Message, type MessageWriter, parseMessages } from "../netlink/message.ts"
-import * as n from "../netlink/nftables_constants.ts"
-import { parseElements, type SetElement } from "../netlink/nftables_element.ts"
-import { parseNft } from "../netlink/nftables_message.ts"
-import { parseSet, type SetInfo } from "../netlink/nftables_set.ts"
-import type { Ruleset } from "../netlink/nftables_socket.ts"
+import * as n from "../netlink/nftables/constants.ts"
+import { parseElements, type SetElement } from "../netlink/nftables/element.ts"
+import { parseNft } from "../netlink/nftables/message.ts"
+import { parseSet, type SetInfo } from "../netlink/nftables/set.ts"
+import type { Ruleset } from "../netlink/nftables/socket.ts"
 import {
   type Chain,
   parseChain,
@@ -16,8 +16,8 @@ import {
   parseTable,
   type Rule,
   type Table,
-} from "../netlink/nftables_table.ts"
-import { EEXIST, EOPNOTSUPP, EPERM } from "../sys/errno.ts"
+} from "../netlink/nftables/table.ts"
+import { EEXIST, EOPNOTSUPP, EPERM } from "../sys/ffi/errno.ts"
 import { elementKey } from "./contents.ts"
 import { Firewall } from "./firewall.ts"
 import type { FirewallState } from "./state.ts"

@@ -4,9 +4,9 @@ import type { Family, Prefix } from "../core/address.ts"
 import { LariatError } from "../errors.ts"
 import { NetlinkError } from "../netlink/error.ts"
 import type { MessageWriter } from "../netlink/message.ts"
-import type { SetElement } from "../netlink/nftables_element.ts"
-import { isStale, NfTables, type Ruleset, unsupported } from "../netlink/nftables_socket.ts"
-import { ENOENT, EOPNOTSUPP } from "../sys/errno.ts"
+import type { SetElement } from "../netlink/nftables/element.ts"
+import { isStale, NfTables, type Ruleset, unsupported } from "../netlink/nftables/socket.ts"
+import { ENOENT, EOPNOTSUPP } from "../sys/ffi/errno.ts"
 import { moves, removal, replacement } from "./changes.ts"
 import {
   addressElements,

@@ -1,8 +1,8 @@
 /** How the table in the kernel differs from the wanted one, and what would mend it in place. */
 
 import type { MessageWriter } from "../netlink/message.ts"
-import type { SetElement } from "../netlink/nftables_element.ts"
-import type { Expression } from "../netlink/nftables_expression.ts"
+import type { SetElement } from "../netlink/nftables/element.ts"
+import type { Expression } from "../netlink/nftables/expression.ts"
 import {
   keyLength,
   keyType,
@@ -10,9 +10,9 @@ import {
   type SetInfo,
   type SetSpec,
   setFlags,
-} from "../netlink/nftables_set.ts"
-import type { Ruleset } from "../netlink/nftables_socket.ts"
-import { type Chain, type Hook, newChain, newRule, type Rule } from "../netlink/nftables_table.ts"
+} from "../netlink/nftables/set.ts"
+import type { Ruleset } from "../netlink/nftables/socket.ts"
+import { type Chain, type Hook, newChain, newRule, type Rule } from "../netlink/nftables/table.ts"
 import { moves, refill } from "./changes.ts"
 import { type Contents, without } from "./contents.ts"
 import { ALL_SETS, CHAINS, RULES, TABLE } from "./ruleset.ts"

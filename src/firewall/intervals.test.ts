@@ -10,8 +10,8 @@ import {
   parsePrefix,
   prefixContains,
 } from "../core/address.ts"
-import type { SetElement } from "../netlink/nftables_element.ts"
-import { interfaceName } from "../netlink/nftables_expression.ts"
+import type { SetElement } from "../netlink/nftables/element.ts"
+import { interfaceName } from "../netlink/nftables/expression.ts"
 import { intervalElements, outermost, prefixTwice, prefixWith } from "./intervals.ts"
 
 const prefixOf = (family: 4 | 6): fc.Arbitrary<Prefix> => {

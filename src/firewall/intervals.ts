@@ -9,7 +9,7 @@ import {
   type Prefix,
   prefixContains,
 } from "../core/address.ts"
-import type { SetElement } from "../netlink/nftables_element.ts"
+import type { SetElement } from "../netlink/nftables/element.ts"
 
 interface Interval {
   readonly first: Address

@@ -4,10 +4,10 @@
  * same few lookups whether there is one container or a thousand.
  */
 
-import * as n from "../netlink/nftables_constants.ts"
-import * as e from "../netlink/nftables_expression.ts"
-import { IFNAME_KEY, IPV4_KEY, IPV6_KEY, type SetSpec } from "../netlink/nftables_set.ts"
-import type { Chain, Rule, Table } from "../netlink/nftables_table.ts"
+import * as n from "../netlink/nftables/constants.ts"
+import * as e from "../netlink/nftables/expression.ts"
+import { IFNAME_KEY, IPV4_KEY, IPV6_KEY, type SetSpec } from "../netlink/nftables/set.ts"
+import type { Chain, Rule, Table } from "../netlink/nftables/table.ts"
 
 export const TABLE: Table = {
   family: n.NFPROTO_INET,

@@ -1,7 +1,7 @@
 /** What the kernel refuses through netlink, as an error. */
 
 import { type ErrorCode, LariatError } from "../errors.ts"
-import { ENOBUFS, EOPNOTSUPP, EPERM, errnoName, errnoText } from "../sys/errno.ts"
+import { ENOBUFS, EOPNOTSUPP, EPERM, errnoName, errnoText } from "../sys/ffi/errno.ts"
 import { parseAttributes, readI32, readString } from "./attribute.ts"
 import {
   NLM_F_ACK_TLVS,

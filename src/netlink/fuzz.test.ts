@@ -7,10 +7,10 @@ import refusals from "../../test/fixtures/netlink/refusals.json" with { type: "j
 import { LariatError } from "../errors.ts"
 import { decodeAddress } from "./addr_codec.ts"
 import { parseAck } from "./error.ts"
-import { decodeLink, peekLink } from "./link_codec.ts"
 import { type Message, parseMessages } from "./message.ts"
-import { decodeNeigh } from "./neigh.ts"
-import { decodeRoute } from "./route_codec.ts"
+import { decodeLink, peekLink } from "./route/link_codec.ts"
+import { decodeNeigh } from "./route/neigh.ts"
+import { decodeRoute } from "./route/route_codec.ts"
 
 const RUNS = 10_000
 const DECODERS: readonly ((message: Message) => unknown)[] = [

@@ -1,6 +1,6 @@
 /** Generic netlink: families of messages by name (linux/genetlink.h). */
 
-import { ENOENT } from "../sys/errno.ts"
+import { ENOENT } from "../sys/ffi/errno.ts"
 import { parseAttributes, readU16 } from "./attribute.ts"
 import { NetlinkError } from "./error.ts"
 import { MessageWriter } from "./message.ts"

@@ -5,17 +5,17 @@ import dumps from "../../test/fixtures/netlink/dumps.json" with { type: "json" }
 import refusals from "../../test/fixtures/netlink/refusals.json" with { type: "json" }
 import requests from "../../test/fixtures/netlink/requests.json" with { type: "json" }
 import { parseMac } from "../core/mac.ts"
-import { deleteAddress, newAddress } from "./addr.ts"
 import { decodeAddress } from "./addr_codec.ts"
 import { parseAttributes } from "./attribute.ts"
 import { NLM_F_ACK, NLM_F_REQUEST, RTM_GETROUTE, RTM_NEWROUTE } from "./constants.ts"
 import { parseAck } from "./error.ts"
-import * as link from "./link.ts"
-import { decodeLink } from "./link_codec.ts"
 import { type Message, type MessageWriter, parseMessages } from "./message.ts"
-import * as neigh from "./neigh.ts"
-import { deleteRoute, newRoute } from "./route.ts"
-import { decodeRoute } from "./route_codec.ts"
+import { deleteAddress, newAddress } from "./route/addr.ts"
+import * as link from "./route/link.ts"
+import { decodeLink } from "./route/link_codec.ts"
+import * as neigh from "./route/neigh.ts"
+import { deleteRoute, newRoute } from "./route/route.ts"
+import { decodeRoute } from "./route/route_codec.ts"
 
 /** Indexes of the recording. */
 const BRIDGE = 1000

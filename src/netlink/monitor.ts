@@ -1,9 +1,9 @@
 /** Hearing of changes to links, addresses and routes as they happen. */
 
 import { LariatError } from "../errors.ts"
-import { check, SystemError } from "../sys/errno.ts"
-import { libc } from "../sys/libc.ts"
-import { type RunningWorker, startWorker } from "../sys/worker.ts"
+import { check, SystemError } from "../sys/ffi/errno.ts"
+import { libc } from "../sys/ffi/libc.ts"
+import { type RunningWorker, startWorker } from "../sys/ffi/worker.ts"
 import { NETLINK_ROUTE } from "./constants.ts"
 import { type Message, parseMessages } from "./message.ts"
 import type { MonitorOrder, MonitorReport } from "./monitor_protocol.ts"

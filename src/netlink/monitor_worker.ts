@@ -3,10 +3,10 @@
  * notifications on as they are. It never returns to its event loop until told to stop.
  */
 
-import { EAGAIN, EINTR, ENOBUFS } from "../sys/errno.ts"
-import { errno, libc } from "../sys/libc.ts"
-import { POLLIN } from "../sys/poll.ts"
-import { serveWorker } from "../sys/worker.ts"
+import { EAGAIN, EINTR, ENOBUFS } from "../sys/ffi/errno.ts"
+import { errno, libc } from "../sys/ffi/libc.ts"
+import { POLLIN } from "../sys/ffi/poll.ts"
+import { serveWorker } from "../sys/ffi/worker.ts"
 import { MSG_DONTWAIT, MSG_TRUNC } from "./constants.ts"
 import type { MonitorOrder, MonitorReport } from "./monitor_protocol.ts"
 

@@ -5,11 +5,11 @@ import recordings from "../../test/fixtures/netlink/vxlan.json" with { type: "js
 import { parseMac } from "../core/mac.ts"
 import { parseAttributes } from "./attribute.ts"
 import { NLM_F_ACK, NLM_F_REQUEST, RTM_GETROUTE } from "./constants.ts"
-import { deleteForwarding, replaceForwarding } from "./forwarding.ts"
 import { type Message, type MessageWriter, parseMessages } from "./message.ts"
-import { decodeNeigh } from "./neigh.ts"
-import { queryRoute } from "./route_lookup.ts"
-import { changeVxlanLocal, decodeVxlan, newVxlan } from "./vxlan_link.ts"
+import { deleteForwarding, replaceForwarding } from "./route/forwarding.ts"
+import { decodeNeigh } from "./route/neigh.ts"
+import { queryRoute } from "./route/route_lookup.ts"
+import { changeVxlanLocal, decodeVxlan, newVxlan } from "./route/vxlan_link.ts"
 
 /** Indexes of the recording. */
 const VXLAN = 1002

@@ -5,8 +5,8 @@
  * socket. So nothing here ever waits: an answer that is not there will not come.
  */
 
-import { EAGAIN, EINTR, ENOBUFS, ENODEV, SystemError } from "../sys/errno.ts"
-import { errno, libc } from "../sys/libc.ts"
+import { EAGAIN, EINTR, ENOBUFS, ENODEV, SystemError } from "../sys/ffi/errno.ts"
+import { errno, libc } from "../sys/ffi/libc.ts"
 import * as c from "./constants.ts"
 import { EPROTO, NetlinkError, parseAck } from "./error.ts"
 import { type Message, type MessageWriter, parseMessages } from "./message.ts"

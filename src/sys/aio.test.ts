@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { AsyncWrite } from "./aio.ts"
-import { EBADF, SystemError } from "./errno.ts"
-import { libc } from "./libc.ts"
+import { EBADF, SystemError } from "./ffi/errno.ts"
+import { libc } from "./ffi/libc.ts"
 
 async function settled(write: AsyncWrite): Promise<number> {
   for (let i = 0; i < 1000; i++) {

@@ -8,8 +8,8 @@
  */
 
 import { LariatError } from "../errors.ts"
-import { EINPROGRESS, SystemError } from "./errno.ts"
-import { addressOf, libc } from "./libc.ts"
+import { EINPROGRESS, SystemError } from "./ffi/errno.ts"
+import { addressOf, libc } from "./ffi/libc.ts"
 
 /**
  * struct aiocb (aio.h). glibc and musl agree, on x86-64 and arm64, on the fields that a program

@@ -1,8 +1,8 @@
 /** Time that no one sets back, and the identity of this boot. */
 
-import { check } from "./errno.ts"
-import { readFile } from "./file.ts"
-import { libc } from "./libc.ts"
+import { check } from "./ffi/errno.ts"
+import { readFile } from "./ffi/file.ts"
+import { libc } from "./ffi/libc.ts"
 
 /** Time since boot, sleep included: include/uapi/linux/time.h */
 const CLOCK_BOOTTIME = 7

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test } from "bun:test"
 import { LariatError } from "../errors.ts"
 import { discardDescriptors, storeDescriptor, takeDescriptors } from "./fd_store.ts"
-import { libc } from "./libc.ts"
-import { MessageBuffer, type ReceivedMessage } from "./message_header.ts"
-import { unixSocketAddress } from "./socket_address.ts"
+import { libc } from "./ffi/libc.ts"
+import { MessageBuffer, type ReceivedMessage } from "./net/message_header.ts"
+import { unixSocketAddress } from "./net/socket_address.ts"
 
 const before = process.env.NOTIFY_SOCKET
 afterEach(() => {

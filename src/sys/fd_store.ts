@@ -5,11 +5,11 @@
  */
 
 import { LariatError } from "../errors.ts"
-import { libc } from "./libc.ts"
-import { encodeControl, MessageBuffer } from "./message_header.ts"
+import { libc } from "./ffi/libc.ts"
+import { encodeControl, MessageBuffer } from "./net/message_header.ts"
+import { SOCK_CLOEXEC, SOCK_DGRAM, SOL_SOCKET } from "./net/socket.ts"
+import { AF_UNIX } from "./net/socket_address.ts"
 import { notifyAddress } from "./notify.ts"
-import { SOCK_CLOEXEC, SOCK_DGRAM, SOL_SOCKET } from "./socket.ts"
-import { AF_UNIX } from "./socket_address.ts"
 
 /** include/linux/socket.h */
 const SCM_RIGHTS = 1

@@ -1,9 +1,9 @@
 import { afterEach, expect, test } from "bun:test"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { libc } from "./libc.ts"
+import { libc } from "./ffi/libc.ts"
+import { unixSocketAddress } from "./net/socket_address.ts"
 import { sdNotify } from "./notify.ts"
-import { unixSocketAddress } from "./socket_address.ts"
 
 const before = process.env.NOTIFY_SOCKET
 afterEach(() => {

@@ -1,8 +1,8 @@
 /** Telling systemd how the service does: sd_notify(3), without libsystemd. */
 
-import { libc } from "./libc.ts"
-import { SOCK_CLOEXEC, SOCK_DGRAM } from "./socket.ts"
-import { AF_UNIX, type SocketAddress, unixSocketAddress } from "./socket_address.ts"
+import { libc } from "./ffi/libc.ts"
+import { SOCK_CLOEXEC, SOCK_DGRAM } from "./net/socket.ts"
+import { AF_UNIX, type SocketAddress, unixSocketAddress } from "./net/socket_address.ts"
 
 /** A service manager that does not read must not stop the agent. */
 const MSG_DONTWAIT = 0x40

@@ -3,8 +3,8 @@
  * handler would not do, since SIGKILL leaves no time for one.
  */
 
-import { check } from "./errno.ts"
-import { libc } from "./libc.ts"
+import { check } from "./ffi/errno.ts"
+import { libc } from "./ffi/libc.ts"
 
 /** include/uapi/linux/prctl.h */
 const PR_SET_PDEATHSIG = 1

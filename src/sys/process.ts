@@ -2,9 +2,9 @@
 
 import type { ChildProcess, SpawnOptions } from "node:child_process"
 import { LariatError } from "../errors.ts"
-import { libc } from "./libc.ts"
-import { type Netns, withNetns } from "./netns.ts"
-import { isDeno } from "./runtime.ts"
+import { libc } from "./ffi/libc.ts"
+import { isDeno } from "./ffi/runtime.ts"
+import { type Netns, withNetns } from "./netns/netns.ts"
 
 /** Where `bun build --compile` mounts what is embedded in the binary. */
 const EMBEDDED = "file:///$bunfs/"

@@ -4,11 +4,11 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { stat } from "node:fs/promises"
 import { LariatError } from "../errors.ts"
 import { AsyncWrite } from "./aio.ts"
-import { bunGlobal } from "./bun_global.ts"
-import { EBADF, SystemError } from "./errno.ts"
-import { writeElsewhere } from "./libc.ts"
-import { UNKNOWN_ERRNO } from "./libc_symbols.ts"
-import { currentNetns, withNetns } from "./netns.ts"
+import { bunGlobal } from "./ffi/bun_global.ts"
+import { EBADF, SystemError } from "./ffi/errno.ts"
+import { writeElsewhere } from "./ffi/libc.ts"
+import { UNKNOWN_ERRNO } from "./ffi/libc_symbols.ts"
+import { currentNetns, withNetns } from "./netns/netns.ts"
 
 /** How often a write under way is asked whether it is done. */
 const POLL_MS = 1

@@ -4,7 +4,7 @@ import { mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { CallReport, StatusReport } from "../../src/agent/report.ts"
 import type { CniResponse } from "../../src/cni/protocol.ts"
-import { callUnix } from "../../src/sys/unix_client.ts"
+import { callUnix } from "../../src/sys/net/unix_client.ts"
 import type { Attachment, Ours } from "./contender.ts"
 import { settle } from "./plugin_process.ts"
 

@@ -10,7 +10,7 @@
 
 import { measure } from "mitata"
 import { Bitmap } from "../../src/core/bitmap.ts"
-import { ReferenceBitmap } from "../../src/core/bitmap_reference.ts"
+import { ReferenceBitmap } from "../reference/bitmap.ts"
 
 /** One measured operation. */
 export interface Measured {

@@ -16,7 +16,7 @@ import {
 import { availableParallelism, release, setPriority } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
-import { runtimeName } from "../../src/sys/runtime.ts"
+import { runtimeName } from "../../src/sys/ffi/runtime.ts"
 import { AgentProcess } from "./agent_process.ts"
 import type { Bench } from "./bench.ts"
 import { burst } from "./burst.ts"

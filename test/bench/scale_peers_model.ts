@@ -8,14 +8,14 @@
  */
 import { randomBytes } from "node:crypto"
 import { readFileSync, writeFileSync } from "node:fs"
-import { parseAcknowledgement } from "../../src/cluster/acknowledgement.ts"
-import { parseAnnouncement } from "../../src/cluster/announcement.ts"
-import type { DirectoryPeer } from "../../src/cluster/directory.ts"
-import { KeyRing } from "../../src/cluster/key_ring.ts"
-import { Keyspace } from "../../src/cluster/keyspace.ts"
-import { parsePsk } from "../../src/cluster/psk.ts"
-import type { RingPlan } from "../../src/cluster/ring_plan.ts"
-import type { Change, Entry } from "../../src/cluster/store.ts"
+import type { DirectoryPeer } from "../../src/cluster/directory/directory.ts"
+import { parseAcknowledgement } from "../../src/cluster/keys/acknowledgement.ts"
+import { parseAnnouncement } from "../../src/cluster/keys/announcement.ts"
+import { KeyRing } from "../../src/cluster/keys/key_ring.ts"
+import type { RingPlan } from "../../src/cluster/keys/ring_plan.ts"
+import { Keyspace } from "../../src/cluster/records/keyspace.ts"
+import { parsePsk } from "../../src/cluster/records/psk.ts"
+import type { Change, Entry } from "../../src/cluster/store/store.ts"
 import { Associations, type Route } from "../../src/drivers/ipsec/associations.ts"
 import {
   ifIdOf,
@@ -33,8 +33,8 @@ import {
   listPolicies,
   type Policy,
   replacePolicy,
-} from "../../src/netlink/xfrm_policy.ts"
-import { createNetns, withNetns } from "../../src/sys/netns.ts"
+} from "../../src/netlink/xfrm/policy.ts"
+import { createNetns, withNetns } from "../../src/sys/netns/netns.ts"
 import { blockOfTen, crowd } from "../cluster_model/crowd.ts"
 import { Observer } from "../cluster_model/observer.ts"
 import { requireTestNetns } from "../netns/guard.ts"

@@ -1,8 +1,8 @@
 /** Contenders for the same keys: each is won once, also while a member is lost. */
 import { afterAll, beforeAll, expect, test } from "bun:test"
-import { BlockLeases, type BlockSource } from "../../src/cluster/block_lease.ts"
-import type { EtcdStore } from "../../src/cluster/etcd_store.ts"
-import { Keyspace } from "../../src/cluster/keyspace.ts"
+import { BlockLeases, type BlockSource } from "../../src/cluster/blocks/block_lease.ts"
+import { Keyspace } from "../../src/cluster/records/keyspace.ts"
+import type { EtcdStore } from "../../src/cluster/store/etcd/etcd_store.ts"
 import { LariatError } from "../../src/errors.ts"
 import { TestHost } from "../cluster_model/test_host.ts"
 import { Scene } from "./scene.ts"

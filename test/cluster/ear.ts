@@ -1,5 +1,5 @@
 /** Listens to a store for tests, and to its errors. */
-import type { Change, Listing, WatchListener } from "../../src/cluster/store.ts"
+import type { Change, Listing, WatchListener } from "../../src/cluster/store/store.ts"
 import { LariatError } from "../../src/errors.ts"
 import { waitFor } from "../clients/program.ts"
 

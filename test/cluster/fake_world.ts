@@ -1,5 +1,5 @@
 /** A world for stores whose time stands still until told, and whose network answers as scripted. */
-import type { Surroundings, Timer } from "../../src/cluster/surroundings.ts"
+import type { Surroundings, Timer } from "../../src/cluster/store/dependencies.ts"
 
 /** A request as an etcd sees it. */
 export interface FakeRequest {

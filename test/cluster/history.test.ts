@@ -1,7 +1,7 @@
 /** An etcd whose history is not what a watch left: compacted, or put back from a snapshot. */
 import { afterEach, expect, test } from "bun:test"
 import { join } from "node:path"
-import type { EtcdStore } from "../../src/cluster/etcd_store.ts"
+import type { EtcdStore } from "../../src/cluster/store/etcd/etcd_store.ts"
 import { waitFor } from "../clients/program.ts"
 import { Ear } from "./ear.ts"
 import { Scene } from "./scene.ts"

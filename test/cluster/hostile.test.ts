@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { BlockReport, PeerReport } from "../../src/agent/cluster/report.ts"
-import type { Write } from "../../src/cluster/store.ts"
+import type { Write } from "../../src/cluster/store/store.ts"
 import { waitFor } from "../clients/program.ts"
 import type { TestHost } from "../cluster_model/test_host.ts"
 import { ClusterLab } from "../vm/cluster_lab.ts"

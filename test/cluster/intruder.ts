@@ -1,8 +1,9 @@
 /** Somebody who can write to the store of a lab whatever he likes, with or without the cluster's key. */
-import { EtcdStore } from "../../src/cluster/etcd_store.ts"
-import { Keyspace } from "../../src/cluster/keyspace.ts"
-import { parsePsk } from "../../src/cluster/psk.ts"
-import type { Write } from "../../src/cluster/store.ts"
+
+import { Keyspace } from "../../src/cluster/records/keyspace.ts"
+import { parsePsk } from "../../src/cluster/records/psk.ts"
+import { EtcdStore } from "../../src/cluster/store/etcd/etcd_store.ts"
+import type { Write } from "../../src/cluster/store/store.ts"
 import { waitFor } from "../clients/program.ts"
 import { TestHost } from "../cluster_model/test_host.ts"
 import { type ClusterLab, LAB_PSK } from "../vm/cluster_lab.ts"

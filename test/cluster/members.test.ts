@@ -1,7 +1,7 @@
 /** An etcd of three members, with certificates and authentication, some of which are lost. */
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import { readFileSync } from "node:fs"
-import { EtcdStore } from "../../src/cluster/etcd_store.ts"
+import { EtcdStore } from "../../src/cluster/store/etcd/etcd_store.ts"
 import { waitFor } from "../clients/program.ts"
 import { Ear, errorOf } from "./ear.ts"
 import { PacketCut } from "./packet_cut.ts"
@@ -69,7 +69,7 @@ test("a certificate is demanded, and the server's is checked", async () => {
   const { certificates, urls } = scene.cluster
   if (certificates === undefined) throw new Error("no certificates")
   const ca = readFileSync(certificates.ca, "utf8")
-  const { secureFetch } = await import("../../src/sys/fetch.ts")
+  const { secureFetch } = await import("../../src/sys/http/fetch.ts")
   // Without a certificate; with another authority; under a name that the server's does not have.
   const named = urls.map((url) => url.replace("127.0.0.1", "localhost"))
   const cases = [

@@ -1,6 +1,6 @@
 /** An etcd of one member that goes away and comes back. */
 import { afterEach, expect, test } from "bun:test"
-import type { StoreHealth } from "../../src/cluster/store.ts"
+import type { StoreHealth } from "../../src/cluster/store/store.ts"
 import { waitFor } from "../clients/program.ts"
 import { Ear, errorOf } from "./ear.ts"
 import { PacketCut } from "./packet_cut.ts"

@@ -6,10 +6,10 @@
  */
 import { readFileSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
-import { EtcdStore } from "../../src/cluster/etcd_store.ts"
-import { SqliteStore } from "../../src/cluster/sqlite_store.ts"
-import type { Store } from "../../src/cluster/store.ts"
-import { secureFetch } from "../../src/sys/fetch.ts"
+import { EtcdStore } from "../../src/cluster/store/etcd/etcd_store.ts"
+import { SqliteStore } from "../../src/cluster/store/sqlite_store.ts"
+import type { Store } from "../../src/cluster/store/store.ts"
+import { secureFetch } from "../../src/sys/http/fetch.ts"
 import { Ear, errorOf } from "./ear.ts"
 import { timersOfRuntime } from "./world.ts"
 

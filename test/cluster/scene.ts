@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { EtcdStore, type EtcdStoreOptions } from "../../src/cluster/etcd_store.ts"
-import type { Surroundings } from "../../src/cluster/surroundings.ts"
+import type { Surroundings } from "../../src/cluster/store/dependencies.ts"
+import { EtcdStore, type EtcdStoreOptions } from "../../src/cluster/store/etcd/etcd_store.ts"
 import { EtcdCluster, type EtcdClusterOptions } from "./etcd.ts"
 import { Gate, realWorld } from "./world.ts"
 

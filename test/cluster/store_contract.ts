@@ -1,6 +1,6 @@
 /** What both stores must do alike: the cases are run against each of them. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import type { Store } from "../../src/cluster/store.ts"
+import type { Store } from "../../src/cluster/store/store.ts"
 import { waitFor } from "../clients/program.ts"
 import { Ear, errorOf } from "./ear.ts"
 

@@ -1,6 +1,6 @@
 /** The real world for stores under test. */
-import type { Fetch, Surroundings } from "../../src/cluster/surroundings.ts"
-import { secureFetch } from "../../src/sys/fetch.ts"
+import type { Fetch, Surroundings } from "../../src/cluster/store/dependencies.ts"
+import { secureFetch } from "../../src/sys/http/fetch.ts"
 import { type Certificates, clientTls } from "./certificates.ts"
 
 /** Clock and chance as the agent gives them to a store. */

@@ -1,5 +1,5 @@
 /** Writes numbered values under a prefix for as long as it takes, and knows which of them stand. */
-import type { Store } from "../../src/cluster/store.ts"
+import type { Store } from "../../src/cluster/store/store.ts"
 
 /** Counts up a value of `<prefix>counter`, each written on top of the one before. */
 export class CountingWriter {

@@ -1,11 +1,11 @@
 /** As many hosts as are wanted, with everything that real ones write to the store. */
 import { randomBytes } from "node:crypto"
-import { acknowledgementBody } from "../../src/cluster/acknowledgement.ts"
-import { announcementBody, type PublicGeneration } from "../../src/cluster/announcement.ts"
-import { publicValueOf } from "../../src/cluster/key_agreement.ts"
-import type { Keyspace } from "../../src/cluster/keyspace.ts"
-import type { PreSharedKey } from "../../src/cluster/psk.ts"
-import type { Write } from "../../src/cluster/store.ts"
+import { acknowledgementBody } from "../../src/cluster/keys/acknowledgement.ts"
+import { announcementBody, type PublicGeneration } from "../../src/cluster/keys/announcement.ts"
+import { publicValueOf } from "../../src/cluster/keys/key_agreement.ts"
+import type { Keyspace } from "../../src/cluster/records/keyspace.ts"
+import type { PreSharedKey } from "../../src/cluster/records/psk.ts"
+import type { Write } from "../../src/cluster/store/store.ts"
 import { TestHost } from "./test_host.ts"
 
 /** Below the numbers of hosts that join by themselves: those begin at a random place. */

@@ -1,7 +1,7 @@
 /** A directory on a store in memory, with two hosts to write there. */
-import type { DirectoryOptions } from "../../src/cluster/directory.ts"
-import { Keyspace } from "../../src/cluster/keyspace.ts"
-import type { Write } from "../../src/cluster/store.ts"
+import type { DirectoryOptions } from "../../src/cluster/directory/directory.ts"
+import { Keyspace } from "../../src/cluster/records/keyspace.ts"
+import type { Write } from "../../src/cluster/store/store.ts"
 import { MemoryStore } from "./memory_store.ts"
 import { Observer } from "./observer.ts"
 import { TestHost } from "./test_host.ts"

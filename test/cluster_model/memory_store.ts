@@ -11,7 +11,7 @@ import type {
   Subscription,
   WatchListener,
   Write,
-} from "../../src/cluster/store.ts"
+} from "../../src/cluster/store/store.ts"
 import { LariatError } from "../../src/errors.ts"
 
 interface Watcher {

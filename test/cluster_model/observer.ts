@@ -1,10 +1,10 @@
 /** A directory with everything that it told, and what it comes to. */
-import { Directory, type DirectoryOptions } from "../../src/cluster/directory.ts"
-import type { EndpointRecord } from "../../src/cluster/endpoint_record.ts"
-import { PeerRefusedError } from "../../src/cluster/envelope.ts"
-import type { Keyspace } from "../../src/cluster/keyspace.ts"
-import { Pins } from "../../src/cluster/pins.ts"
-import { Refusals } from "../../src/cluster/refusals.ts"
+import { Directory, type DirectoryOptions } from "../../src/cluster/directory/directory.ts"
+import { Refusals } from "../../src/cluster/directory/refusals.ts"
+import type { EndpointRecord } from "../../src/cluster/records/endpoint_record.ts"
+import { PeerRefusedError } from "../../src/cluster/records/envelope.ts"
+import type { Keyspace } from "../../src/cluster/records/keyspace.ts"
+import { Pins } from "../../src/cluster/records/pins.ts"
 import { parsePrefix } from "../../src/core/address.ts"
 import { TestHost } from "./test_host.ts"
 

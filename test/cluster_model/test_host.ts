@@ -1,13 +1,13 @@
 /** A host that writes what it is told to: for tests of those who read it. */
-import type { BlockClaim, ClaimReason } from "../../src/cluster/block_claim.ts"
-import { type EndpointRecord, endpointBody } from "../../src/cluster/endpoint_record.ts"
-import { seal } from "../../src/cluster/envelope.ts"
-import { type HostRecord, hostBody } from "../../src/cluster/host_record.ts"
-import { HostIdentity } from "../../src/cluster/identity.ts"
-import { sealIdentity } from "../../src/cluster/identity_record.ts"
-import type { Keyspace } from "../../src/cluster/keyspace.ts"
-import type { PreSharedKey } from "../../src/cluster/psk.ts"
-import type { Write } from "../../src/cluster/store.ts"
+import type { BlockClaim, ClaimReason } from "../../src/cluster/records/block_claim.ts"
+import { type EndpointRecord, endpointBody } from "../../src/cluster/records/endpoint_record.ts"
+import { seal } from "../../src/cluster/records/envelope.ts"
+import { type HostRecord, hostBody } from "../../src/cluster/records/host_record.ts"
+import { HostIdentity } from "../../src/cluster/records/identity.ts"
+import { sealIdentity } from "../../src/cluster/records/identity_record.ts"
+import type { Keyspace } from "../../src/cluster/records/keyspace.ts"
+import type { PreSharedKey } from "../../src/cluster/records/psk.ts"
+import type { Write } from "../../src/cluster/store/store.ts"
 
 export class TestHost {
   readonly id: string

@@ -4,7 +4,7 @@
  */
 
 import { writeSync } from "node:fs"
-import { Journal } from "../../src/agent/journal.ts"
+import { Journal } from "../../src/agent/state/state_database.ts"
 
 /** So many endpoints at most, from twice as many addresses. */
 const MOST = 20

@@ -12,7 +12,7 @@ const CLIENTS = 2500
 const WARM_UP = 300
 const AT_ONCE = 16
 const TIMEOUT_MS = 120_000
-/** A request must be there after 10 s (src/agent/control_server.ts); then the agent hangs up. */
+/** A request must be there after 10 s (src/agent/control/control_server.ts); then the agent hangs up. */
 const REQUEST_TIMEOUT_MS = 10_000
 
 const NAMESPACE = "socket0"

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { bindUdp, type UdpSocket } from "../../src/sys/udp.ts"
+import { bindUdp, type UdpSocket } from "../../src/sys/net/udp.ts"
 import { attempt } from "../clients/program.ts"
 import { attached, type Container, removed } from "./container.ts"
 import { Lab, lariatCommand, SEED } from "./lab.ts"

@@ -6,7 +6,7 @@ import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { decode, encode, type Packet } from "dns-packet"
-import { bindUdp, type UdpSocket } from "../../src/sys/udp.ts"
+import { bindUdp, type UdpSocket } from "../../src/sys/net/udp.ts"
 import { run, waitFor } from "../clients/program.ts"
 import { lariatCommand } from "./lab.ts"
 

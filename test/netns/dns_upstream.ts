@@ -1,6 +1,6 @@
 /** `dns_upstream.ts ADDRESS ANSWER`: a DNS server that answers every question with one address. */
 import { decode, encode } from "dns-packet"
-import { bindUdp } from "../../src/sys/udp.ts"
+import { bindUdp } from "../../src/sys/net/udp.ts"
 
 const [, , hostname = "", data = ""] = process.argv
 

@@ -13,7 +13,7 @@ import {
   type EchoProbe,
   EchoProber,
   type EchoResult,
-} from "../../src/sys/echo.ts"
+} from "../../src/sys/probes/echo.ts"
 import { ip, requireTestNetns } from "./guard.ts"
 
 const ROUTER = { 4: "10.98.0.2", 6: "fd00:98::2" } as const

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test"
 import { enableForwarding, forwardingEnabled } from "../../src/endpoint/forwarding.ts"
 import { readSetting, settingPath } from "../../src/endpoint/ipv6.ts"
 import { underlayMtu } from "../../src/endpoint/underlay.ts"
-import { writeProc } from "../../src/sys/file.ts"
+import { writeProc } from "../../src/sys/ffi/file.ts"
 import { Fixture } from "./endpoint_fixture.ts"
 import { ip } from "./guard.ts"
 

@@ -1,8 +1,8 @@
 /** A tap hears both ways of one link, whole frames, and says what it could not hold. */
 import { expect, test } from "bun:test"
 import { LariatError } from "../../src/errors.ts"
-import { Datagrams } from "../../src/sys/datagram.ts"
-import { FrameTap } from "../../src/sys/frame_tap.ts"
+import { Datagrams } from "../../src/sys/net/datagram.ts"
+import { FrameTap } from "../../src/sys/net/frame_tap.ts"
 import { requireTestNetns } from "./guard.ts"
 
 requireTestNetns()

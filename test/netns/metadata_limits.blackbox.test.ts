@@ -17,7 +17,7 @@ const DRIPPING = 500
 const MEBIBYTE = 1024 * 1024
 /** What a server keeps of descriptors whose connections it has closed. */
 const SLACK = 16
-/** A head must be there after 10 s (src/sys/http.ts); half a second later at most it is noticed. */
+/** A head must be there after 10 s (src/sys/http/http.ts); half a second later at most it is noticed. */
 const LET_GO_MS = 25_000
 
 let server: MetadataServe

@@ -9,13 +9,13 @@
  */
 import { execFileSync } from "node:child_process"
 import { writeSync } from "node:fs"
-import { type NatDatagram, NatDetection } from "../../src/cluster/nat_detection.ts"
+import { type NatDatagram, NatDetection } from "../../src/cluster/nat/nat_detection.ts"
 import { LariatError } from "../../src/errors.ts"
-import { libc } from "../../src/sys/libc.ts"
-import { type Netns, openNetns, withNetns } from "../../src/sys/netns.ts"
-import { ipSocketAddress } from "../../src/sys/socket_address.ts"
-import { UdpEncapSocket, type UdpEndpoint } from "../../src/sys/udp_encap.ts"
-import { type UdpDatagram, UdpEncapReader } from "../../src/sys/udp_encap_reader.ts"
+import { libc } from "../../src/sys/ffi/libc.ts"
+import { ipSocketAddress } from "../../src/sys/net/socket_address.ts"
+import { UdpEncapSocket, type UdpEndpoint } from "../../src/sys/net/udp_encap.ts"
+import { type UdpDatagram, UdpEncapReader } from "../../src/sys/net/udp_encap_reader.ts"
+import { type Netns, openNetns, withNetns } from "../../src/sys/netns/netns.ts"
 import { requireTestNetns } from "./guard.ts"
 
 const WORLD = `set -e

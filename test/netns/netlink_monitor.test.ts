@@ -6,9 +6,9 @@ import {
   RTM_NEWLINK,
   RTNLGRP_LINK,
 } from "../../src/netlink/constants.ts"
-import { changeLink, newBridge } from "../../src/netlink/link.ts"
-import { decodeLink } from "../../src/netlink/link_codec.ts"
 import { Monitor } from "../../src/netlink/monitor.ts"
+import { changeLink, newBridge } from "../../src/netlink/route/link.ts"
+import { decodeLink } from "../../src/netlink/route/link_codec.ts"
 import { NetlinkSocket } from "../../src/netlink/socket.ts"
 import { run, waitFor } from "../clients/program.ts"
 import { requireTestNetns } from "./guard.ts"

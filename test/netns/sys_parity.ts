@@ -8,12 +8,18 @@ import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { LariatError } from "../../src/errors.ts"
 import { bootId, monotonicMs } from "../../src/sys/clock.ts"
-import { SystemError } from "../../src/sys/errno.ts"
-import { readFile, writeFd, writeFileAtomic, writeProc } from "../../src/sys/file.ts"
-import { serveHttp } from "../../src/sys/http.ts"
-import { ping4, ping6 } from "../../src/sys/icmp.ts"
-import { libc } from "../../src/sys/libc.ts"
-import { keepMapped } from "../../src/sys/memory.ts"
+import { SystemError } from "../../src/sys/ffi/errno.ts"
+import { readFile, writeFd, writeFileAtomic, writeProc } from "../../src/sys/ffi/file.ts"
+import { libc } from "../../src/sys/ffi/libc.ts"
+import { keepMapped } from "../../src/sys/ffi/pages.ts"
+import { deadlineIn, POLLIN, waitFor } from "../../src/sys/ffi/poll.ts"
+import { snapshotPages, touchedRanges } from "../../src/sys/ffi/touched_pages.ts"
+import { startWorker } from "../../src/sys/ffi/worker.ts"
+import { serveHttp } from "../../src/sys/http/http.ts"
+import { sendFrame } from "../../src/sys/net/packet.ts"
+import { unixSocketAddress } from "../../src/sys/net/socket_address.ts"
+import { httpGet } from "../../src/sys/net/tcp.ts"
+import { callUnix } from "../../src/sys/net/unix_client.ts"
 import {
   createNetns,
   currentNetns,
@@ -22,17 +28,11 @@ import {
   sameNetns,
   unpinNetns,
   withNetns,
-} from "../../src/sys/netns.ts"
+} from "../../src/sys/netns/netns.ts"
 import { sdNotify } from "../../src/sys/notify.ts"
-import { sendFrame } from "../../src/sys/packet.ts"
-import { deadlineIn, POLLIN, waitFor } from "../../src/sys/poll.ts"
+import { ping4, ping6 } from "../../src/sys/probes/icmp.ts"
 import { selfCommand, spawnIn } from "../../src/sys/process.ts"
-import { unixSocketAddress } from "../../src/sys/socket_address.ts"
-import { httpGet } from "../../src/sys/tcp.ts"
 import { strayThreads, warmRuntime, writeBlocking } from "../../src/sys/thread_pool.ts"
-import { snapshotPages, touchedRanges } from "../../src/sys/touched_pages.ts"
-import { callUnix } from "../../src/sys/unix_client.ts"
-import { startWorker } from "../../src/sys/worker.ts"
 import { requireTestNetns } from "./guard.ts"
 
 const encode = (text: string) => new TextEncoder().encode(text)

@@ -1,7 +1,7 @@
 /** The worker of sys_parity.ts: says where it runs, doubles numbers, throws at 0. */
-import { libc } from "../../src/sys/libc.ts"
-import { currentNetns, openNetns, sameNetns } from "../../src/sys/netns.ts"
-import { serveWorker } from "../../src/sys/worker.ts"
+import { libc } from "../../src/sys/ffi/libc.ts"
+import { serveWorker } from "../../src/sys/ffi/worker.ts"
+import { currentNetns, openNetns, sameNetns } from "../../src/sys/netns/netns.ts"
 
 const scope = serveWorker<number, unknown>((n) => {
   if (n === 0) throw new Error("no zero")

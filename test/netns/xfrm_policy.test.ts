@@ -9,9 +9,9 @@ import {
   newPolicy,
   type Policy,
   replacePolicy,
-} from "../../src/netlink/xfrm_policy.ts"
-import { EEXIST, ENOENT } from "../../src/sys/errno.ts"
-import { createNetns, type Netns, withNetns } from "../../src/sys/netns.ts"
+} from "../../src/netlink/xfrm/policy.ts"
+import { EEXIST, ENOENT } from "../../src/sys/ffi/errno.ts"
+import { createNetns, type Netns, withNetns } from "../../src/sys/netns/netns.ts"
 import { requireTestNetns } from "./guard.ts"
 
 const SUBNETS = ["10.42.0.0/16", "fd00:42::/64"]

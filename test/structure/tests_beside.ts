@@ -1,6 +1,6 @@
 /** Every source that does something has a test beside it, or is named with its live test. */
 import { posix } from "node:path"
-import { targetOf } from "./rooms.ts"
+import { roomOf, targetOf } from "./rooms.ts"
 import { isTest, type SourceFile } from "./source_file.ts"
 import type { Violation } from "./violation.ts"
 
@@ -12,32 +12,33 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/agent/agent.ts": "test/netns/attach.blackbox.test.ts",
   "src/agent/cluster/cluster.ts": "test/vm/ipsec_cluster.test.ts",
   "src/agent/cluster/composition.ts": "test/vm/ipsec_cluster.test.ts",
-  "src/agent/cluster/driver_choice.ts": "test/vm/ipsec_cluster.test.ts",
-  "src/agent/cluster/encap_sockets.ts": "test/vm/udp_encap_restart.test.ts",
-  "src/agent/cluster/encapsulation.ts": "test/vm/udp_encap_cluster.test.ts",
+  "src/agent/cluster/overlays/driver_choice.ts": "test/vm/ipsec_cluster.test.ts",
+  "src/agent/cluster/transport/encap_sockets.ts": "test/vm/udp_encap_restart.test.ts",
+  "src/agent/cluster/transport/encapsulation.ts": "test/vm/udp_encap_cluster.test.ts",
   "src/agent/cluster/key_exchange.ts": "test/vm/ipsec_cluster.test.ts",
-  "src/agent/cluster/mesh.ts": "test/vm/ipsec_cluster.test.ts",
-  "src/agent/cluster/own_encapsulation.ts": "test/vm/udp_encap_reload.test.ts",
+  "src/agent/cluster/directory_reconciler.ts": "test/vm/ipsec_cluster.test.ts",
+  "src/agent/cluster/transport/own_encapsulation.ts": "test/vm/udp_encap_reload.test.ts",
+  "src/agent/control/control_client.ts": "test/netns/commands.blackbox.test.ts",
   "src/agent/doctor/gather.ts": "test/netns/commands.blackbox.test.ts",
   "src/agent/doctor/probe.ts": "test/netns/commands.blackbox.test.ts",
-  "src/agent/metadata_server.ts": "test/netns/metadata.blackbox.test.ts",
-  "src/agent/recover.ts": "test/netns/reconcile.blackbox.test.ts",
-  "src/agent/repair.ts": "test/netns/reconcile.blackbox.test.ts",
+  "src/agent/services/metadata_server.ts": "test/netns/metadata.blackbox.test.ts",
+  "src/agent/endpoints/recover.ts": "test/netns/reconcile.blackbox.test.ts",
+  "src/agent/endpoints/repair.ts": "test/netns/reconcile.blackbox.test.ts",
   "src/agent/watch.ts": "test/netns/reconcile.blackbox.test.ts",
   "src/cli/agent.ts": "test/netns/attach.blackbox.test.ts",
-  "src/cli/demo.ts": "test/netns/demo.blackbox.test.ts",
-  "src/cli/demo_host.ts": "test/netns/demo.blackbox.test.ts",
-  "src/cli/demo_hosts.ts": "test/netns/demo_hosts.blackbox.test.ts",
-  "src/cli/demo_hosts_lab.ts": "test/netns/demo_hosts.blackbox.test.ts",
-  "src/cli/demo_lab.ts": "test/netns/demo.blackbox.test.ts",
-  "src/cli/demo_wiring.ts": "test/netns/demo.blackbox.test.ts",
+  "src/demo/demo.ts": "test/netns/demo.blackbox.test.ts",
+  "src/demo/demo_host.ts": "test/netns/demo.blackbox.test.ts",
+  "src/demo/demo_hosts.ts": "test/netns/demo_hosts.blackbox.test.ts",
+  "src/demo/demo_hosts_lab.ts": "test/netns/demo_hosts.blackbox.test.ts",
+  "src/demo/demo_lab.ts": "test/netns/demo.blackbox.test.ts",
+  "src/demo/demo_wiring.ts": "test/netns/demo.blackbox.test.ts",
   "src/cli/dns.ts": "test/netns/dns.blackbox.test.ts",
   "src/cli/doctor.ts": "test/netns/commands.blackbox.test.ts",
   "src/cli/endpoints.ts": "test/clients/lariat.ts",
   "src/cli/main.ts": "test/build.test.ts",
   "src/cli/metadata.ts": "test/netns/metadata_limits.blackbox.test.ts",
   "src/cli/objects.ts": "test/netns/metadata_limits.blackbox.test.ts",
-  "src/cli/ping_stream.ts": "test/vm/demo_hosts.test.ts",
+  "src/demo/ping_stream.ts": "test/vm/demo_hosts.test.ts",
   "src/cli/version.ts": "test/build.test.ts",
   "src/drivers/ipsec/ipsec_driver.ts": "test/vm/ipsec_driver.test.ts",
   "src/drivers/ipsec/probe.ts": "test/netns/esp_probe.test.ts",
@@ -48,20 +49,20 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/endpoint/": "test/netns/endpoint_port.test.ts",
   "src/main.ts": "test/build.test.ts",
   "src/netlink/monitor.ts": "test/netns/netlink_monitor.test.ts",
-  "src/netlink/nsid.ts": "test/netns/endpoint_port.test.ts",
-  "src/sys/echo.ts": "test/netns/echo_prober.test.ts",
-  "src/sys/echo_socket.ts": "test/netns/echo_prober.test.ts",
-  "src/sys/frame_tap.ts": "test/netns/frame_tap.test.ts",
-  "src/sys/icmp.ts": "test/netns/sys_parity.test.ts",
-  "src/sys/packet.ts": "test/netns/sys_parity.test.ts",
+  "src/netlink/route/nsid.ts": "test/netns/endpoint_port.test.ts",
+  "src/sys/probes/echo.ts": "test/netns/echo_prober.test.ts",
+  "src/sys/probes/echo_socket.ts": "test/netns/echo_prober.test.ts",
+  "src/sys/net/frame_tap.ts": "test/netns/frame_tap.test.ts",
+  "src/sys/probes/icmp.ts": "test/netns/sys_parity.test.ts",
+  "src/sys/net/packet.ts": "test/netns/sys_parity.test.ts",
   "src/sys/thread_pool.ts": "test/netns/sys_parity.test.ts",
-  "src/sys/udp_encap.ts": "test/netns/nat_detection.test.ts",
-  "src/sys/udp_encap_reader.ts": "test/netns/nat_detection.test.ts",
+  "src/sys/net/udp_encap.ts": "test/netns/nat_detection.test.ts",
+  "src/sys/net/udp_encap_reader.ts": "test/netns/nat_detection.test.ts",
 }
 
 /**
- * Files of src/ that no test in their folder reaches: none is named for them, and none imports them
- * or a file of the folder that does.
+ * Files of src/ that no test in their room reaches: none is named for them, and none imports them
+ * or a file of the room that does.
  *
  * @param exists whether a path of the checkout is there
  * @param strip turns TypeScript into JavaScript: what is left of a file of types has no functions
@@ -101,7 +102,7 @@ function reachedByTests(files: readonly SourceFile[]): Set<string> {
     const file = byPath.get(path)
     for (const { specifier } of file?.imports ?? []) {
       const target = file === undefined ? undefined : targetOf(file, specifier)
-      if (target !== undefined && posix.dirname(target) === posix.dirname(path)) visit(target)
+      if (target !== undefined && roomOf(target) === roomOf(path)) visit(target)
     }
   }
   for (const { path } of files.filter((file) => isTest(file.path))) {

@@ -2,7 +2,7 @@
 
 import { type KindOptions, type PacketKind, packetKind } from "../../src/core/packet_kind.ts"
 import { LariatError } from "../../src/errors.ts"
-import { FrameTap } from "../../src/sys/frame_tap.ts"
+import { FrameTap } from "../../src/sys/net/frame_tap.ts"
 import type { LabNetns } from "./lab_netns.ts"
 
 /** What comes in the time between two looks at a busy emulated machine. */

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { readFileSync } from "node:fs"
 import { overheadOf } from "../../src/core/overhead.ts"
-import { EchoProber, type EchoResult } from "../../src/sys/echo.ts"
-import { type Netns, openNetns, withNetns } from "../../src/sys/netns.ts"
+import { type Netns, openNetns, withNetns } from "../../src/sys/netns/netns.ts"
+import { EchoProber, type EchoResult } from "../../src/sys/probes/echo.ts"
 import { run } from "../clients/program.ts"
 import { requireTestNetns } from "../netns/guard.ts"
 

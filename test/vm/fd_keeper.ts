@@ -1,10 +1,10 @@
 /** What systemd does for a service with FileDescriptorStoreMax=, without systemd: sd_notify(3). */
 import { readlinkSync } from "node:fs"
-import { SystemError } from "../../src/sys/errno.ts"
-import { errno, libc } from "../../src/sys/libc.ts"
-import { MessageBuffer } from "../../src/sys/message_header.ts"
-import { openSocket, SOCK_DGRAM, SOCK_NONBLOCK, SOL_SOCKET } from "../../src/sys/socket.ts"
-import { AF_UNIX, unixSocketAddress } from "../../src/sys/socket_address.ts"
+import { SystemError } from "../../src/sys/ffi/errno.ts"
+import { errno, libc } from "../../src/sys/ffi/libc.ts"
+import { MessageBuffer } from "../../src/sys/net/message_header.ts"
+import { openSocket, SOCK_DGRAM, SOCK_NONBLOCK, SOL_SOCKET } from "../../src/sys/net/socket.ts"
+import { AF_UNIX, unixSocketAddress } from "../../src/sys/net/socket_address.ts"
 
 /** include/linux/socket.h */
 const SCM_RIGHTS = 1

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { UdpEncapSocket } from "../../src/sys/udp_encap.ts"
+import { UdpEncapSocket } from "../../src/sys/net/udp_encap.ts"
 import { attempt, type Daemon, run, startDaemon, waitFor } from "../clients/program.ts"
 import { requireTestNetns } from "../netns/guard.ts"
 

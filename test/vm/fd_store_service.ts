@@ -6,9 +6,9 @@
 import { appendFileSync } from "node:fs"
 import { join } from "node:path"
 import { discardDescriptors, storeDescriptor, takeDescriptors } from "../../src/sys/fd_store.ts"
+import { UdpEncapSocket } from "../../src/sys/net/udp_encap.ts"
+import { UdpEncapReader } from "../../src/sys/net/udp_encap_reader.ts"
 import { sdNotify } from "../../src/sys/notify.ts"
-import { UdpEncapSocket } from "../../src/sys/udp_encap.ts"
-import { UdpEncapReader } from "../../src/sys/udp_encap_reader.ts"
 
 const NAME = "lariat-esp4"
 const [folder = "."] = process.argv.slice(2)

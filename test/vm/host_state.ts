@@ -2,7 +2,7 @@
 import type { PeerReport, RotationReport } from "../../src/agent/cluster/report.ts"
 import { NETLINK_XFRM } from "../../src/netlink/constants.ts"
 import { NetlinkSocket } from "../../src/netlink/socket.ts"
-import { listStates } from "../../src/netlink/xfrm_state.ts"
+import { listStates } from "../../src/netlink/xfrm/state.ts"
 import type { LabHost } from "./lab_host.ts"
 
 /** Waits until a host reaches every other one, and all use the newest keys alone. */

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import type { PeerReport, RotationReport } from "../../src/agent/cluster/report.ts"
 import { NETLINK_XFRM } from "../../src/netlink/constants.ts"
 import { NetlinkSocket } from "../../src/netlink/socket.ts"
-import { deleteState, listStates } from "../../src/netlink/xfrm_state.ts"
+import { deleteState, listStates } from "../../src/netlink/xfrm/state.ts"
 import { ClusterLab } from "./cluster_lab.ts"
 import type { LabContainer } from "./lab_container.ts"
 import type { LabHost } from "./lab_host.ts"

@@ -1,11 +1,17 @@
 /** A network namespace of the lab: a host, a store, a router or a container. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { newAddress } from "../../src/netlink/addr.ts"
 import { NETLINK_ROUTE } from "../../src/netlink/constants.ts"
-import { changeLink, getLink, type LinkInfo, listLinks } from "../../src/netlink/link.ts"
-import { newRoute, type RouteRequest } from "../../src/netlink/route.ts"
+import { newAddress } from "../../src/netlink/route/addr.ts"
+import { changeLink, getLink, type LinkInfo, listLinks } from "../../src/netlink/route/link.ts"
+import { newRoute, type RouteRequest } from "../../src/netlink/route/route.ts"
 import { NetlinkSocket } from "../../src/netlink/socket.ts"
-import { createNetns, type Netns, pinNetns, unpinNetns, withNetns } from "../../src/sys/netns.ts"
+import {
+  createNetns,
+  type Netns,
+  pinNetns,
+  unpinNetns,
+  withNetns,
+} from "../../src/sys/netns/netns.ts"
 import { attempt, type ProgramResult, run } from "../clients/program.ts"
 import { requireTestNetns } from "../netns/guard.ts"
 

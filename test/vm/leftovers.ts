@@ -1,7 +1,7 @@
 /** What a lab might have left behind. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { NETLINK_ROUTE } from "../../src/netlink/constants.ts"
-import { listLinks } from "../../src/netlink/link.ts"
+import { listLinks } from "../../src/netlink/route/link.ts"
 import { NetlinkSocket } from "../../src/netlink/socket.ts"
 
 /** Links of the test's own namespace, and pinned namespaces. */

@@ -1,8 +1,8 @@
 /** Echo requests from inside a namespace, without starting a program and without blocking. */
-import { check, EAGAIN, EINTR, EMSGSIZE, errnoName } from "../../src/sys/errno.ts"
-import { errno, libc } from "../../src/sys/libc.ts"
-import { openSocket, SOCK_NONBLOCK, SOCK_RAW, setIntOption } from "../../src/sys/socket.ts"
-import { ipSocketAddress } from "../../src/sys/socket_address.ts"
+import { check, EAGAIN, EINTR, EMSGSIZE, errnoName } from "../../src/sys/ffi/errno.ts"
+import { errno, libc } from "../../src/sys/ffi/libc.ts"
+import { openSocket, SOCK_NONBLOCK, SOCK_RAW, setIntOption } from "../../src/sys/net/socket.ts"
+import { ipSocketAddress } from "../../src/sys/net/socket_address.ts"
 import type { LabNetns } from "./lab_netns.ts"
 
 /** How {@link ping} asks. */

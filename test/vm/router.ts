@@ -1,5 +1,5 @@
 /** A router between the underlay and one host: with or without NAT, and as narrow as wanted. */
-import { newVeth } from "../../src/netlink/link.ts"
+import { newVeth } from "../../src/netlink/route/link.ts"
 import { run } from "../clients/program.ts"
 import { LabNetns } from "./lab_netns.ts"
 import {

@@ -1,9 +1,9 @@
 /** Sockets of a stream, opened in the namespaces of its ends. */
-import { check } from "../../src/sys/errno.ts"
-import { libc } from "../../src/sys/libc.ts"
-import { openNetns, withNetns } from "../../src/sys/netns.ts"
-import { openSocket, SOCK_NONBLOCK, SOL_SOCKET, setIntOption } from "../../src/sys/socket.ts"
-import { ipSocketAddress } from "../../src/sys/socket_address.ts"
+import { check } from "../../src/sys/ffi/errno.ts"
+import { libc } from "../../src/sys/ffi/libc.ts"
+import { openSocket, SOCK_NONBLOCK, SOL_SOCKET, setIntOption } from "../../src/sys/net/socket.ts"
+import { ipSocketAddress } from "../../src/sys/net/socket_address.ts"
+import { openNetns, withNetns } from "../../src/sys/netns/netns.ts"
 
 // include/uapi/asm-generic/socket.h
 const SO_SNDBUFFORCE = 32

@@ -1,9 +1,9 @@
 /** One TCP connection that carries a pattern, both of its ends. */
-import { check, EAGAIN, EINPROGRESS, EINTR, SystemError } from "../../src/sys/errno.ts"
-import { errno, libc } from "../../src/sys/libc.ts"
-import { POLLIN, POLLOUT } from "../../src/sys/poll.ts"
-import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from "../../src/sys/socket.ts"
-import { ipSocketAddress } from "../../src/sys/socket_address.ts"
+import { check, EAGAIN, EINPROGRESS, EINTR, SystemError } from "../../src/sys/ffi/errno.ts"
+import { errno, libc } from "../../src/sys/ffi/libc.ts"
+import { POLLIN, POLLOUT } from "../../src/sys/ffi/poll.ts"
+import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from "../../src/sys/net/socket.ts"
+import { ipSocketAddress } from "../../src/sys/net/socket_address.ts"
 import { boundSocket, pollAny } from "./stream_socket.ts"
 import type { TrafficChannel, TrafficOrder } from "./traffic_channel.ts"
 

@@ -1,6 +1,6 @@
 /** Streams between two places of the lab, counted packet by packet or byte by byte. */
-import { errnoName } from "../../src/sys/errno.ts"
-import { type RunningWorker, startWorker } from "../../src/sys/worker.ts"
+import { errnoName } from "../../src/sys/ffi/errno.ts"
+import { type RunningWorker, startWorker } from "../../src/sys/ffi/worker.ts"
 import type { LabNetns } from "./lab_netns.ts"
 import {
   type Counter,

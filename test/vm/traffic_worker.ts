@@ -3,7 +3,7 @@
  * test's own thread is busy with can neither delay a packet nor keep one from being read.
  */
 import { messageOf } from "../../src/errors.ts"
-import { serveWorker } from "../../src/sys/worker.ts"
+import { serveWorker } from "../../src/sys/ffi/worker.ts"
 import { runTcp } from "./tcp_loop.ts"
 import { TrafficChannel, type TrafficNews, type TrafficOrder } from "./traffic_channel.ts"
 import { runUdp } from "./udp_loop.ts"

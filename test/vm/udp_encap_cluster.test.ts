@@ -1,7 +1,7 @@
 /** Hosts with agents, ESP in UDP between them: always, or where a NAT is on the way. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test"
 import type { RotationReport } from "../../src/agent/cluster/report.ts"
-import { UdpEncapSocket } from "../../src/sys/udp_encap.ts"
+import { UdpEncapSocket } from "../../src/sys/net/udp_encap.ts"
 import { waitFor } from "../clients/program.ts"
 import { ClusterLab, type LabOptions } from "./cluster_lab.ts"
 import { errorsOf, keysLost, portsOf, settled } from "./host_state.ts"

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test"
 import { readFileSync } from "node:fs"
 import type { RotationReport } from "../../src/agent/cluster/report.ts"
-import { UdpEncapSocket } from "../../src/sys/udp_encap.ts"
+import { UdpEncapSocket } from "../../src/sys/net/udp_encap.ts"
 import { waitFor } from "../clients/program.ts"
 import { ClusterLab } from "./cluster_lab.ts"
 import { keysLost, portsOf, settled } from "./host_state.ts"

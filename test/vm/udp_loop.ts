@@ -1,9 +1,9 @@
 /** A paced stream of numbered datagrams, and its receiver. */
-import { EAGAIN, EINTR, SystemError } from "../../src/sys/errno.ts"
-import { errno, libc } from "../../src/sys/libc.ts"
-import { POLLIN } from "../../src/sys/poll.ts"
-import { SOCK_DGRAM } from "../../src/sys/socket.ts"
-import { ipSocketAddress } from "../../src/sys/socket_address.ts"
+import { EAGAIN, EINTR, SystemError } from "../../src/sys/ffi/errno.ts"
+import { errno, libc } from "../../src/sys/ffi/libc.ts"
+import { POLLIN } from "../../src/sys/ffi/poll.ts"
+import { SOCK_DGRAM } from "../../src/sys/net/socket.ts"
+import { ipSocketAddress } from "../../src/sys/net/socket_address.ts"
 import { boundSocket, pollAny } from "./stream_socket.ts"
 import { MAX_SEQUENCE, type TrafficChannel, type TrafficOrder } from "./traffic_channel.ts"
 

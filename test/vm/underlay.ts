@@ -1,9 +1,16 @@
 /** The network between hosts: a bridge in the test's own namespace, and a cable to each of them. */
-import { newAddress } from "../../src/netlink/addr.ts"
+
 import { NETLINK_ROUTE } from "../../src/netlink/constants.ts"
 import { NetlinkError } from "../../src/netlink/error.ts"
-import { changeLink, deleteLink, getLink, newBridge, newVeth } from "../../src/netlink/link.ts"
-import type { RouteRequest } from "../../src/netlink/route.ts"
+import { newAddress } from "../../src/netlink/route/addr.ts"
+import {
+  changeLink,
+  deleteLink,
+  getLink,
+  newBridge,
+  newVeth,
+} from "../../src/netlink/route/link.ts"
+import type { RouteRequest } from "../../src/netlink/route/route.ts"
 import { NetlinkSocket } from "../../src/netlink/socket.ts"
 import { run } from "../clients/program.ts"
 import { requireTestNetns } from "../netns/guard.ts"

@@ -8,9 +8,13 @@ import {
 } from "../../src/drivers/wireguard/wireguard_driver.ts"
 import { NETLINK_GENERIC, NETLINK_ROUTE } from "../../src/netlink/constants.ts"
 import { familyId } from "../../src/netlink/genetlink.ts"
-import { getLink } from "../../src/netlink/link.ts"
+import { getLink } from "../../src/netlink/route/link.ts"
 import { NetlinkSocket } from "../../src/netlink/socket.ts"
-import { getWireguard, setWireguard, type WireguardPeer } from "../../src/netlink/wireguard.ts"
+import {
+  getWireguard,
+  setWireguard,
+  type WireguardPeer,
+} from "../../src/netlink/wireguard/wireguard.ts"
 import { ip, ipJson } from "../netns/guard.ts"
 import { inNetns } from "../netns/lab.ts"
 import {

@@ -1,4 +1,4 @@
-import type { ManagedNetwork } from "../networks.ts"
+import type { ManagedNetwork } from "../networks/networks.ts"
 import type { BlockReport, ClusterReport, PeerReport, RotationReport } from "./report.ts"
 
 /** A host's part in its cluster, as attach and the control socket see it. */

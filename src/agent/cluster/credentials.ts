@@ -1,7 +1,7 @@
 /** Who this host is, and what all hosts of its cluster share. */
 
-import { HostIdentity } from "../../cluster/identity.ts"
-import { type PreSharedKey, parsePsk } from "../../cluster/psk.ts"
+import { HostIdentity } from "../../cluster/records/identity.ts"
+import { type PreSharedKey, parsePsk } from "../../cluster/records/psk.ts"
 import { LariatError } from "../../errors.ts"
 import { readSecret, writeSecret } from "./secrets.ts"
 

@@ -1,9 +1,9 @@
-import { type EndpointRecord, endpointBody } from "../../cluster/endpoint_record.ts"
-import type { Keyspace } from "../../cluster/keyspace.ts"
-import type { Store } from "../../cluster/store.ts"
-import type { EndpointRow } from "../journal_rows.ts"
-import { containerName, containerUuid } from "../metadata_feed.ts"
-import type { Sealer } from "./sealer.ts"
+import { type EndpointRecord, endpointBody } from "../../cluster/records/endpoint_record.ts"
+import type { Keyspace } from "../../cluster/records/keyspace.ts"
+import type { Store } from "../../cluster/store/store.ts"
+import { containerName, containerUuid } from "../services/metadata_feed.ts"
+import type { EndpointRow } from "../state/rows.ts"
+import type { Sealer } from "./signer.ts"
 
 /** Writes of one commit; etcd takes 128 operations in one. */
 const BATCH = 64

@@ -2,11 +2,11 @@ import { expect, test } from "bun:test"
 import { waitFor } from "../../../test/clients/program.ts"
 import { MemoryStore } from "../../../test/cluster_model/memory_store.ts"
 import { TestHost } from "../../../test/cluster_model/test_host.ts"
-import { Keyspace } from "../../cluster/keyspace.ts"
-import { Journal } from "../journal.ts"
+import { Keyspace } from "../../cluster/records/keyspace.ts"
+import { Journal } from "../state/state_database.ts"
 import { Enrolment } from "./enrolment.ts"
-import { ClusterMemory } from "./memory.ts"
-import { Sealer } from "./sealer.ts"
+import { Sealer } from "./signer.ts"
+import { ClusterMemory } from "./state/cluster_state.ts"
 
 const keys = new Keyspace("edge")
 

@@ -1,12 +1,12 @@
-import type { HostIdentity } from "../../cluster/identity.ts"
-import { sealIdentity } from "../../cluster/identity_record.ts"
-import type { Keyspace } from "../../cluster/keyspace.ts"
-import { type PinRows, Pins } from "../../cluster/pins.ts"
-import type { PreSharedKey } from "../../cluster/psk.ts"
-import { register } from "../../cluster/registration.ts"
-import type { Store } from "../../cluster/store.ts"
-import type { ClusterMemory } from "./memory.ts"
-import type { Sealer } from "./sealer.ts"
+import type { HostIdentity } from "../../cluster/records/identity.ts"
+import { sealIdentity } from "../../cluster/records/identity_record.ts"
+import type { Keyspace } from "../../cluster/records/keyspace.ts"
+import { type PinRows, Pins } from "../../cluster/records/pins.ts"
+import type { PreSharedKey } from "../../cluster/records/psk.ts"
+import { register } from "../../cluster/records/registration.ts"
+import type { Store } from "../../cluster/store/store.ts"
+import type { Sealer } from "./signer.ts"
+import type { ClusterMemory } from "./state/cluster_state.ts"
 
 /** What an {@link Enrolment} works with. */
 export interface EnrolmentOptions {

@@ -1,15 +1,19 @@
-import { acknowledgementBody, parseAcknowledgement } from "../../cluster/acknowledgement.ts"
-import { announcementBody, parseAnnouncement } from "../../cluster/announcement.ts"
-import { KeyRing } from "../../cluster/key_ring.ts"
-import type { Keyspace } from "../../cluster/keyspace.ts"
-import type { PreSharedKey } from "../../cluster/psk.ts"
-import type { NetworkAssociations, PeerAssociations, RingPlan } from "../../cluster/ring_plan.ts"
-import type { Store } from "../../cluster/store.ts"
+import { acknowledgementBody, parseAcknowledgement } from "../../cluster/keys/acknowledgement.ts"
+import { announcementBody, parseAnnouncement } from "../../cluster/keys/announcement.ts"
+import { KeyRing } from "../../cluster/keys/key_ring.ts"
+import type {
+  NetworkAssociations,
+  PeerAssociations,
+  RingPlan,
+} from "../../cluster/keys/ring_plan.ts"
+import type { Keyspace } from "../../cluster/records/keyspace.ts"
+import type { PreSharedKey } from "../../cluster/records/psk.ts"
+import type { Store } from "../../cluster/store/store.ts"
 import type { IpsecDriver } from "../../drivers/ipsec/ipsec_driver.ts"
-import type { KeyedDriver } from "./carried_networks.ts"
-import type { ClusterMemory } from "./memory.ts"
+import type { KeyedDriver } from "./overlays/overlay_networks.ts"
 import type { RotationReport } from "./report.ts"
-import type { Sealer } from "./sealer.ts"
+import type { Sealer } from "./signer.ts"
+import type { ClusterMemory } from "./state/cluster_state.ts"
 
 /** What a {@link KeyExchange} works with. */
 export interface KeyExchangeOptions {

@@ -1,15 +1,15 @@
 import { expect, test } from "bun:test"
 import { randomBytes } from "node:crypto"
 import { MemoryStore } from "../../../test/cluster_model/memory_store.ts"
-import { peek } from "../../cluster/envelope.ts"
-import { HostIdentity } from "../../cluster/identity.ts"
-import { Keyspace } from "../../cluster/keyspace.ts"
+import { peek } from "../../cluster/records/envelope.ts"
+import { HostIdentity } from "../../cluster/records/identity.ts"
+import { Keyspace } from "../../cluster/records/keyspace.ts"
 import { defaultAgentSettings } from "../../config/agent_settings.ts"
 import type { Driver } from "../../drivers/driver.ts"
-import { Journal } from "../journal.ts"
-import { ClusterMemory } from "./memory.ts"
+import { Journal } from "../state/state_database.ts"
 import { hostRecord, OwnRecord } from "./own_record.ts"
-import { Sealer } from "./sealer.ts"
+import { Sealer } from "./signer.ts"
+import { ClusterMemory } from "./state/cluster_state.ts"
 
 const keys = new Keyspace("edge")
 const settings = { ...defaultAgentSettings(), hostLabels: { rack: "1" } }

@@ -1,10 +1,10 @@
-import { type HostRecord, hostBody } from "../../cluster/host_record.ts"
-import type { Keyspace } from "../../cluster/keyspace.ts"
-import type { Store } from "../../cluster/store.ts"
+import { type HostRecord, hostBody } from "../../cluster/records/host_record.ts"
+import type { Keyspace } from "../../cluster/records/keyspace.ts"
+import type { Store } from "../../cluster/store/store.ts"
 import type { AgentContext } from "../context.ts"
-import type { BlockKeeper } from "./block_keeper.ts"
-import type { Overlay } from "./overlays.ts"
-import type { Sealer } from "./sealer.ts"
+import type { BlockKeeper } from "./blocks/block_keeper.ts"
+import type { Overlay } from "./overlays/overlays.ts"
+import type { Sealer } from "./signer.ts"
 
 /** What this host says of itself in the store. */
 export class OwnRecord {

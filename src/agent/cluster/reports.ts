@@ -1,14 +1,15 @@
 /** What the cluster tells of itself, put together for the command line. */
 
-import type { Directory } from "../../cluster/directory.ts"
-import { fingerprint } from "../../cluster/identity.ts"
-import type { Pins } from "../../cluster/pins.ts"
-import type { StoreHealth } from "../../cluster/store.ts"
+import type { Directory } from "../../cluster/directory/directory.ts"
+import { fingerprint } from "../../cluster/records/identity.ts"
+import type { Pins } from "../../cluster/records/pins.ts"
+import type { StoreHealth } from "../../cluster/store/store.ts"
 import type { Network } from "../../config/network.ts"
-import type { HostIdentity } from "../identity.ts"
-import type { Networks } from "../networks.ts"
-import type { BlockKeeper } from "./block_keeper.ts"
-import type { Overlays, PeerPath } from "./overlays.ts"
+import type { Networks } from "../networks/networks.ts"
+import type { HostIdentity } from "../state/identity.ts"
+import type { BlockKeeper } from "./blocks/block_keeper.ts"
+import type { Overlays, PeerPath } from "./overlays/overlays.ts"
+import type { Watching } from "./probes/peer_monitoring.ts"
 import type {
   BlockReport,
   ClusterReport,
@@ -16,7 +17,6 @@ import type {
   PeerReport,
   RotationReport,
 } from "./report.ts"
-import type { Watching } from "./watching.ts"
 
 /** The answer to `peers`. */
 export function peerReports(

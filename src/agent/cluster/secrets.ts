@@ -2,7 +2,7 @@
 
 import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs"
 import { LariatError, messageOf } from "../../errors.ts"
-import { writeFileAtomic } from "../../sys/file.ts"
+import { writeFileAtomic } from "../../sys/ffi/file.ts"
 
 /** A key is some dozen bytes; more is another file. */
 const MAX_SECRET_BYTES = 4096

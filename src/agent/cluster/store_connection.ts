@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs"
-import { EtcdStore } from "../../cluster/etcd_store.ts"
-import type { Store } from "../../cluster/store.ts"
+import { EtcdStore } from "../../cluster/store/etcd/etcd_store.ts"
+import type { Store } from "../../cluster/store/store.ts"
 import type { ClusterSettings } from "../../config/network.ts"
 import { LariatError, messageOf } from "../../errors.ts"
 import { monotonicMs } from "../../sys/clock.ts"
-import { secureFetch } from "../../sys/fetch.ts"
+import { secureFetch } from "../../sys/http/fetch.ts"
 import { readSecret } from "./secrets.ts"
 
 /**

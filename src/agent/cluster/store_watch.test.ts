@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import { waitFor } from "../../../test/clients/program.ts"
 import { MemoryStore } from "../../../test/cluster_model/memory_store.ts"
-import { Keyspace } from "../../cluster/keyspace.ts"
+import { Keyspace } from "../../cluster/records/keyspace.ts"
 import { StoreWatch } from "./store_watch.ts"
 
 const keys = new Keyspace("edge")

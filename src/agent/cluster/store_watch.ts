@@ -1,7 +1,7 @@
-import type { Keyspace, ParsedKey } from "../../cluster/keyspace.ts"
-import type { Store, Subscription, WatchListener } from "../../cluster/store.ts"
+import type { Keyspace, ParsedKey } from "../../cluster/records/keyspace.ts"
+import type { Store, Subscription, WatchListener } from "../../cluster/store/store.ts"
 import { monotonicMs } from "../../sys/clock.ts"
-import { OwnKeys } from "./own_keys.ts"
+import { OwnKeys } from "./state/own_record_guard.ts"
 
 /** What a {@link StoreWatch} works with. */
 export interface StoreWatchOptions {

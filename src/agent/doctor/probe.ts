@@ -5,10 +5,10 @@ import { CIPHERS } from "../../core/encapsulation.ts"
 import { espSupported } from "../../drivers/ipsec/probe.ts"
 import { Firewall } from "../../firewall/firewall.ts"
 import { NETLINK_ROUTE } from "../../netlink/constants.ts"
-import { newBridge, newLink, newVeth } from "../../netlink/link.ts"
 import type { MessageWriter } from "../../netlink/message.ts"
+import { newBridge, newLink, newVeth } from "../../netlink/route/link.ts"
 import { NetlinkSocket } from "../../netlink/socket.ts"
-import { createNetns, type Netns, withNetns } from "../../sys/netns.ts"
+import { createNetns, type Netns, withNetns } from "../../sys/netns/netns.ts"
 import type { KernelFeatures } from "./host_view.ts"
 
 /** IFLA_VXLAN_ID of linux/if_link.h. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { decode, encode, type Packet } from "dns-packet"
-import { listenTcp } from "../../sys/tcp_server.ts"
-import { bindUdp } from "../../sys/udp.ts"
+import { listenTcp } from "../../sys/net/tcp_server.ts"
+import { bindUdp } from "../../sys/net/udp.ts"
 import type { DnsReport } from "../report.ts"
 import { probeServices, type ServiceSockets } from "./service_probe.ts"
 

@@ -20,10 +20,10 @@ import {
   write16,
 } from "../../dns/wire.ts"
 import { messageOf } from "../../errors.ts"
-import { askTcp } from "../../sys/tcp_server.ts"
-import { connectUdp } from "../../sys/udp.ts"
+import { askTcp } from "../../sys/net/tcp_server.ts"
+import { connectUdp } from "../../sys/net/udp.ts"
 import type { StatusReport } from "../report.ts"
-import { isWildcard, listenAddress } from "../service_address.ts"
+import { isWildcard, listenAddress } from "../services/service_address.ts"
 import type { ViewedServer, ViewedServices } from "./host_view.ts"
 
 /** How long an answer is waited for, milliseconds; a resolver that is well takes less. */

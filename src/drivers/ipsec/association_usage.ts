@@ -1,6 +1,6 @@
 /** What the kernel counted of one peer's associations. */
 
-import type { StateInfo } from "../../netlink/xfrm_state.ts"
+import type { StateInfo } from "../../netlink/xfrm/state.ts"
 
 /** What is counted of an association, and which way it goes. */
 export type CountedState = Pick<StateInfo, "destination" | "usage" | "replayed" | "unauthentic">

@@ -4,7 +4,7 @@ import { createHash, randomBytes } from "node:crypto"
 import type { Cipher } from "../../core/encapsulation.ts"
 import type { NetlinkError } from "../../netlink/error.ts"
 import type { NetlinkSocket } from "../../netlink/socket.ts"
-import { MAX_REPLAY_WINDOW } from "../../netlink/xfrm_constants.ts"
+import { MAX_REPLAY_WINDOW } from "../../netlink/xfrm/constants.ts"
 import {
   deleteState,
   listStates,
@@ -14,8 +14,8 @@ import {
   spiText,
   updateState,
   type XfrmEncapsulation,
-} from "../../netlink/xfrm_state.ts"
-import { EEXIST, ESRCH } from "../../sys/errno.ts"
+} from "../../netlink/xfrm/state.ts"
+import { EEXIST, ESRCH } from "../../sys/ffi/errno.ts"
 import { keyBytes, protectionOf } from "./ciphers.ts"
 import { hostOfReqid } from "./policies.ts"
 

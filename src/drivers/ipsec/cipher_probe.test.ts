@@ -4,7 +4,7 @@ import { LariatError } from "../../errors.ts"
 import { NetlinkError } from "../../netlink/error.ts"
 import type { MessageWriter } from "../../netlink/message.ts"
 import type { Outcome } from "../../netlink/socket.ts"
-import { ENOSYS, EPERM } from "../../sys/errno.ts"
+import { ENOSYS, EPERM } from "../../sys/ffi/errno.ts"
 import { type ProbeOptions, tryCipher } from "./cipher_probe.ts"
 
 const EPROTONOSUPPORT = 93

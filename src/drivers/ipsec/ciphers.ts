@@ -2,7 +2,7 @@
 
 import type { Cipher } from "../../core/encapsulation.ts"
 import { LariatError } from "../../errors.ts"
-import type { XfrmProtection } from "../../netlink/xfrm_state.ts"
+import type { XfrmProtection } from "../../netlink/xfrm/state.ts"
 
 /** Name, bytes of key with salt, bits of integrity value. */
 interface Aead {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import type { StateInfo } from "../../netlink/xfrm_state.ts"
+import type { StateInfo } from "../../netlink/xfrm/state.ts"
 import { PeerEncapsulations } from "./peer_encapsulations.ts"
 
 const OWN = ["192.0.2.1"]

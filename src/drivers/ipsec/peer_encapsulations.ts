@@ -1,6 +1,6 @@
 /** How each peer is reached by ESP in UDP: as this process was told, or as the one before did it. */
 
-import type { StateInfo } from "../../netlink/xfrm_state.ts"
+import type { StateInfo } from "../../netlink/xfrm/state.ts"
 
 /** ESP in UDP with one peer. */
 export interface PeerEncapsulation {

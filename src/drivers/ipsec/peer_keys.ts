@@ -1,6 +1,6 @@
 /** Which keys there are with a peer, and what they mean for the kernel. */
 
-import type { StateId } from "../../netlink/xfrm_state.ts"
+import type { StateId } from "../../netlink/xfrm/state.ts"
 import type { Association, Route } from "./associations.ts"
 
 /** What is known of the keys with one peer on one network. */

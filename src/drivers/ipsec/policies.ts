@@ -1,6 +1,6 @@
 /** The policies of one network: which packets go, and may have come, through which tunnel. */
 
-import type { Direction, Policy, PolicyInfo, Template } from "../../netlink/xfrm_policy.ts"
+import type { Direction, Policy, PolicyInfo, Template } from "../../netlink/xfrm/policy.ts"
 
 /** Peers' policies come before what blocks. */
 export const PEER_PRIORITY = 1000

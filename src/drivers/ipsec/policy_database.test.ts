@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from "bun:test"
 import { type Message, type MessageWriter, parseMessages } from "../../netlink/message.ts"
-import * as x from "../../netlink/xfrm_constants.ts"
-import { decodePolicy, newPolicy } from "../../netlink/xfrm_policy.ts"
+import * as x from "../../netlink/xfrm/constants.ts"
+import { decodePolicy, newPolicy } from "../../netlink/xfrm/policy.ts"
 import { ifIdOf, type PeerTunnel, reqidOf } from "./policies.ts"
 import { PolicyDatabase } from "./policy_database.ts"
 

@@ -6,7 +6,7 @@ import {
   listPolicies,
   type Policy,
   replacePolicy,
-} from "../../netlink/xfrm_policy.ts"
+} from "../../netlink/xfrm/policy.ts"
 import { KernelTable, settle } from "../kernel_table.ts"
 import {
   basePolicies,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { RTN_LOCAL, RTN_UNICAST } from "../../netlink/constants.ts"
-import type { RouteInfo } from "../../netlink/route.ts"
+import type { RouteInfo } from "../../netlink/route/route.ts"
 import type { OverlayPeer } from "../driver.ts"
 import { planPeer, type RoutedContext } from "./plan.ts"
 

@@ -2,7 +2,7 @@
 
 import type { Family } from "../../core/address.ts"
 import { RTN_UNICAST } from "../../netlink/constants.ts"
-import type { RouteInfo } from "../../netlink/route.ts"
+import type { RouteInfo } from "../../netlink/route/route.ts"
 import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "../driver.ts"
 import type { OverlayRoute } from "../overlay_routes.ts"
 import { type Hop, peerPrefixes, routesVia } from "../peer_routes.ts"

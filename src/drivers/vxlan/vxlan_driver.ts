@@ -9,14 +9,23 @@ import { overheadOf } from "../../core/overhead.ts"
 import { LariatError, runAll } from "../../errors.ts"
 import { NETLINK_ROUTE, NUD_PERMANENT } from "../../netlink/constants.ts"
 import { NetlinkError } from "../../netlink/error.ts"
-import { deleteForwarding, listForwardings, replaceForwarding } from "../../netlink/forwarding.ts"
-import { listLinks } from "../../netlink/link.ts"
-import { deleteNeigh, listNeighs, newNeigh } from "../../netlink/neigh.ts"
-import type { RouteInfo } from "../../netlink/route.ts"
+import {
+  deleteForwarding,
+  listForwardings,
+  replaceForwarding,
+} from "../../netlink/route/forwarding.ts"
+import { listLinks } from "../../netlink/route/link.ts"
+import { deleteNeigh, listNeighs, newNeigh } from "../../netlink/route/neigh.ts"
+import type { RouteInfo } from "../../netlink/route/route.ts"
+import {
+  changeVxlanLocal,
+  getVxlan,
+  newVxlan,
+  type VxlanInfo,
+} from "../../netlink/route/vxlan_link.ts"
 import { NetlinkSocket } from "../../netlink/socket.ts"
-import { changeVxlanLocal, getVxlan, newVxlan, type VxlanInfo } from "../../netlink/vxlan_link.ts"
-import { EEXIST } from "../../sys/errno.ts"
-import { currentNetns, type Netns } from "../../sys/netns.ts"
+import { EEXIST } from "../../sys/ffi/errno.ts"
+import { currentNetns, type Netns } from "../../sys/netns/netns.ts"
 import type { Driver, OverlayNetwork, OverlayPeer, OverlaySelf, PeerLink } from "../driver.ts"
 import { KernelTable, settle } from "../kernel_table.ts"
 import { type DeviceSpec, deviceTrouble, isDeviceGone, OverlayDevice } from "../overlay_device.ts"

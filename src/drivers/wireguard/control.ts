@@ -4,14 +4,14 @@ import { LariatError } from "../../errors.ts"
 import { NetlinkError } from "../../netlink/error.ts"
 import { familyId } from "../../netlink/genetlink.ts"
 import type { NetlinkSocket } from "../../netlink/socket.ts"
+import { sameKey } from "../../netlink/wireguard/codec.ts"
+import { WG_GENL_NAME, WG_KEY_LEN } from "../../netlink/wireguard/constants.ts"
 import {
   getWireguard,
   setWireguard,
   type WireguardChange,
   type WireguardDevice,
-} from "../../netlink/wireguard.ts"
-import { sameKey } from "../../netlink/wireguard_codec.ts"
-import { WG_GENL_NAME, WG_KEY_LEN } from "../../netlink/wireguard_constants.ts"
+} from "../../netlink/wireguard/wireguard.ts"
 
 /** asm-generic/errno.h: another socket has the port. */
 const EADDRINUSE = 98

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import type { PeerChange, WireguardPeer } from "../../netlink/wireguard.ts"
+import type { PeerChange, WireguardPeer } from "../../netlink/wireguard/wireguard.ts"
 import { PeerTable, type WantedPeer } from "./peer_table.ts"
 
 const bytes = (byte: number) => new Uint8Array(32).fill(byte)

@@ -5,8 +5,8 @@
  */
 
 import type { Endpoint } from "../../netlink/socket_address.ts"
-import type { PeerChange, WireguardPeer } from "../../netlink/wireguard.ts"
-import { sameKey } from "../../netlink/wireguard_codec.ts"
+import { sameKey } from "../../netlink/wireguard/codec.ts"
+import type { PeerChange, WireguardPeer } from "../../netlink/wireguard/wireguard.ts"
 
 /** What a host's peer is to be. */
 export interface WantedPeer {

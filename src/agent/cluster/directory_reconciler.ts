@@ -1,0 +1,178 @@
+import type { Logger } from "@logtape/logtape"
+import type { Directory } from "../../cluster/directory/directory.ts"
+import type { DirectoryListener } from "../../cluster/directory/events.ts"
+import type { EndpointRecord } from "../../cluster/records/endpoint_record.ts"
+import type { PreSharedKey } from "../../cluster/records/psk.ts"
+import type { Network } from "../../config/network.ts"
+import { WireguardDriver } from "../../drivers/wireguard/wireguard_driver.ts"
+import type { AgentContext } from "../context.ts"
+import { networkUuid } from "../services/metadata_feed.ts"
+import type { EndpointPublisher } from "./endpoint_publisher.ts"
+import type { KeyExchange } from "./key_exchange.ts"
+import type { Overlays } from "./overlays/overlays.ts"
+import type { Watching } from "./probes/peer_monitoring.ts"
+import type { ClusterMemory } from "./state/cluster_state.ts"
+import type { Encapsulation } from "./transport/encapsulation.ts"
+
+/** What a {@link Mesh} joins; what comes up later than the directory is asked for each time. */
+export interface MeshParts {
+  readonly hostId: string
+  readonly psk: PreSharedKey | undefined
+  readonly memory: ClusterMemory
+  readonly overlays: Overlays
+  readonly publisher: EndpointPublisher
+  readonly log: Logger
+  readonly directory: () => Directory
+  readonly context: () => AgentContext | undefined
+  /** Networks that reach other hosts. */
+  readonly networks: () => readonly Network[]
+  readonly exchange: () => KeyExchange | undefined
+  readonly watching: () => Watching | undefined
+  readonly encapsulation: () => Encapsulation | undefined
+  readonly nameOf: (hostId: string) => string
+  /** The store's record of a block that this host holds is not its own any more. */
+  readonly onOwnBlock: (network: string, block: string) => void
+  /** The store was put back: what is this host's own is to be written again. */
+  readonly onPutBack: () => void
+}
+
+/** Does what the directory tells: to drivers, keys, probes and the metadata. */
+export class Mesh implements DirectoryListener {
+  readonly #parts: MeshParts
+  #caughtUp = false
+
+  constructor(parts: MeshParts) {
+    this.#parts = parts
+  }
+
+  /** Whether every host that the store knows was heard of. */
+  get isCaughtUp(): boolean {
+    return this.#caughtUp
+  }
+
+  hostChanged(hostId: string): void {
+    const host = this.#parts.directory().host(hostId)
+    const context = this.#parts.context()
+    if (host === undefined || context === undefined) return
+    const shared: number[] = []
+    for (const { name } of this.#parts.networks()) {
+      const peer = this.#parts.directory().peer(name, hostId)
+      const number = this.#parts.memory.networkNumber(name)
+      if (peer === undefined || number === undefined) {
+        this.#parts.overlays.removePeer(name, hostId)
+        this.#parts.encapsulation()?.removePeer(name, hostId)
+        this.#parts.watching()?.delete({ network: name, hostId })
+        continue
+      }
+      this.#shareSecret(name, hostId)
+      this.#parts.encapsulation()?.putPeer(name, peer)
+      this.#parts.overlays.putPeer(name, peer)
+      this.#parts.watching()?.set(name, peer)
+      if (host.record?.networks[name]?.driver === "ipsec") shared.push(number)
+    }
+    if (!host.member || host.record === undefined) return
+    // Called again when it is settled.
+    if (this.#parts.encapsulation()?.isSettled(hostId) !== false) {
+      this.#parts.exchange()?.putPeer(hostId, host.number, shared)
+    }
+    const { name, underlay, labels } = host.record
+    context.metadata.host({ uuid: hostId, name, ip: underlay[0], labels })
+    for (const [place, record] of host.endpoints) this.#feed(hostId, networkOf(place), record)
+  }
+
+  hostGone(hostId: string): void {
+    this.#parts.log.info("host {name} is off the mesh", { name: this.#parts.nameOf(hostId) })
+    for (const { name } of this.#parts.networks()) {
+      this.#parts.overlays.removePeer(name, hostId)
+      this.#parts.encapsulation()?.removePeer(name, hostId)
+      this.#parts.watching()?.delete({ network: name, hostId })
+    }
+    this.#parts.exchange()?.removePeer(hostId)
+    this.#parts.context()?.metadata.removeHost(hostId)
+    for (const { uuid } of this.#parts.directory().host(hostId)?.endpoints.values() ?? []) {
+      this.#parts.context()?.metadata.removeContainer(uuid)
+    }
+  }
+
+  endpointPut(network: string, hostId: string, record: EndpointRecord): void {
+    if (this.#parts.directory().host(hostId)?.member === true) this.#feed(hostId, network, record)
+  }
+
+  endpointRemoved(_network: string, _hostId: string, record: { readonly uuid: string }): void {
+    this.#parts.context()?.metadata.removeContainer(record.uuid)
+  }
+
+  keysAnnounced(hostId: string, body: unknown, revision: number): void {
+    try {
+      this.#parts.exchange()?.announced(hostId, body, revision)
+    } catch (error) {
+      this.#parts.exchange()?.refused(hostId)
+      throw error
+    }
+  }
+
+  keysAcknowledged(hostId: string, body: unknown, revision: number): void {
+    this.#parts.exchange()?.acknowledged(hostId, body, revision)
+  }
+
+  keysRefused(hostId: string): void {
+    this.#parts.exchange()?.refused(hostId)
+  }
+
+  ownEndpoint(key: string): void {
+    this.#parts.publisher.found(key)
+  }
+
+  ownBlock(network: string, block: string): void {
+    this.#parts.onOwnBlock(network, block)
+  }
+
+  caughtUp(revision: number): void {
+    this.#parts.exchange()?.heard(revision)
+    if (this.#caughtUp) return
+    this.#caughtUp = true
+    for (const { network } of this.#parts.overlays.all()) this.#parts.overlays.completed(network)
+  }
+
+  putBack(revision: number): void {
+    this.#parts.log.warn("the store was put back to an older state (revision {revision})", {
+      revision,
+    })
+    this.#parts.exchange()?.restored()
+    this.#parts.publisher.again()
+    this.#parts.onPutBack()
+  }
+
+  #feed(hostId: string, network: string, record: EndpointRecord): void {
+    const configured = this.#parts.context()?.networks.get(network)?.configured
+    this.#parts.context()?.metadata.container({
+      uuid: record.uuid,
+      name: record.name,
+      externalId: record.containerId,
+      labels: record.labels,
+      addresses: record.addresses,
+      mac: record.mac,
+      hostUuid: hostId,
+      hostIp: this.#parts.directory().host(hostId)?.record?.underlay[0],
+      networkUuid: networkUuid(network),
+      createIndex: record.createIndex,
+      dns: configured?.dns ?? [],
+      dnsSearch: configured?.dnsSearch ?? [],
+    })
+  }
+
+  /** WireGuard's preshared key with a host, which holders of the PSK alone can make. */
+  #shareSecret(network: string, hostId: string): void {
+    const driver = this.#parts.overlays.get(network)?.driver
+    if (!(driver instanceof WireguardDriver) || this.#parts.psk === undefined) return
+    driver.setPresharedKey(
+      hostId,
+      this.#parts.psk.pairSecret("wireguard", this.#parts.hostId, hostId),
+    )
+  }
+}
+
+/** The network of a place: a network and an address, apart by the last blank. */
+function networkOf(place: string): string {
+  return place.slice(0, place.lastIndexOf(" "))
+}

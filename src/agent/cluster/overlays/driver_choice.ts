@@ -1,0 +1,64 @@
+import type { Network } from "../../../config/network.ts"
+import type { Driver, OverlayNetwork } from "../../../drivers/driver.ts"
+import { IpsecDriver } from "../../../drivers/ipsec/ipsec_driver.ts"
+import { RoutedDriver } from "../../../drivers/routed/routed_driver.ts"
+import { VxlanDriver } from "../../../drivers/vxlan/vxlan_driver.ts"
+import { WireguardDriver } from "../../../drivers/wireguard/wireguard_driver.ts"
+import { LariatError } from "../../../errors.ts"
+
+/** What a driver may need of the agent. */
+export interface DriverParts {
+  /** Whether the cluster has a pre-shared key. */
+  readonly hasKey: boolean
+  /** MTU of the links to other hosts, bytes. */
+  readonly underlayMtu: number
+  readonly random: (bytes: number) => Uint8Array
+  /** Hears that the keys with a host are lost. */
+  readonly onLost: (hostId: string, why: string) => void
+  /** Hears that the keys with a host have protected as much as they should. */
+  readonly onWorn: (hostId: string) => void
+}
+
+/** The drivers that send nothing without a key. */
+const KEYED: ReadonlySet<string> = new Set(["ipsec", "wireguard"])
+
+/**
+ * Opens the driver that a network asks for. The kernel is not changed yet.
+ *
+ * @param number of the network in the cluster
+ * @throws LariatError `config-invalid` where it needs a key and there is none; what the driver says
+ */
+export function openDriver(network: Network, number: number, parts: DriverParts): Driver {
+  const { name, driver, subnets } = network
+  if (KEYED.has(driver) && !parts.hasKey) {
+    throw new LariatError(`Cannot carry network ${name} by ${driver}: no pskFile is set`, {
+      code: "config-invalid",
+      hint: "openssl rand -base64 48 makes a key; set agent.pskFile to its file on every host",
+    })
+  }
+  const overlay: OverlayNetwork = {
+    name,
+    number,
+    subnets: subnets.map(({ cidr }) => cidr),
+    bridge: undefined,
+    underlayMtu: parts.underlayMtu,
+  }
+  const { cipher, udp, port, vni } = network.carriage
+  switch (network.driver) {
+    case "ipsec":
+      return IpsecDriver.open(overlay, { cipher, udp: udp !== "none", ...parts })
+    case "vxlan":
+      return VxlanDriver.open(overlay, { vni: vni + overlay.number, port })
+    case "wireguard":
+      return WireguardDriver.open(overlay, parts.random, {
+        port: (port ?? 51_820) + overlay.number,
+      })
+    case "routed":
+      return RoutedDriver.open(overlay)
+    case "none":
+      throw new LariatError(`Cannot carry network ${network.name}: it has no driver`, {
+        code: "config-invalid",
+        hint: "choose ipsec, vxlan, routed or wireguard",
+      })
+  }
+}

@@ -1,0 +1,122 @@
+import { expect, test } from "bun:test"
+import type { Driver, OverlayPeer, OverlaySelf } from "../../../drivers/driver.ts"
+import { LariatError } from "../../../errors.ts"
+import { Health } from "../../health.ts"
+import type { Carried } from "./driver_change.ts"
+import { Overlays } from "./overlays.ts"
+
+const SELF: OverlaySelf = { hostId: "a", underlay: ["192.0.2.1"], overlay: [], blocks: [] }
+
+const CONFIGURED: Carried = {
+  driver: "vxlan",
+  carriage: {
+    cipher: "aes256gcm16",
+    udp: "none",
+    port: undefined,
+    vni: 1042,
+    blockSize: undefined,
+  },
+}
+
+function peer(hostId: string): OverlayPeer {
+  return { ...SELF, hostId, name: hostId, number: 2, mtu: undefined, parameters: {} }
+}
+
+/** A driver that writes down what it is asked for. */
+function recorder(fail: () => boolean = () => false) {
+  const asked: string[] = []
+  const note = (what: string) => {
+    asked.push(what)
+    if (fail()) throw new LariatError("no such device", { code: "kernel", hint: "load it" })
+  }
+  const driver: Driver = {
+    kind: "vxlan",
+    device: "lrv0",
+    parameters: {},
+    prepare: () => note("prepare"),
+    putPeer: ({ hostId }) => note(`put ${hostId}`),
+    removePeer: (hostId) => note(`remove ${hostId}`),
+    repair: () => {
+      note("repair")
+      return ["a route was put back"]
+    },
+    links: () => [],
+    close: () => note("close"),
+    remove: () => note("remove all"),
+  }
+  return { asked, driver }
+}
+
+test("peers that are known before the host is ready are put when it is", () => {
+  const overlays = new Overlays(new Health())
+  const { asked, driver } = recorder()
+  overlays.add({ network: "n", driver, configured: CONFIGURED })
+  overlays.putPeer("n", peer("b"))
+  expect(asked).toEqual([])
+  overlays.prepare("n", SELF)
+  overlays.prepare("n", { ...SELF })
+  expect(asked).toEqual(["prepare", "put b"])
+  overlays.removePeer("n", "b")
+  overlays.removePeer("n", "b")
+  expect(asked.slice(2)).toEqual(["remove b"])
+})
+
+test("nothing is taken away before every peer was named", () => {
+  const health = new Health()
+  const overlays = new Overlays(health)
+  const { asked, driver } = recorder()
+  overlays.add({ network: "n", driver, configured: CONFIGURED })
+  overlays.prepare("n", SELF)
+  overlays.repair()
+  expect(asked).toEqual(["prepare"])
+  overlays.completed("n")
+  expect(asked).toEqual(["prepare", "repair"])
+  expect(health.repairs()[0]?.what).toBe("network n: a route was put back")
+})
+
+test("a driver that fails is a problem, and is tried again; another goes on", () => {
+  const health = new Health()
+  const overlays = new Overlays(health)
+  let broken = true
+  const bad = recorder(() => broken)
+  const good = recorder()
+  overlays.add({ network: "bad", driver: bad.driver, configured: CONFIGURED })
+  overlays.add({ network: "good", driver: good.driver, configured: CONFIGURED })
+  for (const network of ["bad", "good"]) overlays.prepare(network, SELF)
+  expect(health.problems()).toMatchObject([{ severity: "error", hint: "load it" }])
+  expect(overlays.isPrepared("bad")).toBe(false)
+  expect(overlays.isPrepared("good")).toBe(true)
+  broken = false
+  overlays.prepare("bad", SELF)
+  expect(overlays.isPrepared("bad")).toBe(true)
+  expect(health.problems()).toEqual([])
+})
+
+test("a network that is gone leaves nothing, an agent that ends leaves everything", () => {
+  const overlays = new Overlays(new Health())
+  const [one, two] = [recorder(), recorder()]
+  overlays.add({ network: "one", driver: one.driver, configured: CONFIGURED })
+  overlays.add({ network: "two", driver: two.driver, configured: CONFIGURED })
+  overlays.remove("one")
+  expect(one.asked).toEqual(["remove all", "close"])
+  overlays.close()
+  expect(two.asked).toEqual(["close"])
+  expect(one.asked).toHaveLength(2)
+})
+
+test("what a running driver cannot change is a problem until it is put back", () => {
+  const health = new Health()
+  const overlays = new Overlays(health)
+  expect(overlays.adjust({ name: "n", ...CONFIGURED })).toBe(false)
+  overlays.add({ network: "n", driver: recorder().driver, configured: CONFIGURED })
+  const carriage = { ...CONFIGURED.carriage, vni: 7 }
+  expect(overlays.adjust({ name: "n", driver: "vxlan", carriage })).toBe(true)
+  expect(health.problems()).toMatchObject([
+    {
+      severity: "warning",
+      what: "network n goes on as it was: a running agent cannot change vni (1042 to 7)",
+    },
+  ])
+  overlays.adjust({ name: "n", ...CONFIGURED })
+  expect(health.problems()).toEqual([])
+})

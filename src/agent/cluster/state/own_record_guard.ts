@@ -1,0 +1,124 @@
+/** Whether this host's own records stand in the store as it wrote them. */
+
+import type { Keyspace, ParsedKey } from "../../../cluster/records/keyspace.ts"
+import type { Listing, WatchListener } from "../../../cluster/store/store.ts"
+
+/** What an {@link OwnKeys} works with. */
+export interface OwnKeysOptions {
+  readonly keys: Keyspace
+  /** Hears everything first. */
+  readonly next: WatchListener
+  /** The records that this host wrote last and that are to stand, by key. */
+  readonly written: () => ReadonlyMap<string, string>
+  /** Writes a record again; its next text may be another one. */
+  readonly putBack: (key: string, parsed: ParsedKey, revision: number) => void
+  /** Monotonic milliseconds. */
+  readonly clock: () => number
+  readonly after: (ms: number, call: () => void) => { cancel(): void }
+}
+
+/**
+ * A difference that lasts for so long is none of a write that is on its way, milliseconds: a call of
+ * the store fails after some seconds, but answers within one.
+ */
+const SETTLE_MS = 500
+/** The longest wait before a record is put back that somebody writes over again and again. */
+const LONGEST_MS = 30_000
+/** A record that stood for so long begins with a short wait again, milliseconds. */
+const CALM_MS = 60_000
+
+/** How a record fared that was put back. */
+interface Trouble {
+  /** When it was put back last. */
+  at: number
+  waitMs: number
+}
+
+/**
+ * Hears the store before everybody else and has those own records put back that are not as this host
+ * wrote them: deleted, written over, or overtaken by an older write of its own that a member of the
+ * store held back. Other hosts that know this one are not taken in by such a record; ones that come
+ * new have nothing else.
+ */
+export class OwnKeys implements WatchListener {
+  readonly #options: OwnKeysOptions
+  /** What stands in the store, where it is not what was written. */
+  readonly #odd = new Map<
+    string,
+    { readonly value: string | undefined; readonly revision: number }
+  >()
+  readonly #troubles = new Map<string, Trouble>()
+  #timer: { readonly at: number; readonly cancel: () => void } | undefined
+  #stopped = false
+
+  constructor(options: OwnKeysOptions) {
+    this.#options = options
+  }
+
+  snapshot(listing: Listing): void {
+    this.#options.next.snapshot(listing)
+    const { entries, revision } = listing
+    const there = new Map(entries.map(({ key, value }) => [key, value]))
+    for (const key of this.#options.written().keys()) this.#heard(key, there.get(key), revision)
+    this.#wake()
+  }
+
+  changes(...[changes, revision]: Parameters<WatchListener["changes"]>): void {
+    this.#options.next.changes(changes, revision)
+    const written = this.#options.written()
+    for (const { key, value } of changes) if (written.has(key)) this.#heard(key, value, revision)
+    this.#wake()
+  }
+
+  /** Puts nothing back any more. */
+  stop(): void {
+    this.#stopped = true
+    this.#timer?.cancel()
+  }
+
+  #heard(key: string, value: string | undefined, revision: number): void {
+    if (this.#options.written().get(key) === value) this.#odd.delete(key)
+    else this.#odd.set(key, { value, revision })
+  }
+
+  #wake(): void {
+    if (this.#odd.size === 0 || this.#stopped) return
+    const { clock, after } = this.#options
+    const now = clock()
+    const due = Math.min(...[...this.#odd.keys()].map((key) => this.#dueAt(key, now)))
+    const at = Math.max(due, now + SETTLE_MS)
+    if (this.#timer !== undefined && this.#timer.at <= at) return
+    this.#timer?.cancel()
+    const { cancel } = after(at - now, () => {
+      this.#timer = undefined
+      this.#look()
+      this.#wake()
+    })
+    this.#timer = { at, cancel }
+  }
+
+  #dueAt(key: string, now: number): number {
+    const trouble = this.#troubles.get(key)
+    return trouble === undefined ? now : trouble.at + trouble.waitMs
+  }
+
+  #look(): void {
+    const { keys, written, putBack, clock } = this.#options
+    const now = clock()
+    for (const [key, { value, revision }] of [...this.#odd]) {
+      const wanted = written().get(key)
+      if (wanted !== undefined && wanted !== value && this.#dueAt(key, now) > now) continue
+      this.#odd.delete(key)
+      const parsed = keys.parse(key)
+      if (wanted === undefined || wanted === value || parsed === undefined) continue
+      const before = this.#troubles.get(key)
+      const calm = before === undefined || now - before.at >= before.waitMs + CALM_MS
+      const waitMs = calm ? SETTLE_MS : Math.min(LONGEST_MS, before.waitMs * 2)
+      this.#troubles.set(key, { at: now, waitMs })
+      putBack(key, parsed, revision)
+    }
+    for (const [key, { at, waitMs }] of this.#troubles) {
+      if (now - at >= waitMs + CALM_MS) this.#troubles.delete(key)
+    }
+  }
+}

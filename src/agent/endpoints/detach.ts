@@ -1,0 +1,83 @@
+import { releaseAdopted } from "../../endpoint/adopt_port.ts"
+import { removePort } from "../../endpoint/remove_port.ts"
+import { messageOf, TeardownError } from "../../errors.ts"
+import type { AgentContext } from "../context.ts"
+import type { EndpointKey } from "../networks/attach_request.ts"
+import { prefixesOf, specOf } from "../networks/endpoint_spec.ts"
+import type { EndpointRow, RestingRow } from "../state/rows.ts"
+import { openOwnNetns } from "./liveness.ts"
+
+/**
+ * Detaches an endpoint; one that is not there counts as detached. Resolves when the container's
+ * end is gone and the row with it; the addresses rest from then on. Called twice, both callers
+ * wait for the one teardown.
+ *
+ * @throws TeardownError with everything that failed; the row stays `detaching`, and the next
+ *   detach, garbage collection or start of the agent tries again
+ */
+export function detach(context: AgentContext, key: EndpointKey): Promise<void> {
+  const pending = context.index.pending(key)
+  if (pending !== undefined) return pending
+  const row = context.index.get(key)
+  if (row === undefined) return Promise.resolve()
+  return context.index.track(key, takeDown(context, row))
+}
+
+async function takeDown(context: AgentContext, row: EndpointRow): Promise<void> {
+  context.index.put({ ...row, state: "detaching" })
+  context.journal.detach(row.id)
+  const errors: unknown[] = []
+  for (const step of [removeMasquerade, removeInterface]) {
+    try {
+      await step(context, row)
+    } catch (error) {
+      errors.push(error)
+    }
+  }
+  if (errors.length > 0) {
+    throw new TeardownError(`the detach of ${row.containerId}/${row.ifname}`, errors)
+  }
+  context.journal.remove(row.id, rest(context, row))
+  context.index.remove(row)
+}
+
+function removeMasquerade(context: AgentContext, row: EndpointRow): void {
+  if (specOf(row).masquerade) context.firewall.removeMasquerade(prefixesOf(row))
+}
+
+async function removeInterface(context: AgentContext, row: EndpointRow): Promise<void> {
+  if (row.kind === "port") {
+    // Before an attach was done only the name of its link is known.
+    const index = row.hostIndex ?? context.kernel.link(row.hostName ?? "")?.index
+    if (index !== undefined) await removePort(context.kernel, index)
+    return
+  }
+  if (row.kind !== "adopted") return
+  const netns = openOwnNetns(row)
+  if (netns === undefined) return
+  try {
+    releaseAdopted(context.kernel, netns, {
+      ifname: row.ifname,
+      addresses: prefixesOf(row),
+      routes: specOf(row).routes,
+    })
+  } finally {
+    netns.close()
+  }
+}
+
+/** Gives the addresses of an endpoint back to their pool: they rest from now on. */
+export function rest(context: AgentContext, row: EndpointRow): RestingRow[] {
+  const allocator = context.networks.get(row.pool)?.allocator
+  if (allocator === undefined) return []
+  const resting: RestingRow[] = []
+  for (const { address } of row.addresses) {
+    try {
+      const one = allocator.release(address)
+      if (one !== undefined) resting.push(one)
+    } catch (error) {
+      context.log.warn("cannot take {address} back: {why}", { address, why: messageOf(error) })
+    }
+  }
+  return resting
+}

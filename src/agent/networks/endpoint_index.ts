@@ -1,0 +1,122 @@
+import type { EndpointRow } from "../state/rows.ts"
+import type { EndpointKey } from "./attach_request.ts"
+
+/** Hears of a row: as it was, undefined when it came; as it is, undefined when it went. */
+export type EndpointListener = (
+  before: EndpointRow | undefined,
+  after: EndpointRow | undefined,
+) => void
+
+/**
+ * The journal's rows in memory, by what one looks them up by: key, source address, host link. The
+ * journal is the truth; this spares an attach its queries.
+ */
+export class EndpointIndex {
+  readonly #byKey = new Map<string, EndpointRow>()
+  readonly #byAddress = new Map<string, EndpointRow>()
+  readonly #byHostIndex = new Map<number, EndpointRow>()
+  /** Endpoints whose port could not be put right; they are looked at again when a link appears. */
+  readonly unmended = new Set<EndpointRow>()
+  readonly #pending = new Map<string, Promise<void>>()
+  readonly #listeners: EndpointListener[] = []
+
+  /** Hears of every row that comes, goes or becomes another. */
+  onChange(listener: EndpointListener): void {
+    this.#listeners.push(listener)
+  }
+
+  /** Every endpoint that is attached. */
+  attached(): EndpointRow[] {
+    return [...this.#byKey.values()].filter(({ state }) => state === "attached")
+  }
+
+  /** The endpoint of this key in whatever state. */
+  get(key: EndpointKey): EndpointRow | undefined {
+    return this.#byKey.get(keyText(key))
+  }
+
+  /** The endpoint that has this address, ours or one that another engine gave it. */
+  byAddress(address: string): EndpointRow | undefined {
+    return this.#byAddress.get(address)
+  }
+
+  /** The endpoint whose host link has this interface index. */
+  byHostIndex(index: number): EndpointRow | undefined {
+    return this.#byHostIndex.get(index)
+  }
+
+  /** The endpoint whose addresses stand on this interface that another engine made. */
+  adopter(netns: { readonly dev: bigint; readonly ino: bigint }, ifname: string) {
+    return this.attached().find(
+      (row) =>
+        row.kind === "adopted" &&
+        row.ifname === ifname &&
+        row.netns?.dev === netns.dev &&
+        row.netns.ino === netns.ino,
+    )
+  }
+
+  /** Takes a row in, in place of an earlier one; only an attached one is found by address or link. */
+  put(row: EndpointRow): void {
+    const before = this.#forget(row)
+    this.#byKey.set(keyText(row), row)
+    if (row.state === "attached") {
+      for (const address of addressesOf(row)) this.#byAddress.set(address, row)
+      if (row.hostIndex !== undefined && row.kind === "port") {
+        this.#byHostIndex.set(row.hostIndex, row)
+      }
+    }
+    this.#tell(before, row)
+  }
+
+  remove(key: EndpointKey): void {
+    const row = this.#forget(key)
+    if (row !== undefined) this.#tell(row, undefined)
+  }
+
+  #tell(before: EndpointRow | undefined, after: EndpointRow | undefined): void {
+    for (const listener of this.#listeners) listener(before, after)
+  }
+
+  #forget(key: EndpointKey): EndpointRow | undefined {
+    const row = this.#byKey.get(keyText(key))
+    if (row === undefined) return undefined
+    this.#byKey.delete(keyText(key))
+    this.unmended.delete(row)
+    for (const address of addressesOf(row)) {
+      if (this.#byAddress.get(address) === row) this.#byAddress.delete(address)
+    }
+    if (row.hostIndex !== undefined && this.#byHostIndex.get(row.hostIndex) === row) {
+      this.#byHostIndex.delete(row.hostIndex)
+    }
+    return row
+  }
+
+  /** The detach of this endpoint that is under way, if one is. */
+  pending(key: EndpointKey): Promise<void> | undefined {
+    return this.#pending.get(keyText(key))
+  }
+
+  /** Remembers work on an endpoint until it ends, so that nothing else touches it meanwhile. */
+  track(key: EndpointKey, work: Promise<void>): Promise<void> {
+    const text = keyText(key)
+    const tracked = work.finally(() => {
+      if (this.#pending.get(text) === tracked) this.#pending.delete(text)
+    })
+    this.#pending.set(text, tracked)
+    return tracked
+  }
+}
+
+function keyText({ network, containerId, ifname }: EndpointKey): string {
+  return `${network}\n${containerId}\n${ifname}`
+}
+
+/** All addresses by which an endpoint may be seen, without prefix length. */
+function addressesOf(row: EndpointRow): string[] {
+  const foreign = row.result?.foreignAddresses
+  return [
+    ...row.addresses.map(({ address }) => address),
+    ...(Array.isArray(foreign) ? foreign.filter((one) => typeof one === "string") : []),
+  ]
+}

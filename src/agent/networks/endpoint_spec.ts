@@ -1,0 +1,45 @@
+import type { RouteSpec } from "../../endpoint/port.ts"
+import type { HostNat } from "../../firewall/state.ts"
+import type { EndpointRow, JsonObject } from "../state/rows.ts"
+import type { BridgeRequest, KeptCapabilities } from "./attach_request.ts"
+
+/** What an endpoint was made with: enough to check it, repair it and take it down. */
+export interface EndpointSpec {
+  /** Undefined for an address on another plugin's interface. */
+  readonly bridge?: BridgeRequest | undefined
+  /** What the bridge must carry, with prefix length. */
+  readonly bridgeAddresses: readonly string[]
+  readonly hairpin: boolean
+  readonly masquerade: boolean
+  /** What this endpoint's network needs of the firewall. */
+  readonly hostNat: readonly HostNat[]
+  readonly routes: readonly RouteSpec[]
+  readonly kept: KeptCapabilities
+}
+
+/** The spec of an address on another plugin's interface. */
+export function addressOnlySpec(routes: readonly RouteSpec[]): EndpointSpec {
+  return {
+    bridgeAddresses: [],
+    hairpin: false,
+    masquerade: false,
+    hostNat: [],
+    routes,
+    kept: { portMappings: [], bandwidth: undefined },
+  }
+}
+
+/** The spec as the journal's JSON column. */
+export function specJson(spec: EndpointSpec): JsonObject {
+  return { ...spec }
+}
+
+/** The spec of a row; the journal wrote it with {@link specJson}. */
+export function specOf(row: EndpointRow): EndpointSpec {
+  return row.request as unknown as EndpointSpec
+}
+
+/** The addresses of a row with prefix length. */
+export function prefixesOf(row: EndpointRow): string[] {
+  return row.addresses.map(({ address, prefix }) => `${address}/${prefix}`)
+}

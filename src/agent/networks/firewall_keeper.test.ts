@@ -1,0 +1,96 @@
+import { beforeEach, expect, test } from "bun:test"
+import { readFileSync } from "node:fs"
+import { loadConfiguration } from "../../config/load.ts"
+import { LariatError } from "../../errors.ts"
+import type { FirewallState } from "../../firewall/state.ts"
+import { Health } from "../health.ts"
+import { FirewallKeeper, type FirewallTable } from "./firewall_keeper.ts"
+
+let states: FirewallState[] = []
+let single: string[] = []
+const table: FirewallTable = {
+  ensure: (state) => {
+    states.push(state)
+    return true
+  },
+  addMasquerade: (...addresses) => {
+    single.push(...addresses.map((address) => `+${address}`))
+  },
+  removeMasquerade: (...addresses) => {
+    single.push(...addresses.map((address) => `-${address}`))
+  },
+  differences: () => [],
+  close: () => {},
+}
+beforeEach(() => {
+  states = []
+  single = []
+})
+
+function seed() {
+  const path = new URL("../../../test/fixtures/rancher-compose.yml", import.meta.url).pathname
+  return loadConfiguration([{ path, text: readFileSync(path, "utf8") }], { env: {} }).networks
+}
+
+test("hostNat of the YAML and of netconfs stand in one state", () => {
+  const keeper = new FirewallKeeper(new Health(), { open: () => table })
+  keeper.configure(seed())
+  keeper.sync([])
+  expect(states.at(-1)?.hostNat).toEqual([{ subnet: "10.42.0.0/16", bridge: "docker0" }])
+  keeper.addNetwork([], [{ subnet: "10.9.0.0/24", bridge: "cni0" }])
+  expect(states.at(-1)?.hostNat).toHaveLength(2)
+})
+
+test("hostNat that is known does not touch the kernel", () => {
+  const keeper = new FirewallKeeper(new Health(), { open: () => table })
+  keeper.configure(seed())
+  keeper.sync([])
+  keeper.addNetwork([], [{ subnet: "10.42.0.0/16", bridge: "docker0" }])
+  expect(states).toHaveLength(1)
+})
+
+test("a network that comes with an attach is not masqueraded towards from then on", () => {
+  const keeper = new FirewallKeeper(new Health(), { open: () => table })
+  keeper.sync([])
+  keeper.addNetwork([{ cidr: "10.9.0.0/24" }], [])
+  expect(states.at(-1)?.overlay).toEqual(["10.9.0.0/24"])
+  keeper.addNetwork([{ cidr: "10.9.0.0/24" }], [])
+  expect(states).toHaveLength(2)
+})
+
+test("what somebody changed in the table is told as mended, what was set up first is not", () => {
+  const health = new Health()
+  let drift = ["nothing was set up yet"]
+  const keeper = new FirewallKeeper(health, {
+    open: () => ({ ...table, differences: () => drift }),
+  })
+  keeper.sync([])
+  expect(health.repairs()).toEqual([])
+  drift = ["there is no table inet lariat"]
+  keeper.sync([])
+  expect(health.repairs()).toMatchObject([
+    { what: "the firewall's nft table was put back: there is no table inet lariat" },
+  ])
+})
+
+test("a masqueraded address is one element and is missed by a check when it is gone", () => {
+  const keeper = new FirewallKeeper(new Health(), { open: () => table })
+  keeper.sync([])
+  keeper.addMasquerade(["10.9.0.2/24"])
+  expect(keeper.differences(["10.9.0.2/24"])).toEqual([])
+  keeper.removeMasquerade(["10.9.0.2/24"])
+  expect(single).toEqual(["+10.9.0.2/24", "-10.9.0.2/24"])
+  expect(keeper.differences(["10.9.0.2/24"])).toEqual(["10.9.0.2/24 is not masqueraded"])
+})
+
+test("without nf_tables hostNat is a problem and ipMasq an error", () => {
+  const health = new Health()
+  const keeper = new FirewallKeeper(health, {
+    open: () => {
+      throw new LariatError("no nf_tables", { code: "kernel-unsupported", hint: "load it" })
+    },
+  })
+  keeper.sync([])
+  expect(health.problems()[0]?.what).toContain("no nf_tables")
+  expect(() => keeper.addMasquerade(["10.9.0.2/24"])).toThrow("Cannot masquerade")
+})

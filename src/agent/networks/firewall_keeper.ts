@@ -1,0 +1,159 @@
+import { BRIDGE_TYPES } from "../../config/netconf/netconf.ts"
+import { parseNetconf } from "../../config/netconf/parse.ts"
+import type { Network, Subnet } from "../../config/network.ts"
+import { LariatError, messageOf } from "../../errors.ts"
+import { Firewall } from "../../firewall/firewall.ts"
+import type { FirewallState, HostNat } from "../../firewall/state.ts"
+import type { Health } from "../health.ts"
+import type { EndpointRow } from "../state/rows.ts"
+import { prefixesOf, specOf } from "./endpoint_spec.ts"
+import type { ManagedNetwork } from "./networks.ts"
+
+const PROBLEM = "firewall"
+
+/** The kernel's side of the firewall; {@link Firewall} in the agent. */
+export type FirewallTable = Pick<
+  Firewall,
+  "ensure" | "addMasquerade" | "removeMasquerade" | "differences" | "close"
+>
+
+/**
+ * Keeps the agent's nft table as networks and endpoints want it. On a kernel without nf_tables the
+ * agent still attaches what needs no masquerading, and `status` says what is missing.
+ */
+export class FirewallKeeper {
+  readonly #health: Health
+  readonly #open: () => FirewallTable
+  #table: FirewallTable | undefined
+  #configured: readonly HostNat[] = []
+  #overlay: readonly string[] = []
+  #clamp: readonly string[] = []
+  /** hostNat of networks that only a netconf names, by subnet and bridge. */
+  readonly #learned = new Map<string, HostNat>()
+  readonly #masquerade = new Set<string>()
+  /** Whether the table was set up once: from then on a difference is somebody else's doing. */
+  #isSet = false
+
+  /** @param options.open opens the kernel's side; default the real one */
+  constructor(health: Health, options: { open?: () => FirewallTable } = {}) {
+    this.#health = health
+    this.#open = options.open ?? (() => Firewall.open())
+  }
+
+  /** Takes in what the YAML says; the table follows with the next {@link sync}. */
+  configure(networks: readonly Network[]): void {
+    this.#configured = networks.flatMap(hostNatOf)
+  }
+
+  /** Takes in what an attached endpoint needs; the table follows with the next {@link sync}. */
+  restore(row: EndpointRow): void {
+    const { hostNat, masquerade } = specOf(row)
+    for (const one of hostNat) this.#learned.set(key(one), one)
+    if (masquerade) for (const address of prefixesOf(row)) this.#masquerade.add(address)
+  }
+
+  /**
+   * Makes the table what it should be, in one transaction; nothing happens when it is. A flush by
+   * somebody else is mended here.
+   */
+  sync(networks: readonly ManagedNetwork[]): void {
+    const cidrsOf = (some: readonly ManagedNetwork[]) =>
+      some.flatMap(({ subnets }) => subnets.map(({ cidr }) => cidr))
+    this.#overlay = cidrsOf(networks)
+    this.#clamp = cidrsOf(networks.filter(({ leased }) => leased))
+    this.#try((table) => {
+      const drift = this.#isSet ? table.differences() : []
+      table.ensure(this.#state())
+      this.#isSet = true
+      if (drift.length > 0) {
+        this.#health.repaired(`the firewall's nft table was put back: ${drift.join("; ")}`)
+      }
+    })
+  }
+
+  /** Takes a network in that a netconf brings along: its subnets, and what it needs of hostNat. */
+  addNetwork(subnets: readonly Pick<Subnet, "cidr">[], entries: readonly HostNat[]): void {
+    const known = new Set([...this.#configured, ...this.#learned.values()].map(key))
+    const fresh = entries.filter((entry) => !known.has(key(entry)))
+    const beyond = subnets.map(({ cidr }) => cidr).filter((cidr) => !this.#overlay.includes(cidr))
+    if (fresh.length + beyond.length === 0) return
+    for (const entry of fresh) this.#learned.set(key(entry), entry)
+    this.#overlay = [...this.#overlay, ...beyond]
+    this.#try((table) => table.ensure(this.#state()))
+  }
+
+  /**
+   * Masquerades addresses (with prefix length) towards everything outside their subnet.
+   *
+   * @throws LariatError `kernel-unsupported` without nf_tables, `kernel`
+   */
+  addMasquerade(addresses: readonly string[]): void {
+    if (this.#table === undefined) {
+      throw new LariatError("Cannot masquerade (ipMasq): this kernel has no usable nf_tables", {
+        code: "kernel-unsupported",
+        hint: "load the nf_tables and nft_masq modules, or set ipMasq to false",
+      })
+    }
+    this.#table.addMasquerade(...addresses)
+    for (const address of addresses) this.#masquerade.add(address)
+  }
+
+  /** Takes {@link addMasquerade} back; addresses that have none are left alone. */
+  removeMasquerade(addresses: readonly string[]): void {
+    for (const address of addresses) this.#masquerade.delete(address)
+    this.#table?.removeMasquerade(...addresses)
+  }
+
+  /** What is missing for an endpoint with these masqueraded addresses, one sentence each. */
+  differences(masqueraded: readonly string[]): string[] {
+    const missing = masqueraded.filter((address) => !this.#masquerade.has(address))
+    return [
+      ...missing.map((address) => `${address} is not masqueraded`),
+      ...(this.#table?.differences() ?? []),
+    ]
+  }
+
+  close(): void {
+    this.#table?.close()
+  }
+
+  #state(): FirewallState {
+    return {
+      hostNat: [...this.#configured, ...this.#learned.values()],
+      overlay: this.#overlay,
+      masquerade: [...this.#masquerade],
+      // What goes to other hosts may meet a narrower path than the container knows.
+      clamp: this.#clamp,
+    }
+  }
+
+  /** Runs a change of the table; a failure becomes a problem of `status`, not of the caller. */
+  #try(change: (table: FirewallTable) => void): void {
+    try {
+      this.#table ??= this.#open()
+      change(this.#table)
+      this.#health.clear(PROBLEM)
+    } catch (error) {
+      this.#health.raise(PROBLEM, {
+        severity: "error",
+        what: `containers cannot reach the world under the host's address: ${messageOf(error)}`,
+        hint: error instanceof LariatError ? error.hint : undefined,
+      })
+    }
+  }
+}
+
+/** hostNat of a configured network: its first bridge configuration that says so. */
+function hostNatOf(network: Network): HostNat[] {
+  for (const { conf } of network.cni) {
+    if (!BRIDGE_TYPES.includes(String(conf.type))) continue
+    const parsed = parseNetconf({ cniVersion: "1.0.0", ...conf }).conf
+    if (parsed?.hostNat !== true) continue
+    return network.subnets.map(({ cidr }) => ({ subnet: cidr, bridge: parsed.bridge }))
+  }
+  return []
+}
+
+function key({ subnet, bridge }: HostNat): string {
+  return `${subnet} ${bridge}`
+}

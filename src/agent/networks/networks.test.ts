@@ -1,0 +1,158 @@
+import { afterEach, expect, test } from "bun:test"
+import { readFileSync } from "node:fs"
+import { loadConfiguration } from "../../config/load.ts"
+import type { Netconf } from "../../config/netconf/netconf.ts"
+import { parseNetconf } from "../../config/netconf/parse.ts"
+import { Journal } from "../state/state_database.ts"
+import { Networks } from "./networks.ts"
+
+const journals: Journal[] = []
+afterEach(() => {
+  for (const journal of journals.splice(0)) journal.close()
+})
+
+function setUp(): { networks: Networks; journal: Journal } {
+  const journal = Journal.open(":memory:", { bootId: "b" })
+  journals.push(journal)
+  return { journal, networks: again(journal) }
+}
+
+function again(journal: Journal): Networks {
+  return new Networks({ journal, clock: () => 0, restMs: 1000 })
+}
+
+function seed() {
+  const path = new URL("../../../test/fixtures/rancher-compose.yml", import.meta.url).pathname
+  return loadConfiguration([{ path, text: readFileSync(path, "utf8") }], { env: {} }).networks
+}
+
+function netconf(keys: object): Netconf {
+  const { conf, problems } = parseNetconf({ cniVersion: "1.0.0", type: "rancher-bridge", ...keys })
+  if (conf === undefined) throw new Error(JSON.stringify(problems))
+  return conf
+}
+
+test("a network of the YAML is found by its own name and by its CNI configuration's", () => {
+  const { networks } = setUp()
+  expect(networks.configure(seed())).toEqual([])
+  for (const name of ["ipsec", "rancher-cni-network"]) {
+    expect(networks.forNetconf(netconf({ name })).name).toBe("ipsec")
+  }
+})
+
+test("a configuration without subnets falls back to the YAML's network, else is refused", () => {
+  const { networks } = setUp()
+  expect(() => networks.forNetconf(netconf({ name: "other" }))).toThrow("names a subnet")
+  networks.configure(seed())
+  expect(networks.forNetconf(netconf({ name: "other" })).name).toBe("ipsec")
+})
+
+test("a configuration's own subnet makes a network that a restart remembers", () => {
+  const { networks, journal } = setUp()
+  networks.configure(seed())
+  const conf = netconf({ name: "lan", bridgeSubnet: "10.9.0.0/24", bridgeIP: "10.9.0.9" })
+  const network = networks.forNetconf(conf)
+  expect(network.subnets).toEqual([
+    { cidr: "10.9.0.0/24", gateway: "10.9.0.9", start: "10.9.0.2", end: "10.9.0.250" },
+  ])
+  const restarted = again(journal)
+  restarted.configure(seed())
+  expect(restarted.get("lan")?.subnets).toEqual(network.subnets)
+})
+
+test("host-local's ranges are pools too", () => {
+  const { networks } = setUp()
+  const ipam = {
+    type: "rancher-cni-ipam",
+    subnet: "10.8.0.0/24",
+    rangeStart: "10.8.0.10",
+    rangeEnd: "10.8.0.20",
+  }
+  expect(networks.forNetconf(netconf({ name: "n", ipam })).subnets[0]).toMatchObject({
+    start: "10.8.0.10",
+    end: "10.8.0.20",
+  })
+})
+
+test("overlapping subnets are refused, naming both", () => {
+  const { networks } = setUp()
+  networks.configure(seed())
+  const conf = netconf({ name: "lan", bridgeSubnet: "10.42.9.0/24" })
+  expect(() => networks.forNetconf(conf)).toThrow(
+    "Cannot use 10.42.9.0/24 for the network lan: it overlaps 10.42.0.0/16 of the network ipsec",
+  )
+})
+
+test("the YAML's subnet and a configuration's must not contradict", () => {
+  const { networks } = setUp()
+  networks.configure(seed())
+  const conf = netconf({ name: "rancher-cni-network", bridgeSubnet: "10.43.0.0/16" })
+  expect(() => networks.forNetconf(conf)).toThrow(
+    "says 10.43.0.0/16, the agent's says 10.42.0.0/16",
+  )
+})
+
+test("subnets change only while nothing is attached", () => {
+  const { networks } = setUp()
+  const first = networks.forNetconf(netconf({ name: "lan", bridgeSubnet: "10.9.0.0/24" }))
+  const moved = netconf({ name: "lan", bridgeSubnet: "10.10.0.0/24" })
+  const [taken] = first.allocator.allocate()
+  expect(() => networks.forNetconf(moved)).toThrow("are in use")
+  first.allocator.release(taken?.address ?? "", { used: false })
+  expect(networks.forNetconf(moved).subnets[0]?.cidr).toBe("10.10.0.0/24")
+})
+
+test("leases in the journal are taken in the allocator of a restart", () => {
+  const { journal, networks } = setUp()
+  networks.configure(seed())
+  const endpoint = {
+    network: "rancher-cni-network",
+    pool: "ipsec",
+    containerId: "c",
+    ifname: "eth0",
+    kind: "ipam",
+    netns: undefined,
+    names: { aliases: [], labels: {} },
+    request: {},
+  } as const
+  journal.begin(endpoint, [{ address: "10.42.0.7", prefix: 16, gateway: undefined }])
+  const restarted = again(journal)
+  restarted.configure(seed())
+  const { allocator } = restarted.forNetconf(netconf({ name: "ipsec" }))
+  expect(() => allocator.allocate({ requested: ["10.42.0.7"] })).toThrow("has it")
+})
+
+test("a reload with the same subnets keeps the allocator", () => {
+  const { networks } = setUp()
+  networks.configure(seed())
+  const before = networks.get("ipsec")?.allocator
+  networks.configure(seed())
+  expect(networks.get("ipsec")?.allocator).toBe(before as never)
+})
+
+test("two subnets of one configuration that overlap are refused", () => {
+  const { networks } = setUp()
+  const conf = netconf({ name: "lan", bridgeSubnet: ["10.9.0.0/16", "10.9.1.0/24"] })
+  expect(() => networks.forNetconf(conf)).toThrow("10.9.1.0/24")
+  expect(networks.all()).toEqual([])
+})
+
+test("a network that only a netconf named gives its subnet away when nobody uses it", () => {
+  const { networks, journal } = setUp()
+  const slip = networks.forNetconf(netconf({ name: "lam", bridgeSubnet: "10.9.0.0/16" }))
+  const [given] = slip.allocator.allocate()
+  const right = netconf({ name: "lan", bridgeSubnet: "10.9.0.0/24" })
+  expect(() => networks.forNetconf(right)).toThrow("overlaps 10.9.0.0/16 of the network lam")
+  slip.allocator.release(given?.address ?? "")
+  expect(networks.forNetconf(right).name).toBe("lan")
+  expect(networks.all().map(({ name }) => name)).toEqual(["lan"])
+  expect([...journal.networks()].map(({ name }) => name)).toEqual(["lan"])
+})
+
+test("a remembered network that nobody uses gives way to the YAML", () => {
+  const { networks, journal } = setUp()
+  networks.forNetconf(netconf({ name: "lan", bridgeSubnet: "10.42.9.0/24" }))
+  const restarted = again(journal)
+  expect(restarted.configure(seed())).toEqual([])
+  expect(restarted.all().map(({ name }) => name)).toEqual(["ipsec"])
+})

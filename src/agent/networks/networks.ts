@@ -1,0 +1,318 @@
+import type { Netconf } from "../../config/netconf/netconf.ts"
+import type { DriverKind, Network, Subnet } from "../../config/network.ts"
+import { resolveSubnet } from "../../config/subnet.ts"
+import { parsePrefix, prefixContains, prefixesOverlap } from "../../core/address.ts"
+import { LariatError } from "../../errors.ts"
+import { Allocator } from "../../ipam/allocator.ts"
+import type { PoolSpec } from "../../ipam/pool.ts"
+import type { Journal } from "../state/state_database.ts"
+
+/** A network that addresses are given from. */
+export interface ManagedNetwork {
+  /** Key of its addresses in the journal: the YAML's network name, else the netconf's name. */
+  readonly name: string
+  /** The names by which a CNI configuration reaches it. */
+  readonly cniNames: ReadonlySet<string>
+  readonly driver: DriverKind
+  /** Whether its addresses come in blocks that this host leases: other hosts have others. */
+  readonly leased: boolean
+  readonly subnets: readonly Subnet[]
+  readonly allocator: Allocator
+  readonly macPrefix: string | undefined
+  /** What the YAML says of it; undefined for a network that only a netconf names. */
+  readonly configured: Network | undefined
+}
+
+/** What a network that only a netconf names is remembered by, across restarts. */
+interface NetconfNetworkSpec {
+  readonly subnets: readonly Subnet[]
+}
+
+/** What {@link Networks} works with. */
+export interface NetworksOptions {
+  readonly journal: Journal
+  /** Monotonic milliseconds. */
+  readonly clock: () => number
+  /** How long a released address rests, milliseconds. */
+  readonly restMs: number
+  /**
+   * The parts of a configured network's subnets that this host may give addresses from; undefined:
+   * all of it. Default: all of every network.
+   */
+  readonly leasedPools?: ((network: Network) => readonly PoolSpec[] | undefined) | undefined
+}
+
+/**
+ * All networks of this host: those of the YAML, and those that a runtime's own CNI configuration
+ * brings along. No two may overlap.
+ */
+export class Networks {
+  readonly #options: NetworksOptions
+  readonly #byName = new Map<string, ManagedNetwork>()
+  /** Of the configurations read lately: the same one comes with each container. */
+  readonly #subnets = new WeakMap<Netconf, readonly Subnet[]>()
+
+  constructor(options: NetworksOptions) {
+    this.#options = options
+  }
+
+  /** Every network, those of the YAML first. */
+  all(): ManagedNetwork[] {
+    return [...this.#byName.values()]
+  }
+
+  /** A network by its key. */
+  get(name: string): ManagedNetwork | undefined {
+    return this.#byName.get(name)
+  }
+
+  /**
+   * Takes the networks of the YAML in, then those remembered from netconfs. A network whose subnets
+   * are as before keeps its allocator; one that has gone stays as long as it has addresses in use.
+   *
+   * @returns remarks about networks that could not be taken as they stand
+   */
+  configure(networks: readonly Network[]): string[] {
+    const remarks: string[] = []
+    const before = new Map(this.#byName)
+    this.#byName.clear()
+    for (const network of networks) {
+      const cniNames = new Set([network.name])
+      for (const { conf } of network.cni) if (typeof conf.name === "string") cniNames.add(conf.name)
+      const leased = this.#options.leasedPools?.(network)
+      this.#byName.set(network.name, {
+        name: network.name,
+        cniNames,
+        driver: network.driver,
+        leased: leased !== undefined,
+        subnets: network.subnets,
+        allocator: this.#allocatorFor(network, before.get(network.name), leased),
+        macPrefix: network.macPrefix,
+        configured: network,
+      })
+    }
+    for (const { name, spec } of this.#options.journal.networks()) {
+      if (this.#byName.has(name)) continue
+      try {
+        const { subnets } = spec as unknown as NetconfNetworkSpec
+        this.#refuseOverlap(name, subnets)
+        this.#byName.set(name, this.#fromSubnets(name, subnets, before.get(name)))
+      } catch (error) {
+        if (this.#options.journal.leases(name).length === 0) {
+          this.#options.journal.deleteNetwork(name)
+          continue
+        }
+        remarks.push(`network ${name} of an earlier CNI configuration is left out: ${error}`)
+      }
+    }
+    return remarks
+  }
+
+  /**
+   * The network that a CNI configuration means: by its name; else, when it brings subnets along, a
+   * new network of that name; else the default network of the YAML.
+   *
+   * @throws LariatError `network-overlap`, `config-invalid` or `network-unknown`
+   */
+  forNetconf(conf: Netconf): ManagedNetwork {
+    const wanted = this.#subnetsOf(conf)
+    const named = this.#named(conf.name)
+    if (named?.configured !== undefined) {
+      for (const { cidr } of wanted) {
+        if (
+          !named.subnets.some((subnet) =>
+            prefixesOverlap(parsePrefix(subnet.cidr), parsePrefix(cidr)),
+          )
+        ) {
+          throw new LariatError(
+            `Cannot use the network ${conf.name}: its configuration says ${cidr}, the agent's says ${named.subnets.map((subnet) => subnet.cidr).join(", ")}`,
+            { code: "config-invalid", hint: "make bridgeSubnet and subnets say the same" },
+          )
+        }
+      }
+      return named
+    }
+    if (wanted.length === 0) {
+      const fallback = named ?? this.all().find((network) => network.configured !== undefined)
+      if (fallback !== undefined) return fallback
+      throw new LariatError(
+        `Cannot find addresses for the network ${conf.name}: neither its configuration nor the agent's names a subnet`,
+        {
+          code: "network-unknown",
+          hint: "add bridgeSubnet to the CNI configuration, or give the agent the network's YAML",
+        },
+      )
+    }
+    if (named !== undefined) {
+      if (sameSubnets(named.subnets, wanted)) return named
+      if (named.allocator.stats().some((stat) => stat.used > 0)) {
+        throw new LariatError(
+          `Cannot change the subnets of the network ${conf.name} to ${wanted.map((subnet) => subnet.cidr).join(", ")}: addresses of ${named.subnets.map((subnet) => subnet.cidr).join(", ")} are in use`,
+          { code: "config-invalid", hint: "detach its containers first, or choose a new name" },
+        )
+      }
+    }
+    refuseOwnOverlap(conf.name, wanted)
+    this.#refuseOverlap(conf.name, wanted)
+    const network = this.#fromSubnets(conf.name, wanted, named)
+    this.#options.journal.putNetwork(conf.name, { subnets: wanted })
+    this.#byName.set(conf.name, network)
+    return network
+  }
+
+  /** The network that holds an address. */
+  containing(address: {
+    readonly family: 4 | 6
+    readonly bytes: Uint8Array
+  }): ManagedNetwork | undefined {
+    return this.all().find((network) =>
+      network.subnets.some(({ cidr }) => prefixContains(parsePrefix(cidr), address)),
+    )
+  }
+
+  #subnetsOf(conf: Netconf): readonly Subnet[] {
+    const known = this.#subnets.get(conf)
+    if (known !== undefined) return known
+    const subnets = subnetsOf(conf)
+    this.#subnets.set(conf, subnets)
+    return subnets
+  }
+
+  #named(name: string): ManagedNetwork | undefined {
+    return this.#byName.get(name) ?? this.all().find((network) => network.cniNames.has(name))
+  }
+
+  #fromSubnets(
+    name: string,
+    subnets: readonly Subnet[],
+    before: ManagedNetwork | undefined,
+  ): ManagedNetwork {
+    return {
+      name,
+      cniNames: new Set([name]),
+      driver: "none",
+      leased: false,
+      subnets,
+      allocator: this.#allocatorFor({ name, subnets }, before),
+      macPrefix: undefined,
+      configured: undefined,
+    }
+  }
+
+  #allocatorFor(
+    { name, subnets }: { readonly name: string; readonly subnets: readonly Subnet[] },
+    before: ManagedNetwork | undefined,
+    leased?: readonly PoolSpec[],
+  ): Allocator {
+    if (before !== undefined && sameSubnets(before.subnets, subnets)) return before.allocator
+    const { journal, clock, restMs } = this.#options
+    const ownerOf = (address: string) => {
+      const owner = journal.findByAddress(address, name)
+      return owner === undefined ? undefined : `container ${owner.containerId} (${owner.ifname})`
+    }
+    const pools = leased ?? subnets
+    const allocator = new Allocator({
+      network: name,
+      subnets: pools,
+      families: subnets.map(({ cidr }) => (cidr.includes(":") ? 6 : 4)),
+      restMs,
+      clock,
+      ownerOf,
+    })
+    allocator.restore(journal.leases(name), journal.resting(name), journal.cursors(name))
+    return allocator
+  }
+
+  /**
+   * Forgets a network that only a netconf named and that nobody uses: a slip of the pen, or one that
+   * was renamed, must not hold its subnet for ever.
+   */
+  #gaveWay({ name, configured, allocator }: ManagedNetwork): boolean {
+    if (!this.#byName.has(name)) return true
+    if (configured !== undefined || allocator.stats().some((stat) => stat.used > 0)) return false
+    this.#byName.delete(name)
+    this.#options.journal.deleteNetwork(name)
+    return true
+  }
+
+  #refuseOverlap(name: string, subnets: readonly Subnet[]): void {
+    for (const other of this.#byName.values()) {
+      if (other.name === name) continue
+      for (const theirs of other.subnets) {
+        for (const ours of subnets) {
+          if (!prefixesOverlap(parsePrefix(theirs.cidr), parsePrefix(ours.cidr))) continue
+          if (this.#gaveWay(other)) continue
+          throw new LariatError(
+            `Cannot use ${ours.cidr} for the network ${name}: it overlaps ${theirs.cidr} of the network ${other.name}`,
+            { code: "network-overlap", hint: "choose a subnet that no other network has" },
+          )
+        }
+      }
+    }
+  }
+}
+
+function refuseOwnOverlap(name: string, subnets: readonly Subnet[]): void {
+  for (const [index, { cidr }] of subnets.entries()) {
+    const other = subnets
+      .slice(0, index)
+      .find((before) => prefixesOverlap(parsePrefix(before.cidr), parsePrefix(cidr)))
+    if (other === undefined) continue
+    throw new LariatError(
+      `Cannot use ${cidr} for the network ${name}: it overlaps ${other.cidr} of the same network`,
+      { code: "network-overlap", hint: "leave out one of the two" },
+    )
+  }
+}
+
+/** The pools that a netconf brings along: IPAM ranges come before the bridge's subnets. */
+function subnetsOf(conf: Netconf): Subnet[] {
+  const ranges = conf.ipam?.ranges ?? []
+  if (ranges.length > 0) {
+    return ranges.map((range) =>
+      subnetFrom(conf.name, {
+        network_address: range.subnet,
+        gateway: range.gateway,
+        start_address: range.rangeStart,
+        end_address: range.rangeEnd,
+      }),
+    )
+  }
+  return conf.bridgeSubnets.map((cidr) => {
+    const prefix = parsePrefix(cidr)
+    const bridgeIp = conf.bridgeIPs
+      .map((text) => text.split("/")[0] ?? text)
+      .find((text) => prefixContains(prefix, parsePrefix(hostPrefix(text))))
+    return subnetFrom(conf.name, { network_address: cidr, gateway: bridgeIp })
+  })
+}
+
+function subnetFrom(network: string, input: Parameters<typeof resolveSubnet>[0]): Subnet {
+  const { subnet, problems } = resolveSubnet(input)
+  if (subnet !== undefined) return subnet
+  const [first] = problems.filter(({ severity }) => severity === "error")
+  throw new LariatError(
+    `Cannot use ${input.network_address} for the network ${network}: ${first?.message ?? "it is no usable subnet"}`,
+    { code: "config-invalid", hint: first?.hint },
+  )
+}
+
+function hostPrefix(address: string): string {
+  return address.includes(":") ? `${address}/128` : `${address}/32`
+}
+
+function sameSubnets(a: readonly Subnet[], b: readonly Subnet[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((subnet, index) => {
+      const other = b[index]
+      return (
+        other !== undefined &&
+        subnet.cidr === other.cidr &&
+        subnet.gateway === other.gateway &&
+        subnet.start === other.start &&
+        subnet.end === other.end
+      )
+    })
+  )
+}

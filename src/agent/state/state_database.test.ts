@@ -1,0 +1,304 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { LariatError } from "../../errors.ts"
+import type { AddressRow, NewEndpoint } from "./rows.ts"
+import { Journal } from "./state_database.ts"
+
+let directory = ""
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "lariat-journal-"))
+})
+afterEach(() => rmSync(directory, { recursive: true, force: true }))
+
+function refusal(action: () => unknown): LariatError {
+  try {
+    action()
+  } catch (error) {
+    if (error instanceof LariatError) return error
+    throw error
+  }
+  throw new Error("nothing was refused")
+}
+
+const memory = (bootId = "boot-1"): Journal =>
+  Journal.open(":memory:", { bootId, wallClock: () => 1_700_000_000_000.7 })
+
+function endpoint(containerId: string, more: Partial<NewEndpoint> = {}): NewEndpoint {
+  return {
+    network: "ipsec",
+    containerId,
+    ifname: "eth0",
+    kind: "port",
+    netns: { path: "/run/netns/x", dev: 4n, ino: 2n ** 64n - 1n },
+    hostName: "lrtabc",
+    names: { aliases: ["web"], labels: { "io.rancher.stack": "a" }, podName: "web-1" },
+    request: { args: { IP: "10.42.0.9" } },
+    ...more,
+  }
+}
+
+const four = (address: string): AddressRow => ({ address, prefix: 16, gateway: "10.42.0.1" })
+const six = (address: string): AddressRow => ({ address, prefix: 64, gateway: undefined })
+
+describe("the life of an endpoint", () => {
+  test("everything that is written is read again", () => {
+    const journal = memory()
+    const id = journal.begin(endpoint("c1"), [four("10.42.0.9"), six("fd00::9")])
+    expect(journal.endpoint(id)).toEqual({
+      id,
+      ...endpoint("c1"),
+      pool: "ipsec",
+      state: "attaching",
+      hostIndex: undefined,
+      mac: undefined,
+      mtu: undefined,
+      createdAt: 1_700_000_000_000,
+      bootId: "boot-1",
+      result: undefined,
+      addresses: [four("10.42.0.9"), six("fd00::9")],
+    })
+    const attached = {
+      hostName: "lrtxyz",
+      hostIndex: 12,
+      mac: "02:00:01:00:00:01",
+      mtu: 1402,
+      result: { ips: [{ address: "10.42.0.9/16" }] },
+    }
+    journal.finish(id, attached)
+    expect(journal.endpoint(id)).toMatchObject({ ...attached, state: "attached" })
+    journal.detach(id)
+    journal.detach(id)
+    expect(journal.endpoint(id)?.state).toBe("detaching")
+    expect(journal.remove(id, [{ address: "10.42.0.9", until: 99.2 }])).toBe(true)
+    expect(journal.endpoint(id)).toBeUndefined()
+    expect(journal.leases("ipsec")).toEqual([])
+    expect(journal.resting("ipsec")).toEqual([{ address: "10.42.0.9", until: 100 }])
+  })
+
+  test("what little an address-only endpoint has is enough", () => {
+    const journal = memory()
+    const id = journal.begin(
+      {
+        network: "n",
+        containerId: "c",
+        ifname: "eth0",
+        kind: "ipam",
+        netns: undefined,
+        names: { aliases: [], labels: {} },
+        request: {},
+      },
+      [],
+    )
+    journal.finish(id, { result: {} })
+    expect(journal.endpoint(id)).toMatchObject({
+      state: "attached",
+      netns: undefined,
+      hostName: undefined,
+      hostIndex: undefined,
+      addresses: [],
+    })
+  })
+
+  test("the host link's name of the beginning stays unless another is told", () => {
+    const journal = memory()
+    const id = journal.begin(endpoint("c1"), [])
+    journal.finish(id, { hostIndex: 3, result: {} })
+    expect(journal.endpoint(id)?.hostName).toBe("lrtabc")
+  })
+
+  test("an endpoint that goes cannot be finished, one that is gone not changed", () => {
+    const journal = memory()
+    const id = journal.begin(endpoint("c1"), [four("10.42.0.9")])
+    journal.detach(id)
+    expect(refusal(() => journal.finish(id, { result: {} })).code).toBe("not-attached")
+    journal.remove(id)
+    expect(refusal(() => journal.finish(id, { result: {} })).code).toBe("not-attached")
+    expect(refusal(() => journal.detach(id)).code).toBe("not-attached")
+    expect(journal.remove(id, [{ address: "10.42.0.9", until: 5 }])).toBe(false)
+    expect(journal.resting("ipsec")).toEqual([])
+  })
+
+  test("ids are never used twice", () => {
+    const journal = memory()
+    const first = journal.begin(endpoint("c1"), [])
+    journal.remove(first)
+    expect(journal.begin(endpoint("c1"), [])).toBeGreaterThan(first)
+  })
+})
+
+describe("what must be unique", () => {
+  test("one interface of one container in one network", () => {
+    const journal = memory()
+    journal.begin(endpoint("c1"), [four("10.42.0.2")])
+    const error = refusal(() => journal.begin(endpoint("c1"), [four("10.42.0.3")]))
+    expect(error.code).toBe("ifname-exists")
+    expect(error.message).toContain("eth0 of container c1 to network ipsec")
+    expect(journal.leases("ipsec")).toEqual(["10.42.0.2"])
+    journal.begin(endpoint("c1", { ifname: "eth1" }), [])
+    journal.begin(endpoint("c1", { network: "other" }), [])
+    expect(journal.endpoints()).toHaveLength(3)
+  })
+
+  test("one owner of an address; the refusal names it and leaves nothing behind", () => {
+    const journal = memory()
+    journal.begin(endpoint("c1"), [four("10.42.0.2")])
+    const error = refusal(() =>
+      journal.begin(endpoint("c2"), [four("10.42.0.3"), four("10.42.0.2")], {
+        cursors: { "10.42.0.0/16": "10.42.0.3" },
+      }),
+    )
+    expect(error.code).toBe("address-taken")
+    expect(error.message).toContain("container c1 (eth0) has it")
+    expect(journal.endpoints()).toHaveLength(1)
+    expect(journal.leases("ipsec")).toEqual(["10.42.0.2"])
+    expect(journal.cursors("ipsec")).toEqual({})
+    journal.begin(endpoint("c3", { network: "other" }), [four("10.42.0.2")])
+  })
+})
+
+describe("finding", () => {
+  test("by every column, in the order of begin, addresses in theirs", () => {
+    const journal = memory()
+    const a = journal.begin(endpoint("c1"), [four("10.42.0.9"), four("10.42.0.2")])
+    const b = journal.begin(endpoint("c2", { kind: "adopted" }), [four("10.42.0.3")])
+    const c = journal.begin(endpoint("c1", { network: "other", ifname: "eth1" }), [])
+    journal.finish(b, { result: {} })
+    const ids = (filter: Parameters<Journal["endpoints"]>[0]): number[] =>
+      journal.endpoints(filter).map((row) => row.id)
+    expect(ids({})).toEqual([a, b, c])
+    expect(ids({ network: "ipsec" })).toEqual([a, b])
+    expect(ids({ containerId: "c1" })).toEqual([a, c])
+    expect(ids({ containerId: "c1", ifname: "eth1" })).toEqual([c])
+    expect(ids({ kind: "adopted" })).toEqual([b])
+    expect(ids({ state: "attaching", network: "ipsec" })).toEqual([a])
+    expect(journal.endpoints().map((row) => row.addresses.map((one) => one.address))).toEqual([
+      ["10.42.0.9", "10.42.0.2"],
+      ["10.42.0.3"],
+      [],
+    ])
+    expect(journal.find("other", "c1", "eth1")?.id).toBe(c)
+    expect(journal.find("other", "c1", "eth0")).toBeUndefined()
+  })
+
+  test("by address, in any network or in one", () => {
+    const journal = memory()
+    const a = journal.begin(endpoint("c1"), [four("10.42.0.9")])
+    const b = journal.begin(endpoint("c1", { network: "other" }), [four("10.42.0.9")])
+    expect(journal.findByAddress("10.42.0.9")?.id).toBe(a)
+    expect(journal.findByAddress("10.42.0.9", "other")?.id).toBe(b)
+    expect(journal.findByAddress("10.42.0.8")).toBeUndefined()
+    expect(journal.findByAddress("10.42.0.9", "none")).toBeUndefined()
+  })
+
+  test("texts are data, not SQL", () => {
+    const journal = memory()
+    const odd = "x'; DROP TABLE endpoint; --"
+    journal.begin(endpoint(odd), [])
+    expect(journal.endpoints({ containerId: odd })).toHaveLength(1)
+  })
+})
+
+describe("quarantine", () => {
+  test("is listed by time and network, and forgotten when it is over", () => {
+    const journal = memory()
+    const rest = (network: string, address: string, until: number): void => {
+      journal.remove(journal.begin(endpoint("c", { network }), []), [{ address, until }])
+    }
+    rest("a", "10.0.0.1", 300)
+    rest("a", "10.0.0.2", 100)
+    rest("b", "10.0.0.3", 200)
+    expect(journal.resting("a").map((row) => row.until)).toEqual([100, 300])
+    expect(journal.purgeResting(200.9)).toBe(2)
+    expect(journal.resting("a")).toEqual([{ address: "10.0.0.1", until: 300 }])
+    expect(journal.resting("b")).toEqual([])
+  })
+
+  test("ends for an address that is given again", () => {
+    const journal = memory()
+    const resting = [{ address: "10.42.0.2", until: 300 }]
+    journal.remove(journal.begin(endpoint("c1"), [four("10.42.0.2")]), resting)
+    journal.begin(endpoint("c1"), [four("10.42.0.2")])
+    expect(journal.resting("ipsec")).toEqual([])
+  })
+
+  test("of an earlier boot is over: its clock began anew", () => {
+    const path = join(directory, "lariat.db")
+    const before = Journal.open(path, { bootId: "boot-1" })
+    before.remove(before.begin(endpoint("c1"), []), [{ address: "10.42.0.2", until: 1e9 }])
+    before.close()
+    const after = Journal.open(path, { bootId: "boot-2" })
+    expect(after.resting("ipsec")).toEqual([])
+    expect(after.purgeResting(0)).toBe(1)
+    after.close()
+  })
+})
+
+test("networks, cursors and the agent's own values", () => {
+  const journal = memory()
+  expect(journal.network("n")).toBeUndefined()
+  journal.putNetwork("n", { subnets: [] })
+  journal.putNetwork("n", { subnets: ["x"] })
+  journal.putNetwork("m", {})
+  expect(journal.network("n")).toEqual({ subnets: ["x"] })
+  expect(journal.networks()).toEqual([
+    { name: "m", spec: {} },
+    { name: "n", spec: { subnets: ["x"] } },
+  ])
+  expect(journal.deleteNetwork("n")).toBe(true)
+  expect(journal.deleteNetwork("n")).toBe(false)
+
+  expect(journal.cursors("n")).toEqual({})
+  journal.putCursors("n", { "10.42.0.0/16": "10.42.0.7" })
+  expect(journal.cursors("n")).toEqual({ "10.42.0.0/16": "10.42.0.7" })
+  journal.begin(endpoint("c"), [], { cursors: { a: "b" } })
+  expect(journal.cursors("ipsec")).toEqual({ a: "b" })
+
+  expect(journal.meta("schema")).toBeUndefined()
+  journal.putMeta("schema", "mine")
+  journal.putMeta("host", "h1")
+  expect([journal.meta("schema"), journal.meta("host")]).toEqual(["mine", "h1"])
+})
+
+test("everything is there after closing and opening again", () => {
+  const path = join(directory, "state", "lariat.db")
+  const first = Journal.open(path, { bootId: "b" })
+  const id = first.begin(endpoint("c1"), [four("10.42.0.9")])
+  const row = first.endpoint(id)
+  first.checkpoint()
+  first.close()
+  const second = Journal.open(path, { bootId: "b" })
+  expect(second.endpoint(id)).toEqual(row)
+  expect(second.begin(endpoint("c2"), [])).toBeGreaterThan(id)
+  second.close()
+})
+
+test("columns that something else wrote are refused, not believed", () => {
+  const path = join(directory, "lariat.db")
+  for (const [change, column] of [
+    ["names = '{}'", "names"],
+    [`names = '{"aliases":[1],"labels":{}}'`, "names"],
+    [`names = '{"aliases":[],"labels":{"a":1}}'`, "names"],
+    [`names = '{"aliases":[],"labels":{},"podName":7}'`, "names"],
+    ["request = '[]'", "request"],
+    ["result = 'null'", "result"],
+    ["netns_ino = 'x'", "netns_ino"],
+    ["netns_dev = NULL", "netns_dev"],
+    ["mtu = 9223372036854775807", "mtu"],
+  ] as const) {
+    rmSync(path, { force: true })
+    const writer = Journal.open(path, { bootId: "b" })
+    const id = writer.begin(endpoint("c1"), [])
+    writer.close()
+    const other = new DatabaseSync(path)
+    other.exec(`UPDATE endpoint SET ${change}`)
+    other.close()
+    const journal = Journal.open(path, { bootId: "b" })
+    const error = refusal(() => journal.endpoint(id))
+    expect(error.code).toBe("io")
+    expect(error.message).toContain(column === "mtu" ? path : column)
+    journal.close()
+  }
+})

@@ -1,0 +1,387 @@
+/** What the agent must not forget: endpoints, their addresses, what rests, networks, cursors. */
+
+import { LariatError } from "../../errors.ts"
+import { JournalDatabase, type JournalDatabaseOptions } from "./database_file.ts"
+import {
+  type AddressRow,
+  type AttachedEndpoint,
+  addressRowOf,
+  type EndpointKind,
+  type EndpointRow,
+  type EndpointState,
+  endpointRowOf,
+  type JsonObject,
+  jsonOf,
+  jsonTextsOf,
+  type NewEndpoint,
+  type RestingRow,
+  type Row,
+  restingRowOf,
+  textOf,
+} from "./rows.ts"
+
+/** How to open a {@link Journal}. */
+export interface JournalOptions extends JournalDatabaseOptions {
+  /** Identifies the boot of the host: times of quarantine count from it. */
+  readonly bootId: string
+  /** Milliseconds since 1970, for `createdAt`; default: `Date.now`. */
+  readonly wallClock?: (() => number) | undefined
+}
+
+/** Which endpoints; what is left out does not matter. */
+export interface EndpointFilter {
+  readonly network?: string | undefined
+  readonly containerId?: string | undefined
+  readonly ifname?: string | undefined
+  readonly kind?: EndpointKind | undefined
+  readonly state?: EndpointState | undefined
+}
+
+/** Next-fit's place per subnet, as the allocator tells it. */
+export type Cursors = Readonly<Record<string, string>>
+
+/**
+ * The agent's durable rows. Every method that writes is one transaction and has it on its way to
+ * the disk when it returns: a kill at any instant leaves either all of it or nothing.
+ *
+ * An endpoint goes `attaching` → `attached` → `detaching` → gone, and its addresses go with it:
+ * there is no address without endpoint, and no two endpoints of a network have the same one.
+ */
+export class Journal {
+  readonly #database: JournalDatabase
+  readonly #bootId: string
+  readonly #wallClock: () => number
+
+  private constructor(database: JournalDatabase, options: JournalOptions) {
+    this.#database = database
+    this.#bootId = options.bootId
+    this.#wallClock = options.wallClock ?? Date.now
+  }
+
+  /**
+   * Opens or makes the file; `":memory:"` keeps everything in memory.
+   *
+   * @throws LariatError busy where another agent has it, io where it is damaged (unless `moveAside`)
+   *   or cannot be used
+   */
+  static open(path: string, options: JournalOptions): Journal {
+    return new Journal(JournalDatabase.open(path, options), options)
+  }
+
+  get path(): string {
+    return this.#database.path
+  }
+
+  /** Where a damaged file went when this journal was opened. */
+  get movedTo(): string | undefined {
+    return this.#database.movedTo
+  }
+
+  /**
+   * Writes down, before the kernel is touched, that an attach begins. Addresses that were resting
+   * stop resting.
+   *
+   * @param options.cursors is put in the same transaction
+   * @returns the id of the endpoint; ids are never used twice
+   * @throws LariatError ifname-exists where the network knows that interface of that container,
+   *   address-taken where another endpoint has one of the addresses; nothing is written then
+   */
+  begin(
+    endpoint: NewEndpoint,
+    addresses: readonly AddressRow[],
+    options: { readonly cursors?: Cursors | undefined } = {},
+  ): number {
+    const { network, pool = network, containerId, ifname } = endpoint
+    return this.#database.transaction(() => {
+      const { changes, id } = this.#database.run(
+        `INSERT INTO endpoint (network, pool, container_id, ifname, kind, state, netns_path, netns_dev,
+           netns_ino, host_name, created_at, boot_id, names, request)
+         VALUES (?, ?, ?, ?, ?, 'attaching', ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO NOTHING`,
+        network,
+        pool,
+        containerId,
+        ifname,
+        endpoint.kind,
+        endpoint.netns?.path ?? null,
+        endpoint.netns?.dev.toString() ?? null,
+        endpoint.netns?.ino.toString() ?? null,
+        endpoint.hostName ?? null,
+        Math.trunc(this.#wallClock()),
+        this.#bootId,
+        JSON.stringify(endpoint.names),
+        JSON.stringify(endpoint.request),
+      )
+      if (changes === 0) {
+        throw new LariatError(
+          `Cannot attach ${ifname} of container ${containerId} to network ${network}: it is attached already`,
+          { code: "ifname-exists", hint: "Detach it first (CNI DEL)" },
+        )
+      }
+      for (const [rank, address] of addresses.entries()) this.#lease(pool, id, rank, address)
+      if (options.cursors !== undefined) this.putCursors(pool, options.cursors)
+      return id
+    })
+  }
+
+  /**
+   * Writes down that an attach is done, or that what it made was mended since.
+   *
+   * @throws LariatError not-attached where there is no such endpoint or it is being detached
+   */
+  finish(id: number, attached: AttachedEndpoint): void {
+    const { changes } = this.#database.run(
+      `UPDATE endpoint SET state = 'attached', host_name = coalesce(?, host_name), host_index = ?,
+         mac = ?, mtu = ?, result = ?
+       WHERE id = ? AND state <> 'detaching'`,
+      attached.hostName ?? null,
+      attached.hostIndex ?? null,
+      attached.mac ?? null,
+      attached.mtu ?? null,
+      JSON.stringify(attached.result),
+      id,
+    )
+    if (changes === 0) throw notThere(id, "finish")
+  }
+
+  /**
+   * Writes down, before the kernel is touched, that the container has the interface already and
+   * that it is going to get the addresses.
+   *
+   * @throws LariatError not-attached where there is no such endpoint
+   */
+  adopt(id: number): void {
+    const sql = "UPDATE endpoint SET kind = 'adopted', host_name = NULL WHERE id = ?"
+    if (this.#database.run(sql, id).changes === 0) throw notThere(id, "adopt")
+  }
+
+  /**
+   * Writes down that a detach has begun. May be said twice.
+   *
+   * @throws LariatError not-attached where there is no such endpoint
+   */
+  detach(id: number): void {
+    const sql = "UPDATE endpoint SET state = 'detaching' WHERE id = ?"
+    if (this.#database.run(sql, id).changes === 0) throw notThere(id, "detach")
+  }
+
+  /**
+   * Forgets an endpoint and its addresses, and writes down which of them rest. False where it was
+   * gone: then nothing is written.
+   */
+  remove(id: number, resting: readonly RestingRow[] = []): boolean {
+    return this.#database.transaction(() => {
+      const gone = this.#database.get("DELETE FROM endpoint WHERE id = ? RETURNING pool", id)
+      if (gone === undefined) return false
+      const pool = textOf(gone, "pool")
+      for (const { address, until } of resting) {
+        this.#database.run(
+          "INSERT OR REPLACE INTO resting (network, address, until_ms, boot_id) VALUES (?, ?, ?, ?)",
+          pool,
+          address,
+          Math.ceil(until),
+          this.#bootId,
+        )
+      }
+      return true
+    })
+  }
+
+  /** Endpoints in the order in which they began. */
+  endpoints(filter: EndpointFilter = {}): EndpointRow[] {
+    const conditions: string[] = []
+    const values: string[] = []
+    const columns = [
+      ["network", filter.network],
+      ["container_id", filter.containerId],
+      ["ifname", filter.ifname],
+      ["kind", filter.kind],
+      ["state", filter.state],
+    ] as const
+    for (const [column, value] of columns) {
+      if (value === undefined) continue
+      conditions.push(`endpoint.${column} = ?`)
+      values.push(value)
+    }
+    const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`
+    const addresses = new Map<number, AddressRow[]>()
+    for (const row of this.#database.all(
+      `SELECT address.* FROM endpoint JOIN address ON address.endpoint_id = endpoint.id ${where}
+       ORDER BY address.rank`,
+      ...values,
+    )) {
+      const id = Number(row.endpoint_id)
+      const known = addresses.get(id)
+      if (known === undefined) addresses.set(id, [addressRowOf(row)])
+      else known.push(addressRowOf(row))
+    }
+    return this.#database
+      .all(`SELECT * FROM endpoint ${where} ORDER BY id`, ...values)
+      .map((row) => endpointRowOf(row, addresses.get(Number(row.id)) ?? []))
+  }
+
+  endpoint(id: number): EndpointRow | undefined {
+    return this.#withAddresses(this.#database.get("SELECT * FROM endpoint WHERE id = ?", id))
+  }
+
+  find(network: string, containerId: string, ifname: string): EndpointRow | undefined {
+    return this.#withAddresses(
+      this.#database.get(
+        "SELECT * FROM endpoint WHERE container_id = ? AND network = ? AND ifname = ?",
+        containerId,
+        network,
+        ifname,
+      ),
+    )
+  }
+
+  /** The endpoint that has an address, in any network or in one. */
+  findByAddress(address: string, network?: string): EndpointRow | undefined {
+    return this.#withAddresses(
+      this.#database.get(
+        `SELECT endpoint.* FROM address JOIN endpoint ON endpoint.id = address.endpoint_id
+         WHERE address.address = ?1 AND (?2 IS NULL OR address.network = ?2)
+         ORDER BY endpoint.id LIMIT 1`,
+        address,
+        network ?? null,
+      ),
+    )
+  }
+
+  /** Every address that an endpoint of the network has, whatever the endpoint's state. */
+  leases(network: string): string[] {
+    return this.#database
+      .all("SELECT address FROM address WHERE network = ?", network)
+      .map((row) => textOf(row, "address"))
+  }
+
+  /** What rests in a network since this boot, longest first; an earlier boot's rests are over. */
+  resting(network: string): RestingRow[] {
+    return this.#database
+      .all(
+        "SELECT * FROM resting WHERE network = ? AND boot_id = ? ORDER BY until_ms",
+        network,
+        this.#bootId,
+      )
+      .map(restingRowOf)
+  }
+
+  /** Forgets rests that are over: those until `now`, and those of an earlier boot. How many. */
+  purgeResting(now: number): number {
+    const sql = "DELETE FROM resting WHERE until_ms <= ? OR boot_id <> ?"
+    return this.#database.run(sql, Math.floor(now), this.#bootId).changes
+  }
+
+  /** Networks that came from a CNI configuration, by name. */
+  networks(): { readonly name: string; readonly spec: JsonObject }[] {
+    return this.#database
+      .all("SELECT * FROM network ORDER BY name")
+      .map((row) => ({ name: textOf(row, "name"), spec: jsonOf(row, "spec") }))
+  }
+
+  network(name: string): JsonObject | undefined {
+    const row = this.#database.get("SELECT * FROM network WHERE name = ?", name)
+    return row === undefined ? undefined : jsonOf(row, "spec")
+  }
+
+  putNetwork(name: string, spec: JsonObject): void {
+    this.#database.run(
+      "INSERT OR REPLACE INTO network (name, spec) VALUES (?, ?)",
+      name,
+      JSON.stringify(spec),
+    )
+  }
+
+  /** False where there was none. */
+  deleteNetwork(name: string): boolean {
+    return this.#database.run("DELETE FROM network WHERE name = ?", name).changes > 0
+  }
+
+  /** Next-fit's places in a network; none written yet is an empty object. */
+  cursors(network: string): Cursors {
+    const row = this.#metaRow(cursorKey(network))
+    return row === undefined ? {} : jsonTextsOf(row, "value")
+  }
+
+  putCursors(network: string, cursors: Cursors): void {
+    this.#putMetaRow(cursorKey(network), JSON.stringify(cursors))
+  }
+
+  /** A value of the agent's own, such as the host's id. */
+  meta(key: string): string | undefined {
+    const row = this.#metaRow(agentKey(key))
+    return row === undefined ? undefined : textOf(row, "value")
+  }
+
+  putMeta(key: string, value: string): void {
+    this.#putMetaRow(agentKey(key), value)
+  }
+
+  /** Tidies the file; for idle moments. */
+  checkpoint(): void {
+    this.#database.checkpoint()
+  }
+
+  close(): void {
+    this.#database.close()
+  }
+
+  #lease(
+    network: string,
+    id: number,
+    rank: number,
+    { address, prefix, gateway }: AddressRow,
+  ): void {
+    const { changes } = this.#database.run(
+      `INSERT INTO address (network, address, prefix, gateway, endpoint_id, rank)
+       VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO NOTHING`,
+      network,
+      address,
+      prefix,
+      gateway ?? null,
+      id,
+      rank,
+    )
+    if (changes === 0) {
+      const owner = this.findByAddress(address, network)
+      throw new LariatError(
+        `Cannot give ${address} of network ${network}: container ${owner?.containerId} (${owner?.ifname}) has it`,
+        { code: "address-taken", hint: "Detach the owner first, or use another address" },
+      )
+    }
+    this.#database.run("DELETE FROM resting WHERE network = ? AND address = ?", network, address)
+  }
+
+  #withAddresses(row: Row | undefined): EndpointRow | undefined {
+    if (row === undefined) return undefined
+    const addresses = this.#database
+      .all("SELECT * FROM address WHERE endpoint_id = ? ORDER BY rank", Number(row.id))
+      .map(addressRowOf)
+    return endpointRowOf(row, addresses)
+  }
+
+  #metaRow(key: string): Row | undefined {
+    return this.#database.get("SELECT * FROM meta WHERE key = ?", key)
+  }
+
+  #putMetaRow(key: string, value: string): void {
+    this.#database.run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", key, value)
+  }
+}
+
+/** Keys of the meta table; the prefixes keep them apart from each other and from `schema`. */
+function cursorKey(network: string): string {
+  return `cursor/${network}`
+}
+
+function agentKey(key: string): string {
+  return `agent/${key}`
+}
+
+function notThere(id: number, verb: string): LariatError {
+  return new LariatError(`Cannot ${verb} endpoint ${id}: it is not attached`, {
+    code: "not-attached",
+    hint: "Attach it again",
+  })
+}

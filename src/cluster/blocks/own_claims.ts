@@ -1,0 +1,85 @@
+/** How sure a host is of its own claims. */
+
+import type { BlockClaim } from "../records/block_claim.ts"
+import { CONSENT_MS } from "./block_dispute.ts"
+
+/**
+ * A host that stood still for so long cannot say whether its claims stood meanwhile, milliseconds:
+ * less than the time in which another one's is taken for agreed.
+ */
+const STILL_MS = CONSENT_MS / 2
+
+/**
+ * What this host knows of the claims that it wrote: which is the newest of each block, and whether
+ * it saw that stand. One that was written over another host's is not seen standing until that one
+ * had the time to answer.
+ */
+export class OwnClaims {
+  readonly #clock: () => number
+  /** By key: the newest of this host's claims that was written. */
+  readonly #newest = new Map<string, string>()
+  /** Keys whose claim was seen standing. */
+  readonly #sure = new Set<string>()
+  /** By key: since when a claim stands that was written over another host's. */
+  readonly #disputed = new Map<string, number>()
+  #beatAt: number
+
+  /** @param clock monotonic milliseconds */
+  constructor(clock: () => number) {
+    this.#clock = clock
+    this.#beatAt = clock()
+  }
+
+  /** Whether this text is the newest claim of a key. What a former process wrote is not known. */
+  isNewest(key: string, text: string): boolean {
+    return this.#newest.get(key) === text
+  }
+
+  /** A claim was written. */
+  wrote(key: string, text: string, { state, used, stood }: BlockClaim): void {
+    this.#newest.set(key, text)
+    this.#disputed.delete(key)
+    if (state === "held" && (used !== true || stood === true)) {
+      this.#sure.add(key)
+      return
+    }
+    this.#sure.delete(key)
+    if (state === "held") this.#disputed.set(key, this.#clock())
+  }
+
+  /** The block of a key is about to be given up: it is not known when that is heard. */
+  givesUp(key: string): void {
+    this.#sure.delete(key)
+  }
+
+  /** The newest claim of a key stands in the store. */
+  saw(key: string): void {
+    const since = this.#disputed.get(key)
+    if (since !== undefined && this.#clock() - since < CONSENT_MS) return
+    this.#disputed.delete(key)
+    this.#sure.add(key)
+  }
+
+  /** Whether the claim of a key was seen standing, and nothing made that doubtful since. */
+  isSure(key: string): boolean {
+    this.beat()
+    return this.#sure.has(key)
+  }
+
+  /** Time goes by, and this host with it. To be called more often than once a minute. */
+  beat(): void {
+    const now = this.#clock()
+    if (now - this.#beatAt >= STILL_MS) this.doubt()
+    this.#beatAt = now
+  }
+
+  /**
+   * What was seen may be otherwise now: the store was put back from a snapshot, or could not be
+   * reached for a time, in which nobody could answer either.
+   */
+  doubt(): void {
+    const now = this.#clock()
+    this.#sure.clear()
+    for (const key of this.#disputed.keys()) this.#disputed.set(key, now)
+  }
+}

@@ -1,0 +1,214 @@
+/** Trust at first sight: which key and number each host had when this one first met it. */
+
+import { LariatError } from "../../errors.ts"
+import { type OpenOptions, open, PeerRefusedError } from "./envelope.ts"
+import { fingerprint, isPublicKey } from "./identity.ts"
+import type { IdentityRecord } from "./identity_record.ts"
+import { MAX_HOST_NUMBER } from "./spi.ts"
+
+/**
+ * Records of one host whose sequence is remembered. Far more than a host has (a bridge holds 1,024
+ * ports), and a bound on what a host that went bad can make the others remember.
+ */
+export const MAX_KEYS_PER_HOST = 32_768
+
+/** One pinned host, as it is stored. */
+export interface PinRow {
+  readonly hostId: string
+  readonly publicKey: string
+  readonly number: number
+}
+
+/** The highest sequence seen of one record, as it is stored. */
+export interface SequenceRow {
+  readonly hostId: string
+  /** The store's key of the record. */
+  readonly key: string
+  readonly sequence: number
+}
+
+/** What is to be stored: everything, or what changed since it was last asked for. */
+export interface PinRows {
+  readonly pins: readonly PinRow[]
+  readonly sequences: readonly SequenceRow[]
+  /** Hosts that were forgotten: their rows are to be deleted first. */
+  readonly forgotten: readonly string[]
+}
+
+interface Pin extends IdentityRecord {
+  readonly sequences: Map<string, number>
+}
+
+/**
+ * The hosts that this one knows. The first key and number of a host are kept for good, whatever the
+ * store says later: who can write to the store, and who holds the PSK, still cannot speak as a host
+ * that was seen before.
+ */
+export class Pins {
+  readonly #pins = new Map<string, Pin>()
+  readonly #hostOfNumber = new Map<number, string>()
+  readonly #newPins = new Set<string>()
+  readonly #newSequences = new Map<string, SequenceRow>()
+  readonly #forgotten = new Set<string>()
+
+  /**
+   * @param rows as {@link rows} gave them; default none
+   * @throws LariatError decode where they contradict each other
+   */
+  constructor(rows: Omit<PinRows, "forgotten"> = { pins: [], sequences: [] }) {
+    for (const { hostId, publicKey, number } of rows.pins) {
+      const bad =
+        !isPublicKey(publicKey) ||
+        !Number.isInteger(number) ||
+        number < 1 ||
+        number > MAX_HOST_NUMBER ||
+        this.#pins.has(hostId) ||
+        this.#hostOfNumber.has(number)
+      if (bad) throw unreadable(`host ${hostId} with number ${number} is no good row`)
+      this.#put(hostId, { publicKey, number })
+    }
+    for (const { hostId, key, sequence } of rows.sequences) {
+      const pin = this.#pins.get(hostId)
+      if (pin === undefined) throw unreadable(`a sequence of host ${hostId}, which is not pinned`)
+      if (!Number.isSafeInteger(sequence) || sequence < 0) throw unreadable(`sequence ${sequence}`)
+      pin.sequences.set(key, sequence)
+    }
+  }
+
+  /** The pinned key and number of a host; undefined where it was never seen. */
+  get(hostId: string): IdentityRecord | undefined {
+    const pin = this.#pins.get(hostId)
+    return pin && { publicKey: pin.publicKey, number: pin.number }
+  }
+
+  /** The host that has a number. */
+  hostOf(number: number): string | undefined {
+    return this.#hostOfNumber.get(number)
+  }
+
+  /**
+   * Takes an identity that was opened, and pins it where the host is new.
+   *
+   * @throws PeerRefusedError `public-key` where the host is known by another key; `number` where it
+   *   is known by another number or the number is another host's
+   */
+  take(hostId: string, record: IdentityRecord): void {
+    const { publicKey, number } = record
+    const known = this.#pins.get(hostId)
+    if (known !== undefined && known.publicKey !== publicKey) {
+      throw new PeerRefusedError(
+        "public-key",
+        `Cannot take the identity of host ${hostId}: public-key: it is ${fingerprint(publicKey)}, and the host is known by ${fingerprint(known.publicKey)}`,
+        { hint: "if the host was set up anew, let this one forget it; else somebody poses as it" },
+      )
+    }
+    const owner = this.#hostOfNumber.get(number)
+    if (owner !== undefined && owner !== hostId) {
+      throw new PeerRefusedError(
+        "number",
+        `Cannot take the identity of host ${hostId}: number: ${number} is host ${owner}'s`,
+        { hint: `if host ${owner} is gone for good, let this one forget it` },
+      )
+    }
+    if (known !== undefined && known.number !== number) {
+      throw new PeerRefusedError(
+        "number",
+        `Cannot take the identity of host ${hostId}: number: it is ${number}, and the host is known by ${known.number}`,
+        { hint: "if the host was set up anew, let this one forget it" },
+      )
+    }
+    if (known === undefined) {
+      this.#put(hostId, record)
+      this.#newPins.add(hostId)
+    }
+  }
+
+  /**
+   * Opens an envelope with what is pinned of its host, and remembers its sequence: an older one
+   * under the same key is refused from now on.
+   *
+   * @returns the body
+   * @throws PeerRefusedError `unknown-host` where the host has no pin; `limit` where it has more
+   *   records than a host can have; else what {@link open} says
+   */
+  open(text: string, options: Omit<OpenOptions, "publicKey" | "lastSequence">): unknown {
+    const { hostId, key } = options
+    const pin = this.#pins.get(hostId)
+    if (pin === undefined) {
+      throw new PeerRefusedError(
+        "unknown-host",
+        `Cannot take ${key} of host ${hostId}: unknown-host: its identity was not seen yet`,
+      )
+    }
+    const last = pin.sequences.get(key)
+    const { body, sequence } = open(text, {
+      ...options,
+      publicKey: pin.publicKey,
+      lastSequence: last,
+    })
+    if (last === undefined && pin.sequences.size >= MAX_KEYS_PER_HOST) {
+      throw new PeerRefusedError(
+        "limit",
+        `Cannot take ${key} of host ${hostId}: limit: it has ${MAX_KEYS_PER_HOST} records already`,
+      )
+    }
+    if (last !== sequence) {
+      pin.sequences.set(key, sequence)
+      this.#newSequences.set(`${hostId} ${key}`, { hostId, key, sequence })
+    }
+    return body
+  }
+
+  /** Forgets a host: it may come back with another key and number. An administrator's decision. */
+  forget(hostId: string): void {
+    const pin = this.#pins.get(hostId)
+    if (pin === undefined) return
+    this.#pins.delete(hostId)
+    this.#hostOfNumber.delete(pin.number)
+    this.#newPins.delete(hostId)
+    for (const key of pin.sequences.keys()) this.#newSequences.delete(`${hostId} ${key}`)
+    this.#forgotten.add(hostId)
+  }
+
+  /** Everything, to be stored. */
+  rows(): PinRows {
+    const pins = [...this.#pins].map(([hostId, pin]) => rowOf(hostId, pin))
+    const sequences = [...this.#pins].flatMap(([hostId, pin]) =>
+      [...pin.sequences].map(([key, sequence]) => ({ hostId, key, sequence })),
+    )
+    return { pins, sequences, forgotten: [...this.#forgotten] }
+  }
+
+  /** What changed since the last call, to be stored: deletions first, then rows to put. */
+  takeChanges(): PinRows {
+    const pins = [...this.#newPins].flatMap((hostId) => {
+      const pin = this.#pins.get(hostId)
+      return pin === undefined ? [] : [rowOf(hostId, pin)]
+    })
+    const changes = {
+      pins,
+      sequences: [...this.#newSequences.values()],
+      forgotten: [...this.#forgotten],
+    }
+    this.#newPins.clear()
+    this.#newSequences.clear()
+    this.#forgotten.clear()
+    return changes
+  }
+
+  #put(hostId: string, { publicKey, number }: IdentityRecord): void {
+    this.#pins.set(hostId, { publicKey, number, sequences: new Map() })
+    this.#hostOfNumber.set(number, hostId)
+  }
+}
+
+function rowOf(hostId: string, pin: Pin): PinRow {
+  return { hostId, publicKey: pin.publicKey, number: pin.number }
+}
+
+function unreadable(why: string): LariatError {
+  return new LariatError(`Cannot read the pinned hosts: ${why}`, {
+    code: "decode",
+    hint: "the state of this host is damaged; put it back from a backup",
+  })
+}

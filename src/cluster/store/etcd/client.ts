@@ -1,0 +1,283 @@
+/** Requests to an etcd of one or more members: asks the next when one does not answer. */
+
+import { LariatError } from "../../../errors.ts"
+import { Backoff } from "../backoff.ts"
+import { pause, type Surroundings } from "../dependencies.ts"
+import { HealthKeeper } from "../store_health.ts"
+import type { Fields } from "./codec.ts"
+import { Endpoints, parseEndpoints } from "./endpoints.ts"
+import { ask, type Exchange, type MessageStream, openStream } from "./exchange.ts"
+import { EtcdFailure, failureOf } from "./failure.ts"
+import { EtcdToken, type EtcdUser } from "./token.ts"
+
+export interface EtcdClientOptions {
+  /** Default: none, for an etcd without authentication. */
+  readonly user?: EtcdUser | undefined
+  /** A member that says nothing for so long is left for the next, ms. Default 1,000. */
+  readonly memberMs?: number
+  /** A call without an answer has failed after that, ms. Default 3,000. */
+  readonly callMs?: number
+}
+
+/** What came of a call. */
+export interface CallAnswer<T> {
+  readonly value: T
+  /** An attempt before, with no answer, may have been carried out too. */
+  readonly doubtful: boolean
+}
+
+/** A stream, and the member it comes from. */
+export interface MemberStream extends MessageStream {
+  readonly endpoint: string
+}
+
+/** The least that a member gets to answer, ms, however many there are. */
+const LEAST_MEMBER_MS = 250
+/**
+ * With no answer for so many calls' time the token is fetched anew: a simple token names an index of
+ * the raft log, and an etcd that was put back from a snapshot waits for that index without a word
+ * (isValidSimpleToken, auth/store.go). Not sooner: an election is over by then, and passwords cost
+ * etcd's members time.
+ */
+const TOKEN_CALLS = 2
+/** What any token does for. */
+const TOKENLESS = "/v3/maintenance/"
+/** New tokens within one attempt. */
+const MAX_LOGINS = 2
+
+const HINT =
+  "check that etcd runs and that this host reaches it; containers that are attached keep working"
+
+/** Talks to etcd's v3 JSON gateway. */
+export class EtcdClient {
+  readonly health: HealthKeeper
+  readonly #world: Surroundings
+  readonly #endpoints: Endpoints
+  readonly #token: EtcdToken
+  readonly #memberMs: number
+  readonly #callMs: number
+  readonly #end = new AbortController()
+  #answeredMs = Number.NEGATIVE_INFINITY
+  /** Since when no call was answered that tokens are looked at for; monotonic ms. */
+  #unansweredSince: number | undefined
+  /** The last call found nobody. */
+  #away = false
+
+  /**
+   * @param endpoints URLs of the members
+   * @throws LariatError config-invalid
+   */
+  constructor(
+    endpoints: string | readonly string[],
+    world: Surroundings,
+    options: EtcdClientOptions = {},
+  ) {
+    const urls = parseEndpoints(endpoints)
+    this.#world = world
+    this.#endpoints = new Endpoints(urls, world.random)
+    this.#token = new EtcdToken(options.user)
+    this.#callMs = options.callMs ?? 3000
+    const share = Math.max(LEAST_MEMBER_MS, Math.floor(this.#callMs / urls.length))
+    this.#memberMs = Math.min(options.memberMs ?? 1000, share)
+    this.health = new HealthKeeper(world.now, this.#endpoints.current, "it was not asked yet")
+  }
+
+  /** Aborts when the client is closed. */
+  get signal(): AbortSignal {
+    return this.#end.signal
+  }
+
+  /** When a member answered last; monotonic ms. */
+  get answeredMs(): number {
+    return this.#answeredMs
+  }
+
+  /** Fails what is under way, and all that follows. */
+  close(): void {
+    this.#end.abort()
+  }
+
+  /**
+   * Asks one member after the other. While etcd is known to be away each is asked once; otherwise
+   * again until the time is up, which bridges the election of a leader.
+   *
+   * @param doing what is done, for the error: "read /lariat/x"
+   * @param parse reads the answer; when it throws, the member is no better than one that is away
+   * @throws LariatError store-away, permission; EtcdFailure where etcd answered that it cannot
+   */
+  async call<T>(
+    path: string,
+    body: object,
+    doing: string,
+    parse: (fields: Fields) => T,
+  ): Promise<CallAnswer<T>> {
+    const until = this.#world.now() + this.#callMs
+    const patient = !this.#away
+    const backoff = new Backoff(this.#world.random)
+    const failures = new Map<string, string>()
+    let doubtful = false
+    for (;;) {
+      for (const endpoint of this.#endpoints.inTurn()) {
+        const left = until - this.#world.now()
+        if (left < LEAST_MEMBER_MS || this.signal.aborted) break
+        try {
+          const silenceMs = Math.min(left, this.#memberMs)
+          const value = await this.#attempt(endpoint, path, body, silenceMs, parse)
+          this.#answered(endpoint)
+          if (!path.startsWith(TOKENLESS)) this.#unansweredSince = undefined
+          return { value, doubtful }
+        } catch (error) {
+          const failure = this.#failed(endpoint, error)
+          if (failure.final) throw failure.denied ? this.#denied(doing, failure) : failure
+          // The first reason: later attempts have less time.
+          if (!failures.has(endpoint)) failures.set(endpoint, failure.message)
+          doubtful ||= !failure.untouched
+        }
+      }
+      const waitMs = backoff.next()
+      if (!patient || this.signal.aborted || this.#world.now() + waitMs >= until) break
+      await pause(this.#world, waitMs, this.signal)
+    }
+    throw this.#noAnswer(doing, failures)
+  }
+
+  /**
+   * Asks one member that is named.
+   *
+   * @throws LariatError permission; EtcdFailure
+   */
+  async askMember<T>(
+    endpoint: string,
+    path: string,
+    body: object,
+    parse: (fields: Fields) => T,
+  ): Promise<T> {
+    try {
+      return await this.#attempt(endpoint, path, body, this.#memberMs, parse)
+    } catch (error) {
+      throw this.#failed(endpoint, error)
+    }
+  }
+
+  /**
+   * Opens a stream of the member that answers at present; when it does not, the next one's turn is
+   * the next call.
+   *
+   * @throws LariatError permission; EtcdFailure
+   */
+  async stream(path: string, body: object): Promise<MemberStream> {
+    const endpoint = this.#endpoints.current
+    try {
+      const stream = await this.#withToken(endpoint, this.#memberMs, (token) =>
+        openStream(this.#world, this.#exchange(endpoint, path, body, token, this.#memberMs)),
+      )
+      return { endpoint, next: (ms) => stream.next(ms), close: () => stream.close() }
+    } catch (error) {
+      throw this.#failed(endpoint, error)
+    }
+  }
+
+  /** A member went silent in a stream: the next one is asked. */
+  distrust(endpoint: string): void {
+    this.#endpoints.failed(endpoint)
+  }
+
+  /** A stream was refused: the token may be the reason. */
+  renewToken(): void {
+    this.#token.forget()
+  }
+
+  async #attempt<T>(
+    endpoint: string,
+    path: string,
+    body: object,
+    silenceMs: number,
+    parse: (fields: Fields) => T,
+  ): Promise<T> {
+    const fields = await this.#withToken(endpoint, silenceMs, (token) =>
+      ask(this.#world, this.#exchange(endpoint, path, body, token, silenceMs)),
+    )
+    return parsed(fields, parse)
+  }
+
+  async #withToken<T>(
+    endpoint: string,
+    silenceMs: number,
+    request: (token: string | undefined) => Promise<T>,
+  ): Promise<T> {
+    for (let logins = 0; ; logins++) {
+      const token = await this.#token.get((path, body) =>
+        ask(this.#world, this.#exchange(endpoint, path, body, undefined, silenceMs)),
+      )
+      try {
+        return await request(token)
+      } catch (error) {
+        const failure = failureOf(error)
+        if (!failure.staleToken || token === undefined) throw failure
+        this.#token.refused(token)
+        // Its own affair: members learn of a new token one after the other.
+        if (logins >= MAX_LOGINS) throw new EtcdFailure(failure.message, { untouched: true })
+      }
+    }
+  }
+
+  #exchange(
+    endpoint: string,
+    path: string,
+    body: object,
+    token: string | undefined,
+    silenceMs: number,
+  ): Exchange {
+    return { endpoint, path, body, token, silenceMs, signal: this.signal }
+  }
+
+  #answered(endpoint: string): void {
+    this.#answeredMs = this.#world.now()
+    this.#away = false
+    this.#endpoints.answered(endpoint)
+    this.health.up(endpoint)
+  }
+
+  /** What the failure means for the member; throws the refusal of user and password. */
+  #failed(endpoint: string, error: unknown): EtcdFailure {
+    // Wrong user or password: nothing works, and the reason should be seen.
+    if (error instanceof LariatError) {
+      this.health.down(endpoint, error.message)
+      throw error
+    }
+    const failure = failureOf(error)
+    if (failure.final) this.#answered(endpoint)
+    else this.#endpoints.failed(endpoint)
+    return failure
+  }
+
+  #denied(doing: string, failure: EtcdFailure): LariatError {
+    return new LariatError(`Cannot ${doing}: etcd refuses it: ${failure.message}`, {
+      code: "permission",
+      hint: "check storeUser, its password, and the rights of its role in etcd",
+      cause: failure,
+    })
+  }
+
+  #noAnswer(doing: string, failures: ReadonlyMap<string, string>): LariatError {
+    const closed = this.signal.aborted
+    const each = [...failures].map(([endpoint, why]) => `${endpoint}: ${why}`).join("; ")
+    const why = closed ? "the store is closed" : `etcd does not answer: ${each || "no time left"}`
+    if (!closed) {
+      this.#away = true
+      const now = this.#world.now()
+      this.#unansweredSince ??= now - this.#callMs
+      if (now - this.#unansweredSince >= TOKEN_CALLS * this.#callMs) this.#token.forget()
+      this.health.down(this.#endpoints.current, each)
+    }
+    return new LariatError(`Cannot ${doing}: ${why}`, { code: "store-away", hint: HINT })
+  }
+}
+
+function parsed<T>(fields: Fields, parse: (fields: Fields) => T): T {
+  try {
+    return parse(fields)
+  } catch (error) {
+    throw failureOf(error)
+  }
+}

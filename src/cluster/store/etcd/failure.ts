@@ -1,0 +1,153 @@
+/** How a request to one member of etcd can fail, and what follows from it. */
+
+import { LariatError, messageOf } from "../../../errors.ts"
+import { type Fields, fieldsOf, parseFields } from "./codec.ts"
+
+// google/rpc/code.proto
+const INVALID_ARGUMENT = 3
+const NOT_FOUND = 5
+const PERMISSION_DENIED = 7
+const FAILED_PRECONDITION = 9
+const OUT_OF_RANGE = 11
+const UNIMPLEMENTED = 12
+const UNAUTHENTICATED = 16
+
+/** Of the request itself: every member would say the same. */
+const FINAL_CODES: ReadonlySet<number> = new Set([
+  ...[INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, FAILED_PRECONDITION, OUT_OF_RANGE],
+  ...[UNIMPLEMENTED, UNAUTHENTICATED],
+])
+/** etcd's words for a token that it does not take, or none where it wants one (rpctypes/error.go). */
+const TOKEN_WORDS = /invalid auth token|user name is empty|revision of auth store is old/
+const COMPACTED_WORDS = /required revision has been compacted/
+/** Said before anything is proposed to the other members. */
+const UNTOUCHED_WORDS = /no leader$/
+/** How the runtimes say that nobody listens, or that no connection came about. */
+const UNCONNECTED_WORDS =
+  /ECONNREFUSED|ConnectionRefused|Connection refused|FailedToOpenSocket|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|No route to host|Network is unreachable|dns error|CERT_|certificate/i
+
+/** The most of a foreign text that goes into an error. */
+const MAX_QUOTE = 200
+
+export interface EtcdFailureDetails {
+  /** The gRPC status, where the member gave one. */
+  readonly code?: number | undefined
+  /** The request surely changed nothing. Default false. */
+  readonly untouched?: boolean
+  readonly cause?: unknown
+}
+
+/** Why one member did not do what it was asked. */
+export class EtcdFailure extends Error {
+  override readonly name = "EtcdFailure"
+  readonly code: number | undefined
+  readonly untouched: boolean
+
+  constructor(message: string, details: EtcdFailureDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.code = details.code
+    this.untouched = details.untouched ?? false
+  }
+
+  /** No other member would answer otherwise. */
+  get final(): boolean {
+    return this.code !== undefined && FINAL_CODES.has(this.code)
+  }
+
+  /** Another token may help. */
+  get staleToken(): boolean {
+    return this.code === UNAUTHENTICATED || TOKEN_WORDS.test(this.message)
+  }
+
+  /** Whoever asks may not, or is not known. */
+  get denied(): boolean {
+    return this.code === PERMISSION_DENIED || this.staleToken
+  }
+
+  get compacted(): boolean {
+    return this.code === OUT_OF_RANGE && COMPACTED_WORDS.test(this.message)
+  }
+
+  /** A revision that is compacted, or that this history never had. */
+  get outOfRange(): boolean {
+    return this.code === OUT_OF_RANGE
+  }
+
+  get notFound(): boolean {
+    return this.code === NOT_FOUND
+  }
+
+  get authOff(): boolean {
+    return this.code === FAILED_PRECONDITION && /authentication is not enabled/.test(this.message)
+  }
+}
+
+/** A refusal in the words of the gateway: `{"error", "message", "code"}`, in a stream nested. */
+export function refusalOf(fields: Fields, status?: number): EtcdFailure {
+  const nested = typeof fields.error === "object" && fields.error !== null
+  const body = nested ? fieldsOf(fields.error, "error") : fields
+  const said = body.message ?? body.error
+  const code = body.grpc_code ?? body.code
+  const message = typeof said === "string" ? quote(said) : `HTTP status ${status ?? "unknown"}`
+  return new EtcdFailure(message, {
+    code: typeof code === "number" ? code : undefined,
+    untouched: UNTOUCHED_WORDS.test(message),
+  })
+}
+
+/** What an answer with a bad status says. */
+export function statusFailure(status: number, text: string): EtcdFailure {
+  try {
+    return refusalOf(parseFields(text, "an error"), status)
+  } catch (cause) {
+    // A proxy's page, or another program's: its text explains nothing.
+    return new EtcdFailure(`HTTP status ${status}, not from etcd`, { cause })
+  }
+}
+
+/** Anything that a request threw. */
+export function failureOf(error: unknown): EtcdFailure {
+  if (error instanceof EtcdFailure) return error
+  const message = messageOf(error)
+  if (error instanceof LariatError) return new EtcdFailure(message, { cause: error })
+  const code = error instanceof Error && "code" in error ? String(error.code) : ""
+  const cause = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : ""
+  const untouched = UNCONNECTED_WORDS.test(`${code} ${message} ${cause}`)
+  return new EtcdFailure(quote(reasonOf(code, message, cause)), { untouched, cause: error })
+}
+
+/** The failure of a member as an error of what was being done; other errors as they are. */
+export function inContext(doing: string, error: unknown): unknown {
+  if (!(error instanceof EtcdFailure)) return error
+  return new LariatError(`Cannot ${doing}: ${error.message}`, { code: "store-away", cause: error })
+}
+
+/** What the runtimes say, by what it means; their own texts advise a person at a browser. */
+const REASONS: readonly (readonly [RegExp, string])[] = [
+  [/refused/i, "connection refused"],
+  [/ECONNRESET|socket connection was closed/i, "the connection broke"],
+  [/ALTNAME|NotValidForName/i, "its certificate is for another name"],
+  [
+    /UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER|SELF_SIGNED|UnknownIssuer/i,
+    "its certificate is of an authority that is not trusted: storeCa names the right one",
+  ],
+  [/CERT_HAS_EXPIRED|Expired/i, "its certificate has expired"],
+  [
+    /EPROTO|handshake|CertificateRequired/i,
+    "the TLS handshake failed: it may want a client certificate (storeCert, storeKey), or speak no TLS",
+  ],
+]
+
+function reasonOf(code: string, message: string, cause: string): string {
+  const said = `${code} ${message} ${cause}`
+  const known = REASONS.find(([words]) => words.test(said))
+  if (known !== undefined) return known[1]
+  const most = cause === "" ? message : cause
+  return code === "" || most.includes(code) ? most : `${most} (${code})`
+}
+
+/** A foreign text, cut to what helps. */
+export function quote(text: string): string {
+  const plain = text.replace(/\s+/g, " ").trim()
+  return plain.length <= MAX_QUOTE ? plain : `${plain.slice(0, MAX_QUOTE)}…`
+}

@@ -1,0 +1,140 @@
+/** Neighbour entries: ARP, neighbour discovery, proxies, and forwarding entries of a bridge or vxlan. */
+
+import { type Address, formatAddress, parseAddress } from "../../core/address.ts"
+import { formatMac, parseMac } from "../../core/mac.ts"
+import { LariatError } from "../../errors.ts"
+import { familyNumber, familyOf } from "../addr_codec.ts"
+import { align, parseAttributes } from "../attribute.ts"
+import * as c from "../constants.ts"
+import { type Message, MessageWriter } from "../message.ts"
+import { dumpOfLink, type NetlinkSocket } from "../socket.ts"
+
+/** Bytes of struct ndmsg: family (1), pad (3), index (4), state (2), flags (1), type (1). */
+const NDMSG_BYTES = 12
+
+/** A neighbour entry. */
+export interface NeighInfo {
+  readonly index: number
+  /** Undefined in a forwarding entry that names no far end. */
+  readonly address: string | undefined
+  /** Empty when it is not known. */
+  readonly mac: string
+  /** NUD_*. */
+  readonly state: number
+  /** NTF_*. */
+  readonly flags: number
+}
+
+/** The message that says, for good, that `address` has `mac` on the link. */
+export function newNeigh(index: number, address: string, mac: string): MessageWriter {
+  const writer = new MessageWriter(c.RTM_NEWNEIGH, c.NLM_F_CREATE | c.NLM_F_REPLACE, {
+    operation: `add neighbour ${address} on link ${index}`,
+  })
+  return put(writer, index, parseAddress(address), { state: c.NUD_PERMANENT, mac: parseMac(mac) })
+}
+
+/** The message that forgets the entry; ENOENT when it is not there. */
+export function deleteNeigh(index: number, address: string): MessageWriter {
+  const writer = new MessageWriter(c.RTM_DELNEIGH, 0, {
+    operation: `delete neighbour ${address} of link ${index}`,
+  })
+  return put(writer, index, parseAddress(address), { state: c.NUD_PERMANENT })
+}
+
+/** The message that makes the host answer for `address` on the link (proxy ARP, proxy NDP). */
+export function newProxyNeigh(index: number, address: string): MessageWriter {
+  const writer = new MessageWriter(c.RTM_NEWNEIGH, c.NLM_F_CREATE | c.NLM_F_REPLACE, {
+    operation: `answer for ${address} on link ${index}`,
+  })
+  return put(writer, index, parseAddress(address), {
+    state: c.NUD_PERMANENT,
+    flags: c.NTF_PROXY,
+  })
+}
+
+/** The message that sends frames for `mac` to `address` (forwarding entry of a vxlan). */
+export function newForwarding(index: number, mac: string, address: string): MessageWriter {
+  const writer = new MessageWriter(c.RTM_NEWNEIGH, c.NLM_F_CREATE | c.NLM_F_APPEND, {
+    operation: `forward ${mac} to ${address} on link ${index}`,
+  })
+  return put(writer, index, parseAddress(address), {
+    family: c.AF_BRIDGE,
+    state: c.NUD_NOARP | c.NUD_PERMANENT,
+    flags: c.NTF_SELF,
+    mac: parseMac(mac),
+  })
+}
+
+/**
+ * The neighbours of one link, or of all.
+ *
+ * @param index 0 or left out: of all links. A link that is gone has none
+ * @throws NetlinkError
+ */
+export function listNeighs(socket: NetlinkSocket, index = 0): NeighInfo[] {
+  const writer = new MessageWriter(c.RTM_GETNEIGH, 0, { operation: "list neighbours" })
+  writer.zeros(NDMSG_BYTES)
+  if (index !== 0) writer.attrU32(NDA_IFINDEX, index)
+  return dumpOfLink(socket, writer)
+    .map(decodeNeigh)
+    .filter((info) => index === 0 || info.index === index)
+}
+
+/**
+ * Reads RTM_NEWNEIGH or RTM_DELNEIGH.
+ *
+ * @throws LariatError code `decode`
+ */
+export function decodeNeigh({ payload }: Message): NeighInfo {
+  if (payload.byteLength < NDMSG_BYTES) {
+    throw new LariatError(`Cannot read a neighbour message: it has ${payload.byteLength} bytes`, {
+      code: "decode",
+    })
+  }
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+  const attributes = parseAttributes(payload.subarray(align(NDMSG_BYTES)))
+  return {
+    index: view.getInt32(4, true),
+    state: view.getUint16(8, true),
+    flags: view.getUint8(10),
+    address: destination(view.getUint8(0), attributes.get(c.NDA_DST)),
+    mac: formatMac(attributes.get(c.NDA_LLADDR) ?? new Uint8Array(0)),
+  }
+}
+
+/** linux/neighbour.h: the link, as a filter of a dump. */
+const NDA_IFINDEX = 8
+
+interface Details {
+  readonly family?: number
+  readonly state?: number
+  readonly flags?: number
+  readonly mac?: Uint8Array
+}
+
+function put(writer: MessageWriter, index: number, to: Address, details: Details): MessageWriter {
+  writer
+    .u8(details.family ?? familyNumber(to.family))
+    .zeros(3)
+    .i32(index)
+  writer
+    .u16(details.state ?? 0)
+    .u8(details.flags ?? 0)
+    .u8(0)
+  // The order of `ip neigh` and of `bridge fdb`.
+  if (details.family !== c.AF_BRIDGE) writer.attr(c.NDA_DST, to.bytes)
+  if (details.mac !== undefined) writer.attr(c.NDA_LLADDR, details.mac)
+  if (details.family === c.AF_BRIDGE) writer.attr(c.NDA_DST, to.bytes)
+  return writer
+}
+
+function destination(number: number, bytes: Uint8Array | undefined): string | undefined {
+  if (bytes === undefined) return undefined
+  const family = familyOf(number) ?? (bytes.byteLength === 4 ? 4 : 6)
+  if (bytes.byteLength !== (family === 4 ? 4 : 16)) {
+    throw new LariatError("Cannot read a neighbour message: its address has a wrong length", {
+      code: "decode",
+    })
+  }
+  return formatAddress({ family, bytes })
+}
