@@ -31,7 +31,7 @@ import { MetadataFeed } from "./services/metadata_feed.ts"
 import { MetadataObjects } from "./services/metadata_objects.ts"
 import { MetadataServer } from "./services/metadata_server.ts"
 import { familyOf, hostIdentity } from "./state/identity.ts"
-import { Journal } from "./state/state_database.ts"
+import { StateDatabase } from "./state/state_database.ts"
 import { Timings } from "./timings.ts"
 import { Watch } from "./watch.ts"
 
@@ -100,7 +100,7 @@ export class Agent {
     // Threads that the runtime makes while inside a container's namespace would stay there.
     await warmRuntime()
     const boot = bootId()
-    const journal = Journal.open(join(settings.stateDir, DATABASE), { bootId: boot })
+    const stateDatabase = StateDatabase.open(join(settings.stateDir, DATABASE), { bootId: boot })
     const kernel = Kernel.open()
     const health = new Health({ onRepair: (what) => log.info("mended: {what}", { what }) })
     const index = new EndpointIndex()
@@ -110,12 +110,12 @@ export class Agent {
       // A link-local address reaches nobody who is not told the link.
       return source?.startsWith("fe80:") === true ? undefined : source
     }
-    const host = hostIdentity(journal, settings, sourceOf)
+    const host = hostIdentity(stateDatabase, settings, sourceOf)
     const random = (length: number) => crypto.getRandomValues(new Uint8Array(length))
-    const parts = { settings, host, bootId: boot, journal, health, log, random }
+    const parts = { settings, host, bootId: boot, stateDatabase, health, log, random }
     const cluster = settings.store === "sqlite" ? undefined : await openCluster(parts)
     const networks = new Networks({
-      journal,
+      stateDatabase,
       clock: monotonicMs,
       restMs: settings.quarantineMs,
       leasedPools: (network) => cluster?.pools(network),
@@ -131,7 +131,7 @@ export class Agent {
     const context: AgentContext = {
       settings,
       bootId: boot,
-      journal,
+      stateDatabase,
       kernel,
       health,
       index,
@@ -187,7 +187,7 @@ export class Agent {
     await this.#metadata.stop()
     await this.#context.dns.stop()
     await this.#context.cluster?.stop()
-    this.#context.journal.close()
+    this.#context.stateDatabase.close()
     this.#context.firewall.close()
     this.#context.kernel.close()
   }
@@ -204,15 +204,15 @@ export class Agent {
   }
 
   #tidy(): void {
-    const { firewall, networks, journal, log } = this.#context
+    const { firewall, networks, stateDatabase, log } = this.#context
     this.#context.underlay.forget()
     try {
       firewall.sync(networks.all())
       this.#metadata.ensureAddress()
       this.#objects.refresh()
       this.#context.cluster?.repair()
-      journal.purgeResting(monotonicMs())
-      journal.checkpoint()
+      stateDatabase.purgeQuarantine(monotonicMs())
+      stateDatabase.checkpoint()
     } catch (error) {
       log.error("the regular check failed: {why}", { why: messageOf(error) })
     }
@@ -267,7 +267,7 @@ function mtuAdvice(
       mtu: conf.mtu,
       overhead: conf.linkMTUOverhead,
       driver: network.driver,
-      carriage: network.carriage,
+      encapsulation: network.encapsulation,
       underlay: underlay.mtu,
       outerFamily: familyOf(host.ip),
       ipv6: network.subnets.some(({ cidr }) => cidr.includes(":")),

@@ -12,7 +12,7 @@ import type { Underlay } from "./networks/underlay.ts"
 import type { HostDns } from "./services/dns_server.ts"
 import type { MetadataFeed } from "./services/metadata_feed.ts"
 import type { HostIdentity } from "./state/identity.ts"
-import type { Journal } from "./state/state_database.ts"
+import type { StateDatabase } from "./state/state_database.ts"
 import type { Timings } from "./timings.ts"
 
 /** What the agent's operations work with; made once by the agent, replaced in tests. */
@@ -21,7 +21,7 @@ export interface AgentContext {
   readonly host: HostIdentity
   readonly bootId: string
   readonly health: Health
-  readonly journal: Journal
+  readonly stateDatabase: StateDatabase
   readonly index: EndpointIndex
   readonly kernel: Kernel
   readonly bridges: Bridges

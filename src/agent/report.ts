@@ -10,7 +10,7 @@ export interface SubnetReport {
   readonly size: number
   readonly used: number
   /** Released a moment ago, not given again yet. */
-  readonly resting: number
+  readonly quarantined: number
   readonly free: number
 }
 

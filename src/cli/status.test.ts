@@ -26,7 +26,7 @@ const report: StatusReport = {
           gateway: "10.42.0.1",
           size: 65_000,
           used: 3,
-          resting: 1,
+          quarantined: 1,
           free: 64_996,
         },
       ],
@@ -44,7 +44,7 @@ const report: StatusReport = {
 test("a healthy host reads at a glance", () => {
   const text = renderStatus(report)
   expect(text).toContain("lariat 1.2.3 (bun 1), pid 7, up 2 h, 45 MB")
-  expect(text).toContain("ipsec    ipsec   10.42.0.0/16  10.42.0.1     3        1  64996")
+  expect(text).toContain("ipsec    ipsec   10.42.0.0/16  10.42.0.1     3            1  64996")
   expect(text).toContain("nothing is wrong")
   expect(text).not.toContain("calls:")
 })

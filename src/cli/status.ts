@@ -37,7 +37,7 @@ export function renderStatus(report: StatusReport): string {
     lines.push(
       table(
         [
-          ["NETWORK", "DRIVER", "SUBNET", "GATEWAY", "USED", "RESTING", "FREE"],
+          ["NETWORK", "DRIVER", "SUBNET", "GATEWAY", "USED", "QUARANTINED", "FREE"],
           ...report.networks.flatMap((network) =>
             network.subnets.map((subnet, index) => [
               index === 0 ? network.name : "",
@@ -45,7 +45,7 @@ export function renderStatus(report: StatusReport): string {
               subnet.cidr,
               subnet.gateway,
               String(subnet.used),
-              String(subnet.resting),
+              String(subnet.quarantined),
               String(subnet.free),
             ]),
           ),

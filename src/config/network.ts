@@ -43,7 +43,7 @@ export interface CniFile {
 export type UdpEncapsulation = "none" | "udp" | "auto"
 
 /** How a network's driver carries it between hosts; every default filled in. */
-export interface Carriage {
+export interface Encapsulation {
   /** Of the ipsec driver. */
   readonly cipher: Cipher
   /** Of the ipsec driver. */
@@ -64,7 +64,7 @@ export interface Network {
   readonly driverName: string
   readonly service: string
   readonly driver: DriverKind
-  readonly carriage: Carriage
+  readonly encapsulation: Encapsulation
   readonly subnets: readonly Subnet[]
   readonly hostPorts: boolean
   readonly dns: readonly string[]

@@ -11,13 +11,16 @@ function carriageOf(...lines: readonly string[]) {
     "    cni_config: {10-mesh.conf: {name: mesh, type: rancher-bridge, bridge: mesh0}}",
   ].join("\n")
   const { networks, diagnostics } = loadConfiguration([{ path: "f", text }], { env: {} })
-  return { carriage: networks[0]?.carriage, said: diagnostics.map(({ message }) => message) }
+  return {
+    encapsulation: networks[0]?.encapsulation,
+    said: diagnostics.map(({ message }) => message),
+  }
 }
 
 describe("how a network is carried", () => {
   test("by default as Rancher's drivers did, with the stronger cipher", () => {
     expect(carriageOf("driver: vxlan")).toEqual({
-      carriage: {
+      encapsulation: {
         cipher: "aes256gcm16",
         udp: "none",
         port: undefined,
@@ -34,7 +37,7 @@ describe("how a network is carried", () => {
       ...["port: 4501", "vni: 7", "block_size: 26"],
     ]
     expect(carriageOf(...lines)).toEqual({
-      carriage: { cipher: "chacha20poly1305", udp: "auto", port: 4501, vni: 7, blockSize: 26 },
+      encapsulation: { cipher: "chacha20poly1305", udp: "auto", port: 4501, vni: 7, blockSize: 26 },
       said: [],
     })
   })

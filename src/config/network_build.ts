@@ -136,7 +136,7 @@ function assemble(
     driverName: driver.name ?? service,
     service,
     driver: driver.driver ?? driverKindOf([driver.name ?? undefined, service, input.name]),
-    carriage: {
+    encapsulation: {
       cipher: driver.cipher ?? "aes256gcm16",
       udp: driver.udp_encapsulation ?? "none",
       port: driver.port ?? undefined,

@@ -13,7 +13,7 @@ import { DemoLab, HOST_IP, OUTSIDE_IP } from "./demo_lab.ts"
 import { readDemoNetwork, SEED_YAML } from "./demo_network.ts"
 import { askForAddresses } from "./dns_question.ts"
 import { untilInterrupted } from "./interruption.ts"
-import { Teller } from "./printer.ts"
+import { Printer } from "./printer.ts"
 
 /** The address of the metadata API and of DNS. */
 const SERVICE_IP = "169.254.169.250"
@@ -41,13 +41,13 @@ export async function demo(options: DemoOptions): Promise<number> {
   if (process.geteuid?.() !== 0) return await withoutRoot(options)
   const file = config ?? "rancher-compose.yml"
   const text = config === undefined ? SEED_YAML : readFileSync(config, "utf8")
-  const say = new Teller()
+  const say = new Printer()
   if (hosts > 1) await demoHosts({ hosts, file, text, driver }, say)
   else await demoOneHost(file, text, say)
   return 0
 }
 
-async function demoOneHost(file: string, text: string, say: Teller): Promise<void> {
+async function demoOneHost(file: string, text: string, say: Printer): Promise<void> {
   say.title("Lariat demo: one host, two containers, all in throw-away namespaces")
   const { conf, remarks } = readDemoNetwork(file, text)
   for (const remark of remarks) say.note(remark)
@@ -67,7 +67,7 @@ async function story(
   file: string,
   text: string,
   conf: object,
-  say: Teller,
+  say: Printer,
 ): Promise<void> {
   say.done(`agent started with ${file}`, await host.startAgent(text, { hostIp: HOST_IP }))
   const containers: DemoContainer[] = []
@@ -90,7 +90,7 @@ async function story(
 }
 
 /** What the containers can do: reach each other, the outside, and ask who they are. */
-function talk(containers: readonly DemoContainer[], say: Teller): void {
+function talk(containers: readonly DemoContainer[], say: Printer): void {
   const [web, db] = containers
   if (web === undefined || db === undefined) return
   probe(say, web, db.address, `web pings db at ${db.address}`)
@@ -108,7 +108,7 @@ function talk(containers: readonly DemoContainer[], say: Teller): void {
   }
 }
 
-function probe(say: Teller, from: DemoContainer, to: string, what: string): void {
+function probe(say: Printer, from: DemoContainer, to: string, what: string): void {
   const ms = withNetns(from.netns, () => ping4(to))
   if (ms === undefined) throw failed(what, "no answer within a second")
   say.done(what, ms)

@@ -11,7 +11,7 @@ import { checkDemoKernel, probeDemoKernel } from "./demo_kernel.ts"
 import { type DemoNetwork, readDemoNetwork } from "./demo_network.ts"
 import { untilInterrupted } from "./interruption.ts"
 import { pingDuring, pingTimes } from "./ping_stream.ts"
-import type { Teller } from "./printer.ts"
+import type { Printer } from "./printer.ts"
 import { WireCapture, type WireTraffic } from "./wire_capture.ts"
 
 /** What {@link demoHosts} shows. */
@@ -51,7 +51,7 @@ interface Placed extends PlacedHost {
  *
  * @throws LariatError kernel-unsupported before anything is made; else whatever did not work
  */
-export async function demoHosts(options: DemoHostsOptions, say: Teller): Promise<void> {
+export async function demoHosts(options: DemoHostsOptions, say: Printer): Promise<void> {
   const { hosts, file } = options
   const network = networkOf(options)
   const { driver } = network.network
@@ -85,7 +85,7 @@ async function story(
   lab: DemoHostsLab,
   network: DemoNetwork,
   file: string,
-  say: Teller,
+  say: Printer,
 ): Promise<void> {
   say.done(`a small store for this demo, spoken to as etcd: ${lab.storeUrl}`, lab.startStore())
   const ready = await lab.startAgents(network.yaml)
@@ -124,13 +124,13 @@ async function story(
 
 /** A port of the file's instead of the driver's usual one. */
 function portOf({ network }: DemoNetwork): Partial<typeof PORTS> {
-  const { port } = network.carriage
+  const { port } = network.encapsulation
   if (port === undefined) return {}
   const name = network.driver === "ipsec" ? "esp" : network.driver
   return name in PORTS ? { [name]: port } : {}
 }
 
-async function show(host: DemoHost, commands: readonly string[], say: Teller): Promise<void> {
+async function show(host: DemoHost, commands: readonly string[], say: Printer): Promise<void> {
   for (const command of commands) {
     const { stdout } = await host.command(command)
     say.block(`lariat ${command}`, stdout)
@@ -138,7 +138,7 @@ async function show(host: DemoHost, commands: readonly string[], say: Teller): P
 }
 
 /** Every container pings those of later hosts; the first one writes a letter to the second. */
-async function talk(all: readonly Placed[], say: Teller): Promise<void> {
+async function talk(all: readonly Placed[], say: Printer): Promise<void> {
   for (const [index, from] of all.entries()) {
     for (const to of all.slice(index + 1)) {
       const { address } = to.container
@@ -174,7 +174,7 @@ function deliver(from: Netns, to: DemoContainer): string | undefined {
 }
 
 /** What somebody on the first host's cable saw meanwhile. */
-function tellWire(at: PlacedHost, traffic: WireTraffic, network: DemoNetwork, say: Teller): void {
+function tellWire(at: PlacedHost, traffic: WireTraffic, network: DemoNetwork, say: Printer): void {
   const { encrypted, clear, others, flows, lost } = traffic
   if (lost > 0) throw failed("look at the cable", `${lost} frames were not seen`)
   if (flows.length === 0) throw failed("look at the cable", "no packet of the network passed")
@@ -210,7 +210,7 @@ async function changeKeys(
   first: Placed,
   second: Placed,
   wire: WireCapture,
-  say: Teller,
+  say: Printer,
 ): Promise<void> {
   say.done(
     `${nameOf(first)} pings ${nameOf(second)} every ${PING_EVERY_MS} ms, and ${first.host.name} makes new keys; old ones are accepted for some seconds more`,
@@ -235,7 +235,7 @@ async function changeKeys(
   say.done(`${traffic.encrypted} ESP packets meanwhile, none in clear; ${route}: ${keys}`)
 }
 
-async function takeDown(all: readonly Placed[], network: DemoNetwork, say: Teller): Promise<void> {
+async function takeDown(all: readonly Placed[], network: DemoNetwork, say: Printer): Promise<void> {
   for (const { host, container } of all) {
     say.done(`${container.id} detached`, await host.detach(container, network.conf))
   }

@@ -3,7 +3,7 @@ import type { DriverKind, Network } from "../config/network.ts"
 import { LariatError } from "../errors.ts"
 import { checkDemoKernel, type DemoKernel } from "./demo_kernel.ts"
 
-const carriage: Network["carriage"] = {
+const encapsulation: Network["encapsulation"] = {
   ...{ cipher: "aes256gcm16", udp: "none", port: undefined, vni: 1042, blockSize: undefined },
 }
 const ALL: DemoKernel = { esp: () => true, xfrmInterface: true, vxlan: true, wireguard: true }
@@ -12,7 +12,7 @@ const COMMAND = "lariat demo --hosts 3"
 
 function refusal(driver: DriverKind, kernel: DemoKernel): LariatError | undefined {
   try {
-    checkDemoKernel({ driver, carriage }, kernel, COMMAND)
+    checkDemoKernel({ driver, encapsulation }, kernel, COMMAND)
     return undefined
   } catch (error) {
     if (error instanceof LariatError) return error

@@ -25,14 +25,14 @@ export function probeDemoKernel(): DemoKernel {
  * @throws LariatError kernel-unsupported
  */
 export function checkDemoKernel(
-  { driver, carriage }: Pick<Network, "driver" | "carriage">,
+  { driver, encapsulation }: Pick<Network, "driver" | "encapsulation">,
   kernel: DemoKernel,
   command: string,
 ): void {
   const missing: string[] = []
   const modules: string[] = []
-  if (driver === "ipsec" && !kernel.esp(carriage.cipher)) {
-    missing.push(`ESP with ${carriage.cipher} (CONFIG_INET_ESP and its cipher)`)
+  if (driver === "ipsec" && !kernel.esp(encapsulation.cipher)) {
+    missing.push(`ESP with ${encapsulation.cipher} (CONFIG_INET_ESP and its cipher)`)
     modules.push("esp4", "esp6")
   }
   if (driver === "ipsec" && !kernel.xfrmInterface) {

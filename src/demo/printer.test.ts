@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test"
-import { Teller } from "./printer.ts"
+import { Printer } from "./printer.ts"
 
-function told(color: boolean, tell: (say: Teller) => void): string[] {
+function told(color: boolean, tell: (say: Printer) => void): string[] {
   const lines: string[] = []
-  tell(new Teller({ color, write: (line) => lines.push(line) }))
+  tell(new Printer({ color, write: (line) => lines.push(line) }))
   return lines
 }
 

@@ -2,7 +2,7 @@
 export type WriteLine = (line: string) => void
 
 /** Prints what happens, one step a line. */
-export class Teller {
+export class Printer {
   readonly #color: boolean
   readonly #write: WriteLine
   /** The last line is empty: no need for another. */

@@ -95,9 +95,11 @@ describe("allocating", () => {
     for (let i = 0; i < 65_529; i++) for (const address of give()) given.add(address)
     expect(given.size).toBe(65_529)
     expect(given.has("10.42.0.1")).toBe(false)
-    expect(refusal(() => give()).message).toContain("10.42.0.0/16 of 65529: 65529 used, 0 resting")
+    expect(refusal(() => give()).message).toContain(
+      "10.42.0.0/16 of 65529: 65529 used, 0 quarantined",
+    )
     for (const address of given) allocator.release(address)
-    expect(allocator.stats()[0]).toMatchObject({ used: 0, resting: 65_529, free: 0 })
+    expect(allocator.stats()[0]).toMatchObject({ used: 0, quarantined: 65_529, free: 0 })
     expect(give()).toEqual(["10.42.0.2"])
     allocator.close()
   })
@@ -108,7 +110,7 @@ describe("allocating", () => {
     const error = refusal(() => give())
     expect(error.code).toBe("pool-exhausted")
     expect(error.message).toBe(
-      "Cannot give an IPv4 address of network ipsec: no address is left (10.43.0.0/30 of 1: 1 used, 0 resting)",
+      "Cannot give an IPv4 address of network ipsec: no address is left (10.43.0.0/30 of 1: 1 used, 0 quarantined)",
     )
     expect(error.hint).toContain("end_address")
     expect(allocator.stats().map(({ used }) => used)).toEqual([1, 1])
@@ -126,10 +128,10 @@ describe("quarantine", () => {
     time.now = 5
     expect(allocator.release("10.42.0.2")).toEqual({ address: "10.42.0.2", until: 5 + REST_MS })
     time.now += REST_MS - 1
-    expect(allocator.stateOf("10.42.0.2")).toBe("resting")
-    expect(allocator.stats()[0]).toMatchObject({ size: 5, used: 0, resting: 1, free: 4 })
+    expect(allocator.stateOf("10.42.0.2")).toBe("quarantined")
+    expect(allocator.stats()[0]).toMatchObject({ size: 5, used: 0, quarantined: 1, free: 4 })
     time.now += 1
-    expect(allocator.stats()[0]).toMatchObject({ size: 5, used: 0, resting: 0, free: 5 })
+    expect(allocator.stats()[0]).toMatchObject({ size: 5, used: 0, quarantined: 0, free: 5 })
   })
 
   test("ends early, longest rest first, when nothing else is left", () => {
@@ -158,7 +160,7 @@ describe("quarantine", () => {
       expect(allocator.release(address)).toBeUndefined()
       expect(allocator.release(address, { used: false })).toBeUndefined()
     }
-    expect(allocator.stats()[0]).toMatchObject({ used: 0, resting: 1, free: 4 })
+    expect(allocator.stats()[0]).toMatchObject({ used: 0, quarantined: 1, free: 4 })
   })
 })
 
@@ -267,7 +269,7 @@ describe("restoring", () => {
         { address: "10.42.0.6", until: 9 },
       ],
     )
-    expect(allocator.resting()).toEqual([
+    expect(allocator.quarantined()).toEqual([
       { address: "10.42.0.5", until: 11 },
       { address: "10.42.0.4", until: 10 + REST_MS },
     ])

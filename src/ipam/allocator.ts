@@ -63,7 +63,7 @@ export interface Allocation {
 }
 
 /** One address in quarantine. */
-export interface Resting {
+export interface Quarantined {
   readonly address: string
   /** When the rest ends, by the allocator's clock. */
   readonly until: number
@@ -202,7 +202,7 @@ export class Allocator {
    * write down. An address that no container had yet (`used: false`) is free at once. Undefined
    * also where the address is not given, so that a teardown may run twice.
    */
-  release(address: string, options: { readonly used?: boolean } = {}): Resting | undefined {
+  release(address: string, options: { readonly used?: boolean } = {}): Quarantined | undefined {
     const place = this.#locate(parseAddress(address))
     if (place === undefined) return undefined
     if (options.used === false) {
@@ -235,7 +235,7 @@ export class Allocator {
    */
   restore(
     leases: readonly string[],
-    resting: readonly Resting[] = [],
+    quarantined: readonly Quarantined[] = [],
     cursor: Cursor = {},
   ): RestoreReport {
     const outside: string[] = []
@@ -247,7 +247,7 @@ export class Allocator {
       else if (!place.pool.take(place.offset)) duplicate.push(text)
     }
     const latest = this.#clock() + this.#restMs
-    for (const { address, until } of resting.toSorted((a, b) => a.until - b.until)) {
+    for (const { address, until } of quarantined.toSorted((a, b) => a.until - b.until)) {
       const place = this.#locate(parseAddress(address))
       place?.pool.restoreRest(place.offset, Math.min(until, latest))
     }
@@ -269,7 +269,7 @@ export class Allocator {
   }
 
   /** What rests, per pool those that rested longest first. */
-  resting(): Resting[] {
+  quarantined(): Quarantined[] {
     this.#wake()
     return this.#pools.flatMap((pool) =>
       [...pool.rests()].map(({ address, until }) => ({ address: formatAddress(address), until })),
@@ -367,7 +367,8 @@ export class Allocator {
       })
     }
     const figures = pools.map(
-      ({ cidr, size, used, resting }) => `${cidr} of ${size}: ${used} used, ${resting} resting`,
+      ({ cidr, size, used, quarantined }) =>
+        `${cidr} of ${size}: ${used} used, ${quarantined} quarantined`,
     )
     throw new LariatError(`${doing}: no address is left (${figures.join("; ")})`, {
       code: "pool-exhausted",

@@ -25,7 +25,7 @@ interface Model {
   now: number
   readonly given: Set<string>
   /** In order of release. */
-  resting: { address: string; until: number }[]
+  quarantined: { address: string; until: number }[]
 }
 
 /** The allocator is replaced by a restored one now and then. */
@@ -46,15 +46,15 @@ function enumerate(spec: PoolSpec): string[] {
 }
 
 function settle(model: Model): void {
-  model.resting = model.resting.filter((rest) => rest.until > model.now)
+  model.quarantined = model.quarantined.filter((rest) => rest.until > model.now)
 }
 
 function isFree(model: Model, address: string): boolean {
-  return !model.given.has(address) && !model.resting.some((rest) => rest.address === address)
+  return !model.given.has(address) && !model.quarantined.some((rest) => rest.address === address)
 }
 
 function restsOf(model: Model, pool: ModelPool): { address: string; until: number }[] {
-  return model.resting.filter((rest) => pool.addresses.includes(rest.address))
+  return model.quarantined.filter((rest) => pool.addresses.includes(rest.address))
 }
 
 /** The first free address after the last one of the first pool that has any. */
@@ -78,7 +78,7 @@ function modelPick(model: Model, family: Family): string | undefined {
 
 function modelGive(model: Model, address: string): void {
   model.given.add(address)
-  model.resting = model.resting.filter((rest) => rest.address !== address)
+  model.quarantined = model.quarantined.filter((rest) => rest.address !== address)
 }
 
 /** What the reference gives, or the code of its refusal. */
@@ -139,15 +139,15 @@ function compare(model: Model, real: Real): void {
   for (const [i, pool] of model.pools.entries()) {
     const { spec, family, addresses } = pool
     const used = addresses.filter((address) => model.given.has(address)).length
-    const resting = restsOf(model, pool).length
+    const quarantined = restsOf(model, pool).length
     const size = addresses.length
-    const free = size - used - resting
+    const free = size - used - quarantined
     expect(real.allocator.stats()[i]).toEqual({
       subnet: spec.cidr,
       family,
       size,
       used,
-      resting,
+      quarantined,
       free,
     })
   }
@@ -175,7 +175,7 @@ const release = (address: string, used: boolean): Command =>
     const rest = real.allocator.release(address, { used })
     const until = model.now + REST_MS
     const had = model.given.delete(address)
-    if (had && used) model.resting.push({ address, until })
+    if (had && used) model.quarantined.push({ address, until })
     expect(rest).toEqual(had && used ? { address, until } : undefined)
   })
 
@@ -189,7 +189,7 @@ const exclude = (address: string): Command =>
     const code = codeOrValue(() => real.allocator.exclude(address, "test"))
     expect(code).toBe(model.given.has(address) ? "address-taken" : undefined)
     if (model.given.has(address)) return
-    model.resting = model.resting.filter((rest) => rest.address !== address)
+    model.quarantined = model.quarantined.filter((rest) => rest.address !== address)
     for (const pool of model.pools) {
       pool.addresses = pool.addresses.filter((some) => some !== address)
     }
@@ -197,18 +197,18 @@ const exclude = (address: string): Command =>
 
 const restart = (): Command =>
   command("restart", (model, real) => {
-    const { resting, cursor } = {
-      resting: real.allocator.resting(),
+    const { quarantined, cursor } = {
+      quarantined: real.allocator.quarantined(),
       cursor: real.allocator.cursor(),
     }
     settle(model)
-    expect(resting).toEqual(model.pools.flatMap((pool) => restsOf(model, pool)))
+    expect(quarantined).toEqual(model.pools.flatMap((pool) => restsOf(model, pool)))
     const excluded = model.pools.flatMap((pool) =>
       enumerate(pool.spec).filter((address) => !pool.addresses.includes(address)),
     )
     real.allocator.close()
     real.allocator = build(real.specs, real.clock, excluded)
-    expect(real.allocator.restore([...model.given], resting, cursor)).toEqual({
+    expect(real.allocator.restore([...model.given], quarantined, cursor)).toEqual({
       outside: [],
       duplicate: [],
     })
@@ -269,7 +269,7 @@ function fresh(specs: readonly PoolSpec[]): { model: Model; real: Real } {
     }),
     now: 0,
     given: new Set(),
-    resting: [],
+    quarantined: [],
   }
   const clock = (): number => model.now
   return { model, real: { allocator: build(specs, clock), clock, specs } }

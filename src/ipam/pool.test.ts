@@ -76,7 +76,7 @@ describe("Pool", () => {
     expect(takeAll(six)).toEqual(["fd00:42::2", "fd00:42::3"])
   })
 
-  test("counts what is reserved, given, resting and free", () => {
+  test("counts what is reserved, given, quarantined and free", () => {
     const some = pool("10.0.0.0/28", "10.0.0.1", "10.0.0.1", "10.0.0.14")
     const first = some.next()
     some.next()
@@ -89,11 +89,11 @@ describe("Pool", () => {
       family: 4,
       size: 12,
       used: 1,
-      resting: 1,
+      quarantined: 1,
       free: 10,
     })
     some.wake(49)
-    expect(some.stateOf(1)).toBe("resting")
+    expect(some.stateOf(1)).toBe("quarantined")
     some.wake(50)
     expect(some.stateOf(1)).toBe("free")
     expect(some.stateOf(0)).toBe("reserved")
@@ -107,7 +107,7 @@ describe("Pool", () => {
     expect(some.reserve(parseAddress("10.0.0.3"), "test")).toBe(false)
     some.wake(1000)
     expect(some.next()).toBeUndefined()
-    expect(some.stats()).toMatchObject({ size: 2, used: 2, resting: 0, free: 0 })
+    expect(some.stats()).toMatchObject({ size: 2, used: 2, quarantined: 0, free: 0 })
   })
 
   test("canonical texts come out", () => {

@@ -15,7 +15,7 @@ import {
 import { Bitmap } from "../core/bitmap.ts"
 import { LariatError } from "../errors.ts"
 import { AddressRange } from "./address_range.ts"
-import { RestQueue } from "./rest_queue.ts"
+import { Quarantine } from "./rest_queue.ts"
 
 /** One pool of a network; the same shape as `Subnet` of the configuration. */
 export interface PoolSpec {
@@ -49,9 +49,9 @@ export interface AddressBitmap {
 export type BitmapFactory = (size: number) => AddressBitmap
 
 /** What is known of one address of a pool. */
-export type AddressState = "free" | "given" | "resting" | "reserved"
+export type AddressState = "free" | "given" | "quarantined" | "reserved"
 
-/** Figures of one pool: `size` = `used` + `resting` + `free`, unless it is retired: then free is 0. */
+/** Figures of one pool: `size` = `used` + `quarantined` + `free`, unless it is retired: then free is 0. */
 export interface PoolStats {
   readonly subnet: string
   /** The block that it is; undefined for a pool that is the whole subnet. */
@@ -62,12 +62,12 @@ export interface PoolStats {
   /** How many containers hold one. */
   readonly used: number
   /** How many were released and are not given again yet. */
-  readonly resting: number
+  readonly quarantined: number
   readonly free: number
 }
 
 /**
- * One subnet's addresses over a bitmap. A set bit is given, resting or reserved; reserved are
+ * One subnet's addresses over a bitmap. A set bit is given, quarantined or reserved; reserved are
  * the network address, the IPv4 broadcast address, the gateway, and what {@link Pool.reserve} adds.
  * Knows nothing of clocks: the caller passes the time in.
  */
@@ -80,7 +80,7 @@ export class Pool {
   readonly gateway: string
   readonly range: AddressRange
   readonly #bitmap: AddressBitmap
-  readonly #rests = new RestQueue()
+  readonly #rests = new Quarantine()
   /** Why an offset is never given. */
   readonly #reserved = new Map<number, string>()
   #lastGiven: number | undefined
@@ -141,7 +141,7 @@ export class Pool {
     return this.#bitmap.used - this.#reserved.size - this.#rests.size
   }
 
-  get resting(): number {
+  get quarantined(): number {
     return this.#rests.size
   }
 
@@ -164,7 +164,7 @@ export class Pool {
   stateOf(offset: number): AddressState {
     if (!this.#bitmap.has(offset)) return "free"
     if (this.#reserved.has(offset)) return "reserved"
-    return this.#rests.has(offset) ? "resting" : "given"
+    return this.#rests.has(offset) ? "quarantined" : "given"
   }
 
   /** Why an address of the subnet is never given; undefined where it may be. */
@@ -173,7 +173,7 @@ export class Pool {
   }
 
   /**
-   * Never gives the address from now on; one that rests stops resting. False where it is given:
+   * Never gives the address from now on; one that rests stops quarantined. False where it is given:
    * it stays with its owner. Addresses outside the range need no reserving and count as done.
    */
   reserve(address: Address, why: string): boolean {
@@ -203,7 +203,7 @@ export class Pool {
     return offset
   }
 
-  /** The resting address that comes free first. */
+  /** The quarantined address that comes free first. */
   oldestRest(): { readonly offset: number; readonly until: number } | undefined {
     return this.retired ? undefined : this.#rests.peek()
   }
@@ -241,9 +241,9 @@ export class Pool {
   }
 
   stats(): PoolStats {
-    const { cidr, block, family, size, used, resting, free } = this
+    const { cidr, block, family, size, used, quarantined, free } = this
     const named = block === undefined ? {} : { block }
-    return { subnet: cidr, ...named, family, size, used, resting, free }
+    return { subnet: cidr, ...named, family, size, used, quarantined, free }
   }
 
   close(): void {

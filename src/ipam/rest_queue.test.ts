@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { RestQueue } from "./rest_queue.ts"
+import { Quarantine } from "./rest_queue.ts"
 
-describe("RestQueue", () => {
+describe("Quarantine", () => {
   test("is a queue whose members can leave from the middle", () => {
-    const queue = new RestQueue()
+    const queue = new Quarantine()
     queue.push(7, 100)
     queue.push(8, 110)
     queue.push(9, 120)
@@ -27,7 +27,7 @@ describe("RestQueue", () => {
     )
     fc.assert(
       fc.property(fc.array(step, { maxLength: 600, size: "max" }), (steps) => {
-        const queue = new RestQueue()
+        const queue = new Quarantine()
         let list: { offset: number; until: number }[] = []
         for (const [until, { do: what, offset }] of steps.entries()) {
           if (what === "push" && !queue.has(offset)) {

@@ -8,7 +8,7 @@
  * The order of release is the order of expiry, because every offset rests equally long; the
  * caller sees to that.
  */
-export class RestQueue {
+export class Quarantine {
   #offsets: number[] = []
   #untils: number[] = []
   /** Index of the oldest entry in the two arrays. */

@@ -58,7 +58,7 @@ function figuresOf(peers: number, reports: readonly PeersReport[]): Figure[] {
     {
       ...cost("all", Object.values(PARTS).flat()),
       bar: barred ? { of: "value", limit: PROCESSOR_MS } : undefined,
-      note: `processor, user and system, of which system ${summarize(reports.map(kernel)).median.toFixed(0)} ms: from the store's records to ${first?.associations} associations (${first?.associationBytes} bytes of netlink, encoded and not sent: kernels without ESP take none) and ${first?.policies} policies in the kernel, a block of each family per peer`,
+      note: `processor, user and system, of which system ${summarize(reports.map(kernel)).median.toFixed(0)} ms: from the store's records to ${first?.saPairs} associations (${first?.associationBytes} bytes of netlink, encoded and not sent: kernels without ESP take none) and ${first?.policies} policies in the kernel, a block of each family per peer`,
     },
     {
       ...cost("programmed", Object.values(PARTS).slice(1).flat()),

@@ -16,7 +16,6 @@ import type { RingPlan } from "../../src/cluster/keys/ring_plan.ts"
 import { Keyspace } from "../../src/cluster/records/keyspace.ts"
 import { parsePsk } from "../../src/cluster/records/psk.ts"
 import type { Change, Entry } from "../../src/cluster/store/store.ts"
-import { Associations, type Route } from "../../src/drivers/ipsec/associations.ts"
 import {
   ifIdOf,
   peerPolicies,
@@ -24,6 +23,7 @@ import {
   reqidOf,
   samePolicy,
 } from "../../src/drivers/ipsec/policies.ts"
+import { type Route, SaPairs } from "../../src/drivers/ipsec/sa_pairs.ts"
 import { KernelTable, settle } from "../../src/drivers/kernel_table.ts"
 import { NETLINK_XFRM } from "../../src/netlink/constants.ts"
 import type { MessageWriter } from "../../src/netlink/message.ts"
@@ -48,7 +48,7 @@ export interface Spent {
 /** What the run measured. */
 export interface PeersReport {
   readonly stages: Readonly<Record<Stage, Spent>>
-  readonly associations: number
+  readonly saPairs: number
   /** Of netlink messages that make associations. */
   readonly associationBytes: number
   /** Counted in the kernel. */
@@ -130,7 +130,7 @@ class Model {
   #caughtUp = 0
   readonly #peers = new Map<string, DirectoryPeer>()
   readonly #ifId = ifIdOf(NETWORK.number)
-  readonly #associations: Associations
+  readonly #saPairs: SaPairs
   readonly #policies = new KernelTable<Policy>({
     what: "policy",
     key: policyKey,
@@ -141,7 +141,7 @@ class Model {
 
   constructor(xfrm: NetlinkSocket) {
     this.#xfrm = xfrm
-    this.#associations = new Associations(this.states, {
+    this.#saPairs = new SaPairs(this.states, {
       network: NETWORK.number,
       cipher: NETWORK.cipher,
       ifId: this.#ifId,
@@ -202,7 +202,7 @@ class Model {
     this.#measure("outbound", () => this.#install(second))
     this.#measure("switch", () => {
       for (const { hostId, networks } of second.changed) {
-        const sent = networks[0]?.associations.find(({ send }) => send)
+        const sent = networks[0]?.saPairs.find(({ send }) => send)
         const peer = this.#peers.get(hostId)
         if (sent === undefined || peer === undefined) throw new Error(`${hostId} gets no keys`)
         this.#setPolicies(peer, sent.outbound.spi)
@@ -226,8 +226,8 @@ class Model {
   #install({ changed }: RingPlan): void {
     for (const { hostId, networks } of changed) {
       const peer = this.#peers.get(hostId)
-      const associations = networks[0]?.associations ?? []
-      if (peer !== undefined) this.#associations.install(this.#routeOf(peer), associations)
+      const saPairs = networks[0]?.saPairs ?? []
+      if (peer !== undefined) this.#saPairs.install(this.#routeOf(peer), saPairs)
     }
   }
 
@@ -258,7 +258,7 @@ function run(records: Records, count: number): PeersReport {
       const memoryMb = process.memoryUsage().rss / MEGABYTE
       return {
         stages: model.stages as PeersReport["stages"],
-        associations: model.states.messages,
+        saPairs: model.states.messages,
         associationBytes: model.states.bytes,
         policies: listPolicies(xfrm).length,
         memoryMb,

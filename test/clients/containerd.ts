@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { IMAGE } from "./image.ts"
 import { attempt, type Daemon, type ProgramResult, run, startDaemon } from "./program.ts"
-import type { Surroundings } from "./runtime.ts"
+import type { Dependencies } from "./runtime.ts"
 
 /** A running containerd. */
 export interface Containerd extends Daemon {
@@ -13,7 +13,7 @@ export interface Containerd extends Daemon {
 }
 
 /** Starts containerd with state of its own and loads the image for `ctr` and for the CRI. */
-export async function startContainerd(surroundings: Surroundings): Promise<Containerd> {
+export async function startContainerd(surroundings: Dependencies): Promise<Containerd> {
   const directory = join(surroundings.directory, "containerd")
   mkdirSync(directory, { recursive: true })
   const socket = join(directory, "c.sock")
@@ -31,7 +31,7 @@ export async function startContainerd(surroundings: Surroundings): Promise<Conta
   return { ...daemon, socket, ctr: (args) => attempt([...client, ...args]) }
 }
 
-function configuration(directory: string, socket: string, surroundings: Surroundings) {
+function configuration(directory: string, socket: string, surroundings: Dependencies) {
   const cri = 'plugins."io.containerd.grpc.v1.cri"'
   return `version = 2
 root = "${directory}/root"

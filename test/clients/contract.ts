@@ -8,9 +8,9 @@ import { get, lookInside, ping } from "./inside.ts"
 import { type Agent, linkPlugins, startAgent } from "./lariat.ts"
 import { run, waitFor } from "./program.ts"
 import {
+  type Dependencies,
   type NetworkList,
   type Runtime,
-  type Surroundings,
   withContainer,
   writeNetwork,
 } from "./runtime.ts"
@@ -43,7 +43,7 @@ export function networkOf(plugin: Readonly<Record<string, unknown>>): NetworkLis
 /** Runs the same tests over one runtime: first with Debian's bridge, then with ours. */
 export function describeRuntime(
   name: string,
-  setUp: (surroundings: Surroundings) => Promise<Runtime>,
+  setUp: (surroundings: Dependencies) => Promise<Runtime>,
 ): void {
   describeControl(name, setUp)
   describe(`${name} with rancher-bridge`, () => {
@@ -113,7 +113,7 @@ export function describeRuntime(
 }
 
 /** The same runtime with Debian's plugins: when this fails, the fault is not Lariat's. */
-function describeControl(name: string, setUp: (surroundings: Surroundings) => Promise<Runtime>) {
+function describeControl(name: string, setUp: (surroundings: Dependencies) => Promise<Runtime>) {
   describe(`${name} with Debian's bridge`, () => {
     const bridge = {
       type: "bridge",
@@ -147,7 +147,7 @@ export interface Context {
 
 /** Sets image, plugins, network, agent and runtime up before the tests, and ends them after. */
 export function prepare(
-  setUp: (surroundings: Surroundings) => Promise<Runtime>,
+  setUp: (surroundings: Dependencies) => Promise<Runtime>,
   network: NetworkList,
   options: { agent: boolean },
 ): Context {

@@ -5,7 +5,7 @@ import { loadSync } from "@grpc/proto-loader"
 import { startContainerd } from "./containerd.ts"
 import { IMAGE } from "./image.ts"
 import { waitFor } from "./program.ts"
-import type { Runtime, Surroundings } from "./runtime.ts"
+import type { Dependencies, Runtime } from "./runtime.ts"
 
 const PROTO = join(import.meta.dirname, "../fixtures/cri.proto")
 const CALL_TIMEOUT_MS = 30_000
@@ -14,7 +14,7 @@ type Message = Readonly<Record<string, unknown>>
 type Call = (method: string, request: Message) => Promise<Message>
 
 /** Starts a containerd whose pods are run through the CRI. */
-export async function setUpCri(surroundings: Surroundings): Promise<Runtime> {
+export async function setUpCri(surroundings: Dependencies): Promise<Runtime> {
   const containerd = await startContainerd(surroundings)
   const { call, close } = connect(containerd.socket)
   await waitFor("the CRI to find its network", async () => {

@@ -3,10 +3,10 @@ import { spawn } from "node:child_process"
 import { startContainerd } from "./containerd.ts"
 import { IMAGE } from "./image.ts"
 import { run, waitFor } from "./program.ts"
-import type { Runtime, Surroundings } from "./runtime.ts"
+import type { Dependencies, Runtime } from "./runtime.ts"
 
 /** Starts a containerd whose containers are run by `ctr`. */
-export async function setUpCtr(surroundings: Surroundings): Promise<Runtime> {
+export async function setUpCtr(surroundings: Dependencies): Promise<Runtime> {
   const containerd = await startContainerd(surroundings)
   const ctr = ["ctr", "--address", containerd.socket]
   let execs = 0

@@ -3,10 +3,10 @@ import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { IMAGE } from "./image.ts"
 import { attempt, run } from "./program.ts"
-import type { Runtime, Surroundings } from "./runtime.ts"
+import type { Dependencies, Runtime } from "./runtime.ts"
 
 /** Sets podman up with a store of its own. */
-export async function setUpPodman(surroundings: Surroundings): Promise<Runtime> {
+export async function setUpPodman(surroundings: Dependencies): Promise<Runtime> {
   const directory = join(surroundings.directory, "podman")
   mkdirSync(join(directory, "tmp"), { recursive: true })
   const containers = join(directory, "containers.conf")
@@ -40,7 +40,7 @@ export async function setUpPodman(surroundings: Surroundings): Promise<Runtime> 
   }
 }
 
-function containersConf(directory: string, surroundings: Surroundings): string {
+function containersConf(directory: string, surroundings: Dependencies): string {
   // The limits are given since podman would raise them, which a container of ours may not;
   // crun does not start on hybrid cgroups.
   return `[containers]

@@ -44,7 +44,7 @@ export interface NetworkList {
 }
 
 /** Where a runtime under test finds its image, plugins and networks, and keeps its state. */
-export interface Surroundings {
+export interface Dependencies {
   readonly directory: string
   /** Path of the image's archive. */
   readonly image: string

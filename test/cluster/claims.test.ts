@@ -93,7 +93,7 @@ function leaser(keys: Keyspace, n: number): { leases: BlockLeases; mine: Set<str
     store: scene.store({}, n % 3),
     keys,
     hostId: host.id,
-    seal: (key, state, reason) => host.claimText(key, state, reason),
+    sign: (key, state, reason) => host.claimText(key, state, reason),
     isMine: (_network, block) => mine.has(block),
     holderOf: () => undefined,
     mayTakeOver: () => false,

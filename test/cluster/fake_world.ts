@@ -1,5 +1,5 @@
 /** A world for stores whose time stands still until told, and whose network answers as scripted. */
-import type { Surroundings, Timer } from "../../src/cluster/store/dependencies.ts"
+import type { Dependencies, Timer } from "../../src/cluster/store/dependencies.ts"
 
 /** A request as an etcd sees it. */
 export interface FakeRequest {
@@ -19,7 +19,7 @@ interface Waiting {
   readonly call: () => void
 }
 
-export class FakeWorld implements Surroundings {
+export class FakeWorld implements Dependencies {
   readonly requests: FakeRequest[] = []
   readonly #waiting = new Set<Waiting>()
   #nowMs = 1000

@@ -252,7 +252,7 @@ describe("a record", () => {
   test("that is garbage, or huge, costs a line and nothing else", async () => {
     const { keys } = intruder
     const garbage = ["", "\n", "lariat1", "{}", "\u0000".repeat(100), "x".repeat(900_000)]
-    const deep = mallory.seal(
+    const deep = mallory.sign(
       "host",
       keys.host(mallory.id),
       JSON.parse(`${"[".repeat(5000)}${"]".repeat(5000)}`),

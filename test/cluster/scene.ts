@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { Surroundings } from "../../src/cluster/store/dependencies.ts"
+import type { Dependencies } from "../../src/cluster/store/dependencies.ts"
 import { EtcdStore, type EtcdStoreOptions } from "../../src/cluster/store/etcd/etcd_store.ts"
 import { EtcdCluster, type EtcdClusterOptions } from "./etcd.ts"
 import { Gate, realWorld } from "./world.ts"
@@ -38,7 +38,7 @@ export class Scene {
     return { store: this.#open({ ...world, fetch: gate.fetch }, options), gate }
   }
 
-  #open(world: Surroundings, options: EtcdStoreOptions, first?: number): EtcdStore {
+  #open(world: Dependencies, options: EtcdStoreOptions, first?: number): EtcdStore {
     const { urls } = this.cluster
     // The first number that a store draws picks the member.
     let drawn = first === undefined ? undefined : (first + 0.5) / urls.length

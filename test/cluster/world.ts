@@ -1,10 +1,10 @@
 /** The real world for stores under test. */
-import type { Fetch, Surroundings } from "../../src/cluster/store/dependencies.ts"
+import type { Dependencies, Fetch } from "../../src/cluster/store/dependencies.ts"
 import { secureFetch } from "../../src/sys/http/fetch.ts"
 import { type Certificates, clientTls } from "./certificates.ts"
 
 /** Clock and chance as the agent gives them to a store. */
-export const timersOfRuntime: Omit<Surroundings, "fetch"> = {
+export const timersOfRuntime: Omit<Dependencies, "fetch"> = {
   now: () => performance.now(),
   after: (ms, call) => {
     const timer = setTimeout(call, ms)
@@ -14,7 +14,7 @@ export const timersOfRuntime: Omit<Surroundings, "fetch"> = {
 }
 
 /** With the network too. */
-export function realWorld(certificates?: Certificates): Surroundings {
+export function realWorld(certificates?: Certificates): Dependencies {
   const tls = certificates === undefined ? {} : clientTls(certificates)
   return { ...timersOfRuntime, fetch: secureFetch(tls) }
 }

@@ -82,7 +82,7 @@ export class CrowdHost {
     const { host, generation } = this
     const key = host.keys.keys(host.id)
     const body = announcementBody({ era: 0, generations: [generation] })
-    return { key, value: host.seal("keys", key, body) }
+    return { key, value: host.sign("keys", key, body) }
   }
 
   /** Its acknowledgement of all up to a revision. */
@@ -90,7 +90,7 @@ export class CrowdHost {
     const { host, generation } = this
     const key = host.keys.ack(host.id)
     const said = { era: 0, revision, generation: generation.generation, refused: [] }
-    return { key, value: host.seal("ack", key, acknowledgementBody(said)) }
+    return { key, value: host.sign("ack", key, acknowledgementBody(said)) }
   }
 }
 

@@ -15,7 +15,7 @@ import {
   parseAnnouncement,
 } from "../../src/cluster/keys/announcement.ts"
 import { KeyRing } from "../../src/cluster/keys/key_ring.ts"
-import type { PeerAssociations, RingPlan } from "../../src/cluster/keys/ring_plan.ts"
+import type { PeerSaPairs, RingPlan } from "../../src/cluster/keys/ring_plan.ts"
 import { PeerRefusedError } from "../../src/cluster/records/envelope.ts"
 import { decodeSpi } from "../../src/cluster/records/spi.ts"
 
@@ -434,16 +434,16 @@ export class Simulation {
     for (const peer of plan.changed) this.#install(host, peer)
   }
 
-  #install(host: SimHost, peer: PeerAssociations): void {
+  #install(host: SimHost, peer: PeerSaPairs): void {
     const empty: SimKernel = { inbound: new Map(), outbound: new Map(), sending: new Map() }
     const kernel = host.kernel.get(peer.hostId) ?? empty
     host.kernel.set(peer.hostId, kernel)
     const wanted = { inbound: new Map<number, string>(), outbound: new Map<number, string>() }
-    for (const { number, associations } of peer.networks) {
-      if (associations.length > 8) throw new Error("too many associations")
-      const sending = associations.filter(({ send }) => send)
+    for (const { number, saPairs } of peer.networks) {
+      if (saPairs.length > 8) throw new Error("too many associations")
+      const sending = saPairs.filter(({ send }) => send)
       if (sending.length > 1) throw new Error("sends on two associations")
-      for (const { inbound, outbound } of associations) {
+      for (const { inbound, outbound } of saPairs) {
         wanted.inbound.set(inbound.spi, Buffer.from(inbound.key).toString("hex"))
         wanted.outbound.set(outbound.spi, Buffer.from(outbound.key).toString("hex"))
       }

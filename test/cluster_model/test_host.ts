@@ -1,7 +1,7 @@
 /** A host that writes what it is told to: for tests of those who read it. */
 import type { BlockClaim, ClaimReason } from "../../src/cluster/records/block_claim.ts"
 import { type EndpointRecord, endpointBody } from "../../src/cluster/records/endpoint_record.ts"
-import { seal } from "../../src/cluster/records/envelope.ts"
+import { sign } from "../../src/cluster/records/envelope.ts"
 import { type HostRecord, hostBody } from "../../src/cluster/records/host_record.ts"
 import { HostIdentity } from "../../src/cluster/records/identity.ts"
 import { sealIdentity } from "../../src/cluster/records/identity_record.ts"
@@ -41,13 +41,13 @@ export class TestHost {
     return `192.0.${this.number >> 8}.${this.number & 0xff}`
   }
 
-  seal(kind: string, key: string, body: unknown): string {
+  sign(kind: string, key: string, body: unknown): string {
     const { id: hostId, identity, psk } = this
-    return seal(kind, body, { key, hostId, sequence: this.sequence++, identity, psk })
+    return sign(kind, body, { key, hostId, sequence: this.sequence++, identity, psk })
   }
 
   claimText(key: string, state: BlockClaim["state"], reason: ClaimReason = {}): string {
-    return this.seal("block", key, { state, ...reason })
+    return this.sign("block", key, { state, ...reason })
   }
 
   identityWrite(number = this.number): Write {
@@ -69,7 +69,7 @@ export class TestHost {
       networks: { [this.network]: { driver: "ipsec", overlay: [], parameters: {} } },
       ...change,
     }
-    return { key, value: this.seal("host", key, hostBody(record)) }
+    return { key, value: this.sign("host", key, hostBody(record)) }
   }
 
   /** Everything by which a host is on the mesh. */
@@ -94,6 +94,6 @@ export class TestHost {
       createIndex: 1,
       ...change,
     }
-    return { key, value: this.seal("endpoint", key, endpointBody(record)) }
+    return { key, value: this.sign("endpoint", key, endpointBody(record)) }
   }
 }

@@ -88,15 +88,17 @@ function poolFaults(
   network: string,
 ): string[] {
   const subnets = status.networks.find(({ name }) => name === network)?.subnets ?? []
-  return subnets.flatMap(({ cidr, size, used, resting, free }) => {
+  return subnets.flatMap(({ cidr, size, used, quarantined, free }) => {
     const ipv6 = cidr.includes(":")
     const held = rows.flatMap((row) => row.addresses).filter((one) => one.includes(":") === ipv6)
     const faults: string[] = []
     if (used !== held.length) {
       faults.push(`${cidr}: ${used} addresses are used, the rows hold ${held.length}`)
     }
-    if (used + resting + free !== size) {
-      faults.push(`${cidr}: ${used} used, ${resting} resting and ${free} free are not ${size}`)
+    if (used + quarantined + free !== size) {
+      faults.push(
+        `${cidr}: ${used} used, ${quarantined} quarantined and ${free} free are not ${size}`,
+      )
     }
     return faults
   })

@@ -163,7 +163,7 @@ describe("DEL", () => {
     expect(await linkNames("again")).toEqual(["lo"])
     await expectNothingLeft(lab)
     const after = await figures()
-    expect(after).toMatchObject({ used: before?.used, resting: (before?.resting ?? 0) + 1 })
+    expect(after).toMatchObject({ used: before?.used, quarantined: (before?.quarantined ?? 0) + 1 })
     const second = await attach(lab, "again")
     expect(second.address).not.toBe(first.address)
     await removed(lab, "again")

@@ -80,11 +80,11 @@ describe.each<[string, () => Promise<void>]>([
   test("remembers which addresses rest", async () => {
     const { address } = await attached(lab, "tired")
     await removed(lab, "tired")
-    const resting = async () => (await lab.status()).networks[0]?.subnets[0]?.resting
-    const before = await resting()
+    const quarantined = async () => (await lab.status()).networks[0]?.subnets[0]?.quarantined
+    const before = await quarantined()
     await end()
     await lab.startAgent()
-    expect(await resting()).toBe(before)
+    expect(await quarantined()).toBe(before)
     const next = await attached(lab, "awake")
     expect(next.address).not.toBe(address)
     await removed(lab, "awake")

@@ -31,7 +31,7 @@ describe("a container that goes without DEL", () => {
     )
     expect((await lab.status()).networks[0]?.subnets[0]).toMatchObject({
       used: (before?.used ?? 0) - 1,
-      resting: (before?.resting ?? 0) + 1,
+      quarantined: (before?.quarantined ?? 0) + 1,
     })
     await told(/released lost\/eth0: its container is gone/)
     await expectNothingLeft(lab)

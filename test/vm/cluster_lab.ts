@@ -12,7 +12,7 @@ import { Capture } from "./capture.ts"
 import { type AgentOptions, LabHost } from "./lab_host.ts"
 import { LabNetns } from "./lab_netns.ts"
 import { all, LabStore } from "./lab_store.ts"
-import { leftovers, processesIn, type Surroundings, surroundings } from "./leftovers.ts"
+import { type Dependencies, leftovers, processesIn, surroundings } from "./leftovers.ts"
 import {
   OVERLAY_SUBNETS,
   type OverlayOptions,
@@ -55,7 +55,7 @@ export class ClusterLab {
   readonly store: LabStore
   readonly network: OverlayOptions
   readonly #options: LabOptions
-  readonly #before: Surroundings
+  readonly #before: Dependencies
   readonly #captures: Capture[] = []
 
   private constructor(options: LabOptions) {

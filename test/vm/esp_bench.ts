@@ -101,8 +101,8 @@ class EspBench {
       this.#drivers.push(driver)
       driver.prepare(selfOf(own))
       driver.putPeer(peerOf(other))
-      driver.setAssociations(other.name, {
-        associations: [{ inbound, outbound, send: true }],
+      driver.setSaPairs(other.name, {
+        saPairs: [{ inbound, outbound, send: true }],
         others: "drop",
       })
     }

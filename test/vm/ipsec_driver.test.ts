@@ -4,9 +4,9 @@ import { CIPHERS, type Cipher } from "../../src/core/encapsulation.ts"
 import { overheadOf } from "../../src/core/overhead.ts"
 import { availableCiphers } from "../../src/drivers/ipsec/cipher_probe.ts"
 import {
-  type Association,
   IpsecDriver,
   type IpsecOptions,
+  type SaPair,
 } from "../../src/drivers/ipsec/ipsec_driver.ts"
 import { hasXfrmInterfaces } from "../../src/drivers/ipsec/tunnel_device.ts"
 import { NETLINK_XFRM } from "../../src/netlink/constants.ts"
@@ -172,7 +172,7 @@ test("keys change under a stream, and no packet is lost or miscounted", async ()
     await stream.more(500)
     for (let round = 2; round < 22; round++) {
       const next = newPair("aes256gcm16", round)
-      const waiting = (one: Association): Association => ({ ...one, send: false })
+      const waiting = (one: SaPair): SaPair => ({ ...one, send: false })
       // Inbound everywhere, then outbound, then the old ones go.
       agree(pair, [{ a: waiting(next.a), b: waiting(next.b) }, current])
       agree(pair, [next, { a: waiting(current.a), b: waiting(current.b) }])
@@ -207,9 +207,9 @@ test("a new driver finds what the old one left, and sends on it without a gap", 
     // New keys, while the old ones stay as somebody else's.
     const next = newPair("aes256gcm16", 9)
     const waiting = { ...next.a, send: false }
-    again.b.setAssociations("a", { associations: [next.b], others: "use" })
-    again.a.setAssociations("b", { associations: [waiting], others: "use" })
-    again.a.setAssociations("b", { associations: [next.a], others: "use" })
+    again.b.setSaPairs("a", { saPairs: [next.b], others: "use" })
+    again.a.setSaPairs("b", { saPairs: [waiting], others: "use" })
+    again.a.setSaPairs("b", { saPairs: [next.a], others: "use" })
     await stream.more(500)
     agree(again, [next])
     await stream.more(200)
@@ -230,12 +230,12 @@ test("what an earlier process left is received on, and not sent on, where that i
     agree(pair, [newPair("aes256gcm16", 1)])
     const later = drivers("aes256gcm16", 4)
     expect(later.a.links()[0]).toMatchObject({ ready: true })
-    later.a.setAssociations("b", { associations: [], others: "receive" })
+    later.a.setSaPairs("b", { saPairs: [], others: "receive" })
     expect(later.a.links()[0]).toMatchObject({ ready: false, reason: "no keys are agreed on yet" })
     expect(statesOf("a")).toHaveLength(2)
     const out = policiesOf("a").filter(({ destination }) => destination === "10.42.2.0/24")
     expect(out).toMatchObject([{ direction: "out", action: "block" }])
-    later.a.setAssociations("b", { associations: [], others: "drop" })
+    later.a.setSaPairs("b", { saPairs: [], others: "drop" })
     expect(statesOf("a")).toEqual([])
     for (const driver of [later.a, later.b]) driver.close()
   } finally {
@@ -268,7 +268,7 @@ test("what somebody deleted is missed, and nothing leaves in clear meanwhile", a
     expect(capture.stop().count).toMatchObject({ clear: 0, esp: 0 })
     pair.a.repair()
     expect(pair.lost).toEqual(["a lost b"])
-    expect(pair.a.facts("b")).toMatchObject({ association: false, policy: true, route: true })
+    expect(pair.a.facts("b")).toMatchObject({ saPair: false, policy: true, route: true })
     // The same keys are not used again.
     agree(pair, [first])
     expect(statesOf("a")).toEqual([])
@@ -299,7 +299,7 @@ test("an address that changes asks for new keys, and the old ones are never used
     const b = peerOf(lab.host("b"), 4)
     for (const underlay of [["192.0.2.77"], b.underlay]) {
       pair.a.putPeer({ ...b, underlay })
-      expect(pair.a.setAssociations("b", { associations: [first.a], others: "drop" })).toBe(false)
+      expect(pair.a.setSaPairs("b", { saPairs: [first.a], others: "drop" })).toBe(false)
       expect(statesOf("a")).toEqual([])
     }
     // Told once, however often the old keys are named.
@@ -311,7 +311,7 @@ test("an address that changes asks for new keys, and the old ones are never used
     const self = selfOf(lab.host("a"), 4)
     for (const underlay of [["192.0.2.66"], self.underlay]) {
       pair.a.prepare({ ...self, underlay })
-      pair.a.setAssociations("b", { associations: [second.a], others: "drop" })
+      pair.a.setSaPairs("b", { saPairs: [second.a], others: "drop" })
       expect(pair.lost).toEqual(["a lost b"])
       expect(statesOf("a")).toEqual([])
       expect(pair.a.links()[0]).toMatchObject({ ready: false })

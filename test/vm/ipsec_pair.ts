@@ -4,9 +4,9 @@ import type { Cipher } from "../../src/core/encapsulation.ts"
 import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "../../src/drivers/driver.ts"
 import { keyBytes } from "../../src/drivers/ipsec/ciphers.ts"
 import {
-  type Association,
   IpsecDriver,
   type IpsecOptions,
+  type SaPair,
 } from "../../src/drivers/ipsec/ipsec_driver.ts"
 import { errorsOf } from "./host_state.ts"
 import type { LabHost } from "./lab_host.ts"
@@ -44,7 +44,7 @@ export function peerOf(host: LabHost, family: 4 | 6): OverlayPeer {
 }
 
 /** Both hosts' view of one pair of keys. */
-export function newPair(cipher: Cipher, round: number): { a: Association; b: Association } {
+export function newPair(cipher: Cipher, round: number): { a: SaPair; b: SaPair } {
   const key = () => Uint8Array.from(randomBytes(keyBytes(cipher)))
   const [toA, toB] = [key(), key()]
   const [spiA, spiB] = [0x2_0000 + round, 0x1_0000 + round]
@@ -110,7 +110,7 @@ export function openPair(
 }
 
 /** Gives both hosts these keys and no others, the newest first. */
-export function agree({ a, b }: Pair, pairs: readonly { a: Association; b: Association }[]): void {
-  a.setAssociations("b", { associations: pairs.map((pair) => pair.a), others: "drop" })
-  b.setAssociations("a", { associations: pairs.map((pair) => pair.b), others: "drop" })
+export function agree({ a, b }: Pair, pairs: readonly { a: SaPair; b: SaPair }[]): void {
+  a.setSaPairs("b", { saPairs: pairs.map((pair) => pair.a), others: "drop" })
+  b.setSaPairs("a", { saPairs: pairs.map((pair) => pair.b), others: "drop" })
 }

@@ -5,12 +5,12 @@ import { listLinks } from "../../src/netlink/route/link.ts"
 import { NetlinkSocket } from "../../src/netlink/socket.ts"
 
 /** Links of the test's own namespace, and pinned namespaces. */
-export interface Surroundings {
+export interface Dependencies {
   readonly links: readonly string[]
   readonly namespaces: readonly string[]
 }
 
-export function surroundings(): Surroundings {
+export function surroundings(): Dependencies {
   const socket = NetlinkSocket.open(NETLINK_ROUTE)
   try {
     const links = listLinks(socket).map(({ name }) => name)
@@ -21,7 +21,7 @@ export function surroundings(): Surroundings {
 }
 
 /** One sentence for each thing that is there now and was not before. */
-export function leftovers(before: Surroundings): string[] {
+export function leftovers(before: Dependencies): string[] {
   const now = surroundings()
   return [
     ...now.links.filter((name) => !before.links.includes(name)).map((name) => `link ${name}`),

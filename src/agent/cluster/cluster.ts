@@ -162,7 +162,7 @@ export class Cluster implements ClusterPart {
     if (all.stopped || all.context === undefined) return
     all.encapsulation.begin(number)
     all.beginExchange(number)
-    all.beginWatching(all.context)
+    all.beginPeerMonitoring(all.context)
     all.watch.begin()
     await all.tidy.run()
   }

@@ -13,20 +13,20 @@ import { takeDescriptors } from "../../sys/fd_store.ts"
 import type { AgentContext } from "../context.ts"
 import { BlockKeeper } from "./blocks/block_keeper.ts"
 import { ownIdentity } from "./credentials.ts"
-import { Mesh } from "./directory_reconciler.ts"
+import { DirectoryReconciler } from "./directory_reconciler.ts"
 import { EndpointPublisher } from "./endpoint_publisher.ts"
 import { Enrolment } from "./enrolment.ts"
 import { KeyExchange } from "./key_exchange.ts"
 import { openDriver } from "./overlays/driver_choice.ts"
-import { CarriedNetworks } from "./overlays/overlay_networks.ts"
+import { OverlayNetworks } from "./overlays/overlay_networks.ts"
 import { Overlays } from "./overlays/overlays.ts"
 import { hostRecord, OwnRecord } from "./own_record.ts"
-import { startWatching, type Watching } from "./probes/peer_monitoring.ts"
+import { type PeerMonitoring, startPeerMonitoring } from "./probes/peer_monitoring.ts"
 import { StatisticsWatch } from "./probes/statistics_watch.ts"
 import { RegularCheck } from "./regular_check.ts"
-import { Sealer } from "./signer.ts"
-import { ClusterMemory } from "./state/cluster_state.ts"
-import { MemberMemory } from "./state/member_state.ts"
+import { Signer } from "./signer.ts"
+import { ClusterState } from "./state/cluster_state.ts"
+import { MemberState } from "./state/member_state.ts"
 import { StoreWatch } from "./store_watch.ts"
 import { Encapsulation } from "./transport/encapsulation.ts"
 
@@ -43,7 +43,7 @@ const RETURN_MS = 12_000
 /** What a cluster is opened with, before anything of it runs. */
 export type ClusterParts = Pick<
   AgentContext,
-  "settings" | "host" | "bootId" | "journal" | "health" | "log" | "random"
+  "settings" | "host" | "bootId" | "stateDatabase" | "health" | "log" | "random"
 >
 
 /**
@@ -53,12 +53,12 @@ export type ClusterParts = Pick<
 export class Composition {
   readonly #parts: ClusterParts
   readonly keys: Keyspace
-  readonly memory: ClusterMemory
+  readonly memory: ClusterState
   readonly psk: PreSharedKey | undefined
-  readonly sealer: Sealer
+  readonly signer: Signer
   readonly store: Store
   readonly enrolment: Enrolment
-  readonly networks: CarriedNetworks
+  readonly networks: OverlayNetworks
   readonly directory: Directory
   readonly overlays: Overlays
   readonly leases: BlockLeases
@@ -66,31 +66,31 @@ export class Composition {
   readonly publisher: EndpointPublisher
   readonly own: OwnRecord
   readonly statistics: StatisticsWatch
-  readonly mesh: Mesh
+  readonly mesh: DirectoryReconciler
   readonly encapsulation: Encapsulation
   readonly watch: StoreWatch
-  readonly members: MemberMemory
+  readonly members: MemberState
   /** What comes once the agent runs, and once the store was reached. */
   context: AgentContext | undefined
   exchange: KeyExchange | undefined
-  watching: Watching | undefined
+  watching: PeerMonitoring | undefined
   /** What needs the store from time to time. */
   readonly tidy: RegularCheck
   /** Nothing is asked of the store any more. */
   stopped = false
 
   constructor(parts: ClusterParts, store: Store, psk: PreSharedKey | undefined) {
-    const { settings, host, journal, health, log, random } = parts
+    const { settings, host, stateDatabase, health, log, random } = parts
     this.#parts = parts
     this.store = store
     this.psk = psk
     const keys = new Keyspace(settings.cluster.name)
-    const memory = new ClusterMemory(journal, settings.cluster.name)
+    const memory = new ClusterState(stateDatabase, settings.cluster.name)
     const identity = ownIdentity(`${settings.stateDir}/${IDENTITY_FILE}`, random)
-    const sealer = new Sealer(memory, host.uuid, { identity, psk })
+    const signer = new Signer(memory, host.uuid, { identity, psk })
     this.keys = keys
     this.memory = memory
-    this.sealer = sealer
+    this.signer = signer
     this.overlays = new Overlays(health)
     this.tidy = new RegularCheck({
       isReachable: () => !this.stopped && this.store.health().reachable,
@@ -104,17 +104,17 @@ export class Composition {
       log,
     })
     this.enrolment = new Enrolment({
-      ...{ store, keys, hostId: host.uuid, identity, psk, memory, sealer },
+      ...{ store, keys, hostId: host.uuid, identity, psk, memory, signer },
       onFailure: (error) => log.info("{why}", { why: messageOf(error) }),
     })
-    this.networks = new CarriedNetworks({
+    this.networks = new OverlayNetworks({
       ...{ store, keys, memory, overlays: this.overlays, health },
       networks: () => this.context?.networks.all() ?? [],
       open: (network, number) => this.#openDriver(network, number),
       onOpened: (network) => this.#opened(network),
     })
     this.publisher = new EndpointPublisher({
-      ...{ store, keys, sealer },
+      ...{ store, keys, signer },
       isShared: (network, address) =>
         this.context?.networks.get(network)?.leased === true &&
         !this.blocks.lost.covers(network, address),
@@ -122,7 +122,7 @@ export class Composition {
         log.info("containers are not told of yet: {why}", { why: messageOf(error) }),
     })
     this.statistics = new StatisticsWatch(health, () => readFileSync(STATISTICS, "utf8"))
-    this.own = new OwnRecord(store, keys, host.uuid, sealer)
+    this.own = new OwnRecord(store, keys, host.uuid, signer)
     this.encapsulation = new Encapsulation({
       hostId: host.uuid,
       underlay: () => host.addresses,
@@ -136,7 +136,7 @@ export class Composition {
       onSettled: (hostId) => this.mesh.hostChanged(hostId),
       onParameters: () => this.#publish(),
     })
-    this.mesh = new Mesh({
+    this.mesh = new DirectoryReconciler({
       hostId: host.uuid,
       psk,
       memory,
@@ -157,7 +157,7 @@ export class Composition {
         void this.tidy.run()
       },
     })
-    this.members = new MemberMemory(memory, parts.bootId)
+    this.members = new MemberState(memory, parts.bootId)
     const { hostTimeoutMs, blockReuseMs, allowHosts } = settings.cluster
     this.directory = new Directory({
       ...{ keys, selfId: host.uuid, pins: this.enrolment.pins, psk },
@@ -177,19 +177,19 @@ export class Composition {
     this.watch = new StoreWatch({
       ...{ store, keys, host, presenceMs: hostTimeoutMs / 2 },
       listener: this.directory,
-      written: () => sealer.written,
+      written: () => signer.written,
       putBack: (key, parsed, revision) => this.#putBack(key, parsed, revision),
     })
     this.leases = new BlockLeases({
       ...{ store, keys, hostId: host.uuid },
-      seal: (key, state, reason) => sealer.seal("block", key, { state, ...reason }),
+      sign: (key, state, reason) => signer.sign("block", key, { state, ...reason }),
       isMine: (network, block) => this.blocks.isHeld(network, block),
       holderOf: (network, block) => this.directory.holderOf(network, block)?.hostId,
       mayTakeOver: (network, block, hostId) => this.directory.mayTakeOver(network, block, hostId),
       clock: monotonicMs,
     })
     this.blocks = new BlockKeeper({
-      ...{ memory, journal, health },
+      ...{ memory, stateDatabase, health },
       leases: () => this.leases,
       allocatorOf: (network) => this.context?.networks.get(network)?.allocator,
       onChange: (network) => this.#selfChanged(network),
@@ -210,7 +210,7 @@ export class Composition {
       bootId,
       psk: this.psk,
       memory: this.memory,
-      sealer: this.sealer,
+      signer: this.signer,
       clock: monotonicMs,
       random,
       rekeyMs: settings.cluster.rekeyMs,
@@ -223,8 +223,8 @@ export class Composition {
   }
 
   /** Begins to probe peers, and to hear the kernel. */
-  beginWatching(context: AgentContext): void {
-    this.watching = startWatching({
+  beginPeerMonitoring(context: AgentContext): void {
+    this.watching = startPeerMonitoring({
       context,
       overlays: this.overlays,
       directory: this.directory,

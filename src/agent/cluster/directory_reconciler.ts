@@ -10,15 +10,15 @@ import { networkUuid } from "../services/metadata_feed.ts"
 import type { EndpointPublisher } from "./endpoint_publisher.ts"
 import type { KeyExchange } from "./key_exchange.ts"
 import type { Overlays } from "./overlays/overlays.ts"
-import type { Watching } from "./probes/peer_monitoring.ts"
-import type { ClusterMemory } from "./state/cluster_state.ts"
+import type { PeerMonitoring } from "./probes/peer_monitoring.ts"
+import type { ClusterState } from "./state/cluster_state.ts"
 import type { Encapsulation } from "./transport/encapsulation.ts"
 
-/** What a {@link Mesh} joins; what comes up later than the directory is asked for each time. */
-export interface MeshParts {
+/** What a {@link DirectoryReconciler} joins; what comes up later than the directory is asked for each time. */
+export interface DirectoryReconcilerDependencies {
   readonly hostId: string
   readonly psk: PreSharedKey | undefined
-  readonly memory: ClusterMemory
+  readonly memory: ClusterState
   readonly overlays: Overlays
   readonly publisher: EndpointPublisher
   readonly log: Logger
@@ -27,7 +27,7 @@ export interface MeshParts {
   /** Networks that reach other hosts. */
   readonly networks: () => readonly Network[]
   readonly exchange: () => KeyExchange | undefined
-  readonly watching: () => Watching | undefined
+  readonly watching: () => PeerMonitoring | undefined
   readonly encapsulation: () => Encapsulation | undefined
   readonly nameOf: (hostId: string) => string
   /** The store's record of a block that this host holds is not its own any more. */
@@ -37,11 +37,11 @@ export interface MeshParts {
 }
 
 /** Does what the directory tells: to drivers, keys, probes and the metadata. */
-export class Mesh implements DirectoryListener {
-  readonly #parts: MeshParts
+export class DirectoryReconciler implements DirectoryListener {
+  readonly #parts: DirectoryReconcilerDependencies
   #caughtUp = false
 
-  constructor(parts: MeshParts) {
+  constructor(parts: DirectoryReconcilerDependencies) {
     this.#parts = parts
   }
 

@@ -6,10 +6,10 @@ import { parseEndpointRecord } from "../../cluster/records/endpoint_record.ts"
 import { peek } from "../../cluster/records/envelope.ts"
 import { Keyspace } from "../../cluster/records/keyspace.ts"
 import type { EndpointRow } from "../state/rows.ts"
-import { Journal } from "../state/state_database.ts"
+import { StateDatabase } from "../state/state_database.ts"
 import { EndpointPublisher } from "./endpoint_publisher.ts"
-import { Sealer } from "./signer.ts"
-import { ClusterMemory } from "./state/cluster_state.ts"
+import { Signer } from "./signer.ts"
+import { ClusterState } from "./state/cluster_state.ts"
 
 const keys = new Keyspace("edge")
 const A = keys.endpoint("mesh", "10.42.1.7")
@@ -43,7 +43,7 @@ function row(id: number, more: Partial<EndpointRow> = {}): EndpointRow {
 }
 
 let store: MemoryStore
-let sealer: Sealer
+let signer: Signer
 let publisher: EndpointPublisher
 let failures: unknown[]
 /** Addresses that are another host's. */
@@ -52,13 +52,13 @@ beforeEach(() => {
   store = new MemoryStore()
   failures = []
   lost = new Set()
-  const journal = Journal.open(":memory:", { bootId: "b", wallClock: () => 0 })
+  const stateDatabase = StateDatabase.open(":memory:", { bootId: "b", wallClock: () => 0 })
   const { identity } = new TestHost("me", 1, keys)
-  sealer = new Sealer(new ClusterMemory(journal, "edge"), "me", { identity, psk: undefined })
+  signer = new Signer(new ClusterState(stateDatabase, "edge"), "me", { identity, psk: undefined })
   publisher = new EndpointPublisher({
     store,
     keys,
-    sealer,
+    signer,
     isShared: (network, address) => network === "mesh" && !lost.has(address),
     onFailure: (error) => failures.push(error),
   })
@@ -81,11 +81,11 @@ test("a container is told of under each of its addresses, and no more when it is
   publisher.changed(undefined, row(1, { state: "attaching" }))
   publisher.changed(row(1, { state: "attaching" }), row(1))
   await stands("c1")
-  expect([...sealer.written.keys()].sort()).toEqual([A, B])
+  expect([...signer.written.keys()].sort()).toEqual([A, B])
   publisher.changed(row(1), undefined)
   await stands(undefined)
   // What is to be gone is not put back.
-  expect(sealer.written.size).toBe(0)
+  expect(signer.written.size).toBe(0)
 })
 
 test("a container that gets the address of one that goes is what stands in the end", async () => {
@@ -121,7 +121,7 @@ test("a record that others wrote over, or an own one that is old, is put right",
   await stands("c1")
   // An old one of a container that is gone.
   const stray = keys.endpoint("mesh", "10.42.1.8")
-  store.write([{ key: stray, value: sealer.seal("endpoint", stray, {}) }])
+  store.write([{ key: stray, value: signer.sign("endpoint", stray, {}) }])
   publisher.rewrite(stray)
   publisher.found(stray)
   publisher.found(A)
@@ -154,7 +154,7 @@ test("an address that is another host's is not told of, and what that one wrote 
   publisher.changed(row(2), undefined)
   await waitFor("the other one to go", async () => (await told()) === undefined || undefined)
   expect((await store.get(A))?.value).toBe(theirs.value)
-  expect([...sealer.written.keys()]).toEqual([])
+  expect([...signer.written.keys()]).toEqual([])
 })
 
 test("hundreds go in commits that etcd takes", async () => {

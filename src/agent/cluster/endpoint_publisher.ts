@@ -3,7 +3,7 @@ import type { Keyspace } from "../../cluster/records/keyspace.ts"
 import type { Store } from "../../cluster/store/store.ts"
 import { containerName, containerUuid } from "../services/metadata_feed.ts"
 import type { EndpointRow } from "../state/rows.ts"
-import type { Sealer } from "./signer.ts"
+import type { Signer } from "./signer.ts"
 
 /** Writes of one commit; etcd takes 128 operations in one. */
 const BATCH = 64
@@ -14,7 +14,7 @@ const RETRY_MS = 1000
 export interface EndpointPublisherOptions {
   readonly store: Store
   readonly keys: Keyspace
-  readonly sealer: Sealer
+  readonly signer: Signer
   /** Whether other hosts are told of an address of a network. */
   readonly isShared: (network: string, address: string) => boolean
   readonly onFailure: (error: unknown) => void
@@ -72,14 +72,14 @@ export class EndpointPublisher {
 
   /** Some addresses of these endpoints are not shared any more: they may be another host's. */
   async withdraw(rows: readonly EndpointRow[]): Promise<void> {
-    const { keys, store, sealer, onFailure } = this.#options
+    const { keys, store, signer, onFailure } = this.#options
     for (const row of rows) {
       for (const { address } of row.addresses) {
         const key = keys.endpoint(row.pool, address)
         if (this.#keysOf(row).includes(key) || !this.#wanted.delete(key)) continue
         this.#due.delete(key)
-        const text = sealer.written.get(key)
-        sealer.forget(key)
+        const text = signer.written.get(key)
+        signer.forget(key)
         try {
           // What another host wrote there stays.
           const entry = await store.get(key)
@@ -112,7 +112,7 @@ export class EndpointPublisher {
   }
 
   async #flush(): Promise<void> {
-    const { store, sealer, onFailure } = this.#options
+    const { store, signer, onFailure } = this.#options
     this.#running = true
     let wait = 0
     try {
@@ -121,10 +121,10 @@ export class EndpointPublisher {
         const writes = keys.map((key) => {
           const record = this.#wanted.get(key)
           if (record === undefined) {
-            sealer.forget(key)
+            signer.forget(key)
             return { key, value: undefined }
           }
-          return { key, value: sealer.seal("endpoint", key, endpointBody(record)) }
+          return { key, value: signer.sign("endpoint", key, endpointBody(record)) }
         })
         for (const key of keys) this.#due.delete(key)
         try {

@@ -3,32 +3,32 @@ import { waitFor } from "../../../test/clients/program.ts"
 import { MemoryStore } from "../../../test/cluster_model/memory_store.ts"
 import { TestHost } from "../../../test/cluster_model/test_host.ts"
 import { Keyspace } from "../../cluster/records/keyspace.ts"
-import { Journal } from "../state/state_database.ts"
+import { StateDatabase } from "../state/state_database.ts"
 import { Enrolment } from "./enrolment.ts"
-import { Sealer } from "./signer.ts"
-import { ClusterMemory } from "./state/cluster_state.ts"
+import { Signer } from "./signer.ts"
+import { ClusterState } from "./state/cluster_state.ts"
 
 const keys = new Keyspace("edge")
 
 function world() {
   const store = new MemoryStore()
-  const memory = new ClusterMemory(Journal.open(":memory:", { bootId: "b" }), "edge")
+  const memory = new ClusterState(StateDatabase.open(":memory:", { bootId: "b" }), "edge")
   const { identity } = new TestHost("me", 1, keys)
-  const sealer = new Sealer(memory, "me", { identity, psk: undefined })
+  const signer = new Signer(memory, "me", { identity, psk: undefined })
   const failures: unknown[] = []
   const onFailure = (error: unknown) => failures.push(error)
-  const common = { store, keys, hostId: "me", identity, psk: undefined, memory, sealer, onFailure }
-  return { store, sealer, failures, make: () => new Enrolment(common) }
+  const common = { store, keys, hostId: "me", identity, psk: undefined, memory, signer, onFailure }
+  return { store, signer, failures, make: () => new Enrolment(common) }
 }
 
 test("a host gets its number once, is pinned, and its records are to stand", async () => {
-  const { store, sealer, make } = world()
+  const { store, signer, make } = world()
   const first = make()
   expect(first.number).toBeUndefined()
   const number = await first.begin()
   expect([first.number, first.pins.get("me")?.number]).toEqual([number, number])
-  for (const [key, value] of sealer.written) expect((await store.get(key))?.value).toBe(value)
-  expect([...sealer.written.keys()]).toEqual([keys.identity("me"), keys.number(number)])
+  for (const [key, value] of signer.written) expect((await store.get(key))?.value).toBe(value)
+  expect([...signer.written.keys()]).toEqual([keys.identity("me"), keys.number(number)])
   expect(await make().begin()).toBe(number)
 })
 
@@ -63,7 +63,7 @@ test("whom it met is known to the next process, containers' sequences aside", as
   pins.take("other", { publicKey: other.identity.publicKey, number: 7 })
   for (const { key, value } of [other.recordWrite(), other.endpointWrite("10.42.1.7")]) {
     const kind = keys.parse(key)?.kind ?? ""
-    pins.open(value ?? "", { kind, key, hostId: "other", psk: undefined })
+    pins.verify(value ?? "", { kind, key, hostId: "other", psk: undefined })
   }
   enrolment.savePins()
   const again = make().pins.rows()

@@ -5,8 +5,8 @@ import { type PinRows, Pins } from "../../cluster/records/pins.ts"
 import type { PreSharedKey } from "../../cluster/records/psk.ts"
 import { register } from "../../cluster/records/registration.ts"
 import type { Store } from "../../cluster/store/store.ts"
-import type { Sealer } from "./signer.ts"
-import type { ClusterMemory } from "./state/cluster_state.ts"
+import type { Signer } from "./signer.ts"
+import type { ClusterState } from "./state/cluster_state.ts"
 
 /** What an {@link Enrolment} works with. */
 export interface EnrolmentOptions {
@@ -15,8 +15,8 @@ export interface EnrolmentOptions {
   readonly hostId: string
   readonly identity: HostIdentity
   readonly psk: PreSharedKey | undefined
-  readonly memory: ClusterMemory
-  readonly sealer: Sealer
+  readonly memory: ClusterState
+  readonly signer: Signer
   /** A host that was registered before could not make sure of it; it goes on with what it knows. */
   readonly onFailure: (error: unknown) => void
 }
@@ -83,10 +83,10 @@ export class Enrolment {
   }
 
   #pinSelf(number: number): void {
-    const { keys, hostId, identity, psk, sealer } = this.#options
+    const { keys, hostId, identity, psk, signer } = this.#options
     this.pins.take(hostId, { publicKey: identity.publicKey, number })
     const key = keys.identity(hostId)
-    sealer.stands(key, sealIdentity(identity, { key, hostId, psk, number }))
-    sealer.stands(keys.number(number), hostId)
+    signer.stands(key, sealIdentity(identity, { key, hostId, psk, number }))
+    signer.stands(keys.number(number), hostId)
   }
 }

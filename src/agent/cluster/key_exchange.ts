@@ -1,19 +1,15 @@
 import { acknowledgementBody, parseAcknowledgement } from "../../cluster/keys/acknowledgement.ts"
 import { announcementBody, parseAnnouncement } from "../../cluster/keys/announcement.ts"
 import { KeyRing } from "../../cluster/keys/key_ring.ts"
-import type {
-  NetworkAssociations,
-  PeerAssociations,
-  RingPlan,
-} from "../../cluster/keys/ring_plan.ts"
+import type { NetworkSaPairs, PeerSaPairs, RingPlan } from "../../cluster/keys/ring_plan.ts"
 import type { Keyspace } from "../../cluster/records/keyspace.ts"
 import type { PreSharedKey } from "../../cluster/records/psk.ts"
 import type { Store } from "../../cluster/store/store.ts"
 import type { IpsecDriver } from "../../drivers/ipsec/ipsec_driver.ts"
 import type { KeyedDriver } from "./overlays/overlay_networks.ts"
 import type { RotationReport } from "./report.ts"
-import type { Sealer } from "./signer.ts"
-import type { ClusterMemory } from "./state/cluster_state.ts"
+import type { Signer } from "./signer.ts"
+import type { ClusterState } from "./state/cluster_state.ts"
 
 /** What a {@link KeyExchange} works with. */
 export interface KeyExchangeOptions {
@@ -23,8 +19,8 @@ export interface KeyExchangeOptions {
   readonly number: number
   readonly bootId: string
   readonly psk: PreSharedKey
-  readonly memory: ClusterMemory
-  readonly sealer: Sealer
+  readonly memory: ClusterState
+  readonly signer: Signer
   readonly clock: () => number
   readonly random: (bytes: number) => Uint8Array
   readonly rekeyMs: number
@@ -203,13 +199,13 @@ export class KeyExchange {
     return failed
   }
 
-  #install(peer: PeerAssociations): boolean {
+  #install(peer: PeerSaPairs): boolean {
     let installed = true
     for (const network of peer.networks) {
       try {
         // What is not in the kernel must not be acknowledged.
-        const done = this.#driverOf(network)?.setAssociations(peer.hostId, {
-          associations: network.associations,
+        const done = this.#driverOf(network)?.setSaPairs(peer.hostId, {
+          saPairs: network.saPairs,
           others: peer.others,
         })
         if (done !== true) installed = false
@@ -227,14 +223,14 @@ export class KeyExchange {
     return installed
   }
 
-  #driverOf({ number }: NetworkAssociations): IpsecDriver | undefined {
+  #driverOf({ number }: NetworkSaPairs): IpsecDriver | undefined {
     return this.#options.drivers().find((one) => one.number === number)?.driver
   }
 
   async #write({ publish, acknowledge }: RingPlan): Promise<void> {
     if (this.#writing) return
     this.#writing = true
-    const { store, keys, hostId, sealer, memory, bootId } = this.#options
+    const { store, keys, hostId, signer, memory, bootId } = this.#options
     const writes: { key: string; value: string }[] = []
     let wait = SETTLE_MS
     try {
@@ -243,11 +239,11 @@ export class KeyExchange {
         // Before others can act on it: a next process must know what its peers send on.
         memory.announced = { bootId, body }
         const key = keys.keys(hostId)
-        writes.push({ key, value: sealer.seal("keys", key, body) })
+        writes.push({ key, value: signer.sign("keys", key, body) })
       }
       if (acknowledge !== undefined) {
         const key = keys.ack(hostId)
-        writes.push({ key, value: sealer.seal("ack", key, acknowledgementBody(acknowledge)) })
+        writes.push({ key, value: signer.sign("ack", key, acknowledgementBody(acknowledge)) })
       }
       const { revision } = await store.commit([], writes)
       if (this.#stopped) return

@@ -6,10 +6,10 @@ import { HostIdentity } from "../../cluster/records/identity.ts"
 import { Keyspace } from "../../cluster/records/keyspace.ts"
 import { defaultAgentSettings } from "../../config/agent_settings.ts"
 import type { Driver } from "../../drivers/driver.ts"
-import { Journal } from "../state/state_database.ts"
+import { StateDatabase } from "../state/state_database.ts"
 import { hostRecord, OwnRecord } from "./own_record.ts"
-import { Sealer } from "./signer.ts"
-import { ClusterMemory } from "./state/cluster_state.ts"
+import { Signer } from "./signer.ts"
+import { ClusterState } from "./state/cluster_state.ts"
 
 const keys = new Keyspace("edge")
 const settings = { ...defaultAgentSettings(), hostLabels: { rack: "1" } }
@@ -25,9 +25,9 @@ const record = hostRecord(
 function ownRecord() {
   const store = new MemoryStore()
   const identity = HostIdentity.create((length) => Uint8Array.from(randomBytes(length)))
-  const memory = new ClusterMemory(Journal.open(":memory:", { bootId: "b" }), "edge")
-  const sealer = new Sealer(memory, "h1", { identity, psk: undefined })
-  return { store, own: new OwnRecord(store, keys, "h1", sealer) }
+  const memory = new ClusterState(StateDatabase.open(":memory:", { bootId: "b" }), "edge")
+  const signer = new Signer(memory, "h1", { identity, psk: undefined })
+  return { store, own: new OwnRecord(store, keys, "h1", signer) }
 }
 
 test("a host says its addresses, labels, and its part in each network", () => {

@@ -4,22 +4,22 @@ import type { Store } from "../../cluster/store/store.ts"
 import type { AgentContext } from "../context.ts"
 import type { BlockKeeper } from "./blocks/block_keeper.ts"
 import type { Overlay } from "./overlays/overlays.ts"
-import type { Sealer } from "./signer.ts"
+import type { Signer } from "./signer.ts"
 
 /** What this host says of itself in the store. */
 export class OwnRecord {
   readonly #store: Store
   readonly #keys: Keyspace
   readonly #hostId: string
-  readonly #sealer: Sealer
+  readonly #signer: Signer
   /** As it was published last; empty when it is to be published again. */
   #published = ""
 
-  constructor(store: Store, keys: Keyspace, hostId: string, sealer: Sealer) {
+  constructor(store: Store, keys: Keyspace, hostId: string, signer: Signer) {
     this.#store = store
     this.#keys = keys
     this.#hostId = hostId
-    this.#sealer = sealer
+    this.#signer = signer
   }
 
   /** The store may not have it any more. */
@@ -36,7 +36,7 @@ export class OwnRecord {
       const key = this.#keys.host(this.#hostId)
       await this.#store.commit(
         [],
-        [{ key, value: this.#sealer.seal("host", key, hostBody(record)) }],
+        [{ key, value: this.#signer.sign("host", key, hostBody(record)) }],
       )
     } catch (error) {
       this.#published = ""

@@ -9,7 +9,7 @@ import type { Networks } from "../networks/networks.ts"
 import type { HostIdentity } from "../state/identity.ts"
 import type { BlockKeeper } from "./blocks/block_keeper.ts"
 import type { Overlays, PeerPath } from "./overlays/overlays.ts"
-import type { Watching } from "./probes/peer_monitoring.ts"
+import type { PeerMonitoring } from "./probes/peer_monitoring.ts"
 import type {
   BlockReport,
   ClusterReport,
@@ -22,7 +22,7 @@ import type {
 export function peerReports(
   directory: Directory,
   overlays: Overlays,
-  watching: Watching | undefined,
+  watching: PeerMonitoring | undefined,
   pins: Pick<Pins, "get">,
 ): PeerReport[] {
   const paths = Map.groupBy(overlays.paths(), ({ hostId }) => hostId)
@@ -52,7 +52,7 @@ function fingerprintOf(pins: Pick<Pins, "get">, hostId: string): string | null {
 function pathReport(
   path: PeerPath,
   overlay: readonly string[],
-  watching: Watching | undefined,
+  watching: PeerMonitoring | undefined,
 ): PeerPathReport {
   const health = watching?.report(path)
   const seen = health === undefined || health.state === "new" ? "unknown" : health.state
@@ -71,7 +71,7 @@ function pathReport(
   }
 }
 
-function reasonOf(path: PeerPath, health: ReturnType<Watching["report"]>): string | null {
+function reasonOf(path: PeerPath, health: ReturnType<PeerMonitoring["report"]>): string | null {
   if (health?.state === "degraded") {
     const size = health.largestBytes === undefined ? "small ones" : `${health.largestBytes} bytes`
     return `packets of full size are lost, ${size} pass`

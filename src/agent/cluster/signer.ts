@@ -1,7 +1,7 @@
-import { seal } from "../../cluster/records/envelope.ts"
+import { sign } from "../../cluster/records/envelope.ts"
 import type { HostIdentity } from "../../cluster/records/identity.ts"
 import type { PreSharedKey } from "../../cluster/records/psk.ts"
-import type { ClusterMemory } from "./state/cluster_state.ts"
+import type { ClusterState } from "./state/cluster_state.ts"
 
 /** Sequences that are written down as used at once: not each record is to cost a write. */
 const RESERVED = 1000
@@ -10,8 +10,8 @@ const RESERVED = 1000
  * Signs this host's records. Their sequence grows for as long as the host has its state: after a
  * kill it goes on where it surely was not before.
  */
-export class Sealer {
-  readonly #memory: ClusterMemory
+export class Signer {
+  readonly #memory: ClusterState
   readonly #hostId: string
   readonly #identity: HostIdentity
   readonly #psk: PreSharedKey | undefined
@@ -20,7 +20,7 @@ export class Sealer {
   #reserved: number
 
   constructor(
-    memory: ClusterMemory,
+    memory: ClusterState,
     hostId: string,
     { identity, psk }: { readonly identity: HostIdentity; readonly psk: PreSharedKey | undefined },
   ) {
@@ -32,12 +32,12 @@ export class Sealer {
     this.#reserved = memory.sequence
   }
 
-  /** What is to stand in the store: what was sealed last for each key, claims of blocks aside. */
+  /** What is to stand in the store: what was signed last for each key, claims of blocks aside. */
   get written(): ReadonlyMap<string, string> {
     return this.#written
   }
 
-  /** A record that was not sealed here is to stand in the store, too. */
+  /** A record that was not signed here is to stand in the store, too. */
   stands(key: string, text: string): void {
     this.#written.set(key, text)
   }
@@ -48,7 +48,7 @@ export class Sealer {
   }
 
   /** The envelope of a record for a key of the store. @throws LariatError config-invalid */
-  seal(kind: string, key: string, body: unknown): string {
+  sign(kind: string, key: string, body: unknown): string {
     const sequence = this.#next++
     if (sequence > this.#reserved) {
       this.#reserved = sequence + RESERVED
@@ -61,7 +61,7 @@ export class Sealer {
       identity: this.#identity,
       psk: this.#psk,
     }
-    const text = seal(kind, body, options)
+    const text = sign(kind, body, options)
     // Blocks are won and lost: no claim of one is written again just because it was written before.
     if (kind !== "block") this.#written.set(key, text)
     return text

@@ -1,7 +1,7 @@
 import type { Keyspace, ParsedKey } from "../../cluster/records/keyspace.ts"
 import type { Store, Subscription, WatchListener } from "../../cluster/store/store.ts"
 import { monotonicMs } from "../../sys/clock.ts"
-import { OwnKeys } from "./state/own_record_guard.ts"
+import { OwnRecordGuard } from "./state/own_record_guard.ts"
 
 /** What a {@link StoreWatch} works with. */
 export interface StoreWatchOptions {
@@ -21,13 +21,13 @@ export interface StoreWatchOptions {
 /** This host's ear in the store, and its sign of life there. */
 export class StoreWatch {
   readonly #options: StoreWatchOptions
-  readonly #ownKeys: OwnKeys
+  readonly #ownKeys: OwnRecordGuard
   #subscription: Subscription | undefined
 
   constructor(options: StoreWatchOptions) {
     this.#options = options
     const { keys, listener, written, putBack } = options
-    this.#ownKeys = new OwnKeys({
+    this.#ownKeys = new OwnRecordGuard({
       ...{ keys, next: listener, written, putBack },
       clock: monotonicMs,
       after: (ms, call) => {

@@ -144,7 +144,7 @@ export class CniService {
     }
     const valid = new Set(conf.validAttachments.map((one) => `${one.containerID}/${one.ifname}`))
     const errors: unknown[] = []
-    for (const row of this.#context.journal.endpoints({ network: conf.name })) {
+    for (const row of this.#context.stateDatabase.endpoints({ network: conf.name })) {
       if (valid.has(`${row.containerId}/${row.ifname}`)) continue
       try {
         await detach(this.#context, row)
@@ -161,7 +161,7 @@ export class CniService {
     const { allocator } = this.#context.networks.forNetconf(conf)
     for (const family of allocator.families) {
       const stats = allocator.stats().filter((stat) => stat.family === family)
-      if (stats.some((stat) => stat.free + stat.resting > 0)) continue
+      if (stats.some((stat) => stat.free + stat.quarantined > 0)) continue
       throw new CniError(
         `Cannot serve ADD for network ${conf.name}: no IPv${family} address is left`,
         {
@@ -176,7 +176,7 @@ export class CniService {
 
 /**
  * Configurations read lately, by their text: a runtime sends the same one for each of its
- * containers, and reading one costs as much as a row of the journal.
+ * containers, and reading one costs as much as a row of the state database.
  */
 const parsed = new Map<string, ParsedNetconf>()
 const MAX_PARSED = 64

@@ -8,7 +8,7 @@ import { residentBytes } from "../state/identity.ts"
 
 /** The answer to `status`. */
 export function statusReport(context: AgentContext): StatusReport {
-  const rows = context.journal.endpoints()
+  const rows = context.stateDatabase.endpoints()
   const count = (state: string) => rows.filter((row) => row.state === state).length
   return {
     agent: {
@@ -41,7 +41,7 @@ function networkReport(
 ): NetworkReport {
   const stats = network.allocator.stats()
   // A subnet of several hosts is here as the blocks that this one holds.
-  const sum = (cidr: string, what: "size" | "used" | "resting" | "free") =>
+  const sum = (cidr: string, what: "size" | "used" | "quarantined" | "free") =>
     stats.filter(({ subnet }) => subnet === cidr).reduce((total, one) => total + one[what], 0)
   return {
     name: network.name,
@@ -53,7 +53,7 @@ function networkReport(
       gateway,
       size: sum(cidr, "size"),
       used: sum(cidr, "used"),
-      resting: sum(cidr, "resting"),
+      quarantined: sum(cidr, "quarantined"),
       free: sum(cidr, "free"),
     })),
   }
@@ -61,7 +61,7 @@ function networkReport(
 
 /** The answer to `endpoints`. */
 export function endpointReports(context: AgentContext): EndpointReport[] {
-  return context.journal.endpoints().map((row) => ({
+  return context.stateDatabase.endpoints().map((row) => ({
     network: row.network,
     containerId: row.containerId,
     ifname: row.ifname,

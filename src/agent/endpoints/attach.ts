@@ -155,7 +155,7 @@ function attachIn(
     request: specJson(spec),
   }
   const cursors = request.pool?.allocator.cursor()
-  const id = context.journal.begin(endpoint, given, { cursors })
+  const id = context.stateDatabase.begin(endpoint, given, { cursors })
   written.id = id
 
   const parts = { id, bridge, hostName, addresses, routes }
@@ -170,7 +170,7 @@ function attachIn(
   const result = resultOf(request, bridgeNow(context, bridge), link, given, routes)
   const { kind, foreignAddresses, ...made } = link
   const attached = { ...made, result: { ...result, foreignAddresses } }
-  context.journal.finish(id, attached)
+  context.stateDatabase.finish(id, attached)
   context.index.put({
     ...endpoint,
     ...attached,
@@ -187,7 +187,7 @@ function attachIn(
 
 /** What a port is made from, beside the request. */
 interface PortParts {
-  /** The journal's. */
+  /** The state database's. */
   readonly id: number
   readonly bridge: Bridge
   readonly hostName: string
@@ -219,7 +219,7 @@ function makeLink(
     return makePort(context, request, netns, parts, undo)
   } catch (error) {
     if (!(error instanceof LariatError) || error.code !== "ifname-exists") throw error
-    context.journal.adopt(parts.id)
+    context.stateDatabase.adopt(parts.id)
     return joinPort(context, request, netns, parts, undo)
   }
 }
@@ -293,9 +293,9 @@ function giveBack(
   taken: readonly GivenAddress[],
   id: number | undefined,
 ): void {
-  const row = id === undefined ? undefined : context.journal.endpoint(id)
+  const row = id === undefined ? undefined : context.stateDatabase.endpoint(id)
   if (row !== undefined) {
-    context.journal.remove(row.id, rest(context, row))
+    context.stateDatabase.remove(row.id, rest(context, row))
     return
   }
   for (const { address, fromPool } of taken) {

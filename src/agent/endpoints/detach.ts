@@ -4,7 +4,7 @@ import { messageOf, TeardownError } from "../../errors.ts"
 import type { AgentContext } from "../context.ts"
 import type { EndpointKey } from "../networks/attach_request.ts"
 import { prefixesOf, specOf } from "../networks/endpoint_spec.ts"
-import type { EndpointRow, RestingRow } from "../state/rows.ts"
+import type { EndpointRow, QuarantinedRow } from "../state/rows.ts"
 import { openOwnNetns } from "./liveness.ts"
 
 /**
@@ -25,7 +25,7 @@ export function detach(context: AgentContext, key: EndpointKey): Promise<void> {
 
 async function takeDown(context: AgentContext, row: EndpointRow): Promise<void> {
   context.index.put({ ...row, state: "detaching" })
-  context.journal.detach(row.id)
+  context.stateDatabase.detach(row.id)
   const errors: unknown[] = []
   for (const step of [removeMasquerade, removeInterface]) {
     try {
@@ -37,7 +37,7 @@ async function takeDown(context: AgentContext, row: EndpointRow): Promise<void> 
   if (errors.length > 0) {
     throw new TeardownError(`the detach of ${row.containerId}/${row.ifname}`, errors)
   }
-  context.journal.remove(row.id, rest(context, row))
+  context.stateDatabase.remove(row.id, rest(context, row))
   context.index.remove(row)
 }
 
@@ -67,17 +67,17 @@ async function removeInterface(context: AgentContext, row: EndpointRow): Promise
 }
 
 /** Gives the addresses of an endpoint back to their pool: they rest from now on. */
-export function rest(context: AgentContext, row: EndpointRow): RestingRow[] {
+export function rest(context: AgentContext, row: EndpointRow): QuarantinedRow[] {
   const allocator = context.networks.get(row.pool)?.allocator
   if (allocator === undefined) return []
-  const resting: RestingRow[] = []
+  const quarantined: QuarantinedRow[] = []
   for (const { address } of row.addresses) {
     try {
       const one = allocator.release(address)
-      if (one !== undefined) resting.push(one)
+      if (one !== undefined) quarantined.push(one)
     } catch (error) {
       context.log.warn("cannot take {address} back: {why}", { address, why: messageOf(error) })
     }
   }
-  return resting
+  return quarantined
 }

@@ -25,7 +25,7 @@ export async function recover(context: AgentContext): Promise<Recovery> {
   const known = new Set<string>()
   const going: Promise<void>[] = []
   let kept = 0
-  for (const row of context.journal.endpoints()) {
+  for (const row of context.stateDatabase.endpoints()) {
     context.index.put(row)
     if (row.hostName !== undefined && row.kind === "port") known.add(row.hostName)
     if (row.state === "attached" && isAlive(context, row)) {

@@ -45,7 +45,7 @@ export async function reserve(
     dns: NO_DNS,
   }
   try {
-    const id = context.journal.begin(
+    const id = context.stateDatabase.begin(
       {
         network: request.network,
         pool: pool.name,
@@ -59,8 +59,8 @@ export async function reserve(
       taken,
       { cursors: pool.allocator.cursor() },
     )
-    context.journal.finish(id, { result: { ...result } })
-    const row = context.journal.endpoint(id)
+    context.stateDatabase.finish(id, { result: { ...result } })
+    const row = context.stateDatabase.endpoint(id)
     if (row !== undefined) context.index.put(row)
     return result
   } catch (error) {

@@ -21,7 +21,7 @@ export interface BridgeRequest {
   /** MTU of a bridge that has to be made. */
   readonly mtu: number
   /** Answer ARP for other hosts' containers, which believe to be on the same link. Default false. */
-  readonly answersForOthers?: boolean
+  readonly proxyArp?: boolean
   /** Addresses of the bridge that the configuration names, with prefix length. */
   readonly addresses: readonly string[]
 }

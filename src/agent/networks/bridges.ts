@@ -60,7 +60,7 @@ export class Bridges {
    */
   ensure(request: BridgeRequest, addresses: readonly string[]): Bridge {
     const known = this.#known.get(request.name)
-    const answers = request.answersForOthers === true || known?.answers === true
+    const answers = request.proxyArp === true || known?.answers === true
     if (
       known !== undefined &&
       known.answers === answers &&

@@ -8,8 +8,8 @@ export type EndpointListener = (
 ) => void
 
 /**
- * The journal's rows in memory, by what one looks them up by: key, source address, host link. The
- * journal is the truth; this spares an attach its queries.
+ * The state database's rows in memory, by what one looks them up by: key, source address, host link. The
+ * state database is the truth; this spares an attach its queries.
  */
 export class EndpointIndex {
   readonly #byKey = new Map<string, EndpointRow>()

@@ -29,12 +29,12 @@ export function addressOnlySpec(routes: readonly RouteSpec[]): EndpointSpec {
   }
 }
 
-/** The spec as the journal's JSON column. */
+/** The spec as the state database's JSON column. */
 export function specJson(spec: EndpointSpec): JsonObject {
   return { ...spec }
 }
 
-/** The spec of a row; the journal wrote it with {@link specJson}. */
+/** The spec of a row; the state database wrote it with {@link specJson}. */
 export function specOf(row: EndpointRow): EndpointSpec {
   return row.request as unknown as EndpointSpec
 }

@@ -46,7 +46,7 @@ test("an MTU below what a family needs is refused", () => {
 test("cipher, UDP and the outer family count", () => {
   const auto = { ...seed, overhead: "auto" } as const
   const mtuOf = (cipher: Cipher, udp: "none" | "udp" | "auto", outerFamily: 4 | 6) =>
-    linkMtu({ ...auto, carriage: { cipher, udp }, outerFamily }).mtu
+    linkMtu({ ...auto, encapsulation: { cipher, udp }, outerFamily }).mtu
   expect(mtuOf("aes256gcm16", "none", 4)).toBe(1446)
   expect(mtuOf("aes256gcm16", "auto", 4)).toBe(1438)
   expect(mtuOf("aes128-sha256", "udp", 6)).toBe(1406)

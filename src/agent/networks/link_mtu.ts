@@ -1,4 +1,4 @@
-import type { Carriage, DriverKind } from "../../config/network.ts"
+import type { DriverKind, Encapsulation } from "../../config/network.ts"
 import type { Family } from "../../core/address.ts"
 import { overheadOf } from "../../core/overhead.ts"
 import { LariatError } from "../../errors.ts"
@@ -16,7 +16,7 @@ export interface LinkMtuInput {
   readonly overhead: number | "auto"
   readonly driver: DriverKind
   /** Cipher and UDP of the ipsec driver. Default aes256gcm16 without UDP. */
-  readonly carriage?: Pick<Carriage, "cipher" | "udp"> | undefined
+  readonly encapsulation?: Pick<Encapsulation, "cipher" | "udp"> | undefined
   /** MTU of the route that carries the network to other hosts. */
   readonly underlay: number
   /** Family of the packets outside. Default 4. */
@@ -55,10 +55,10 @@ export function linkMtu(input: LinkMtuInput): LinkMtu {
 }
 
 /** Where a NAT is yet to be found, its bytes are kept free: containers do not learn a smaller MTU. */
-function carriedMtu({ driver, carriage, outerFamily }: LinkMtuInput, outer: number): number {
+function carriedMtu({ driver, encapsulation, outerFamily }: LinkMtuInput, outer: number): number {
   const options = { outer, family: outerFamily }
-  if (driver !== "ipsec" || carriage === undefined) return overheadOf(driver, options).mtu
-  const { cipher, udp } = carriage
+  if (driver !== "ipsec" || encapsulation === undefined) return overheadOf(driver, options).mtu
+  const { cipher, udp } = encapsulation
   return overheadOf(driver, { ...options, cipher, udp: udp !== "none" }).mtu
 }
 

@@ -3,22 +3,22 @@ import { readFileSync } from "node:fs"
 import { loadConfiguration } from "../../config/load.ts"
 import type { Netconf } from "../../config/netconf/netconf.ts"
 import { parseNetconf } from "../../config/netconf/parse.ts"
-import { Journal } from "../state/state_database.ts"
+import { StateDatabase } from "../state/state_database.ts"
 import { Networks } from "./networks.ts"
 
-const journals: Journal[] = []
+const journals: StateDatabase[] = []
 afterEach(() => {
-  for (const journal of journals.splice(0)) journal.close()
+  for (const stateDatabase of journals.splice(0)) stateDatabase.close()
 })
 
-function setUp(): { networks: Networks; journal: Journal } {
-  const journal = Journal.open(":memory:", { bootId: "b" })
-  journals.push(journal)
-  return { journal, networks: again(journal) }
+function setUp(): { networks: Networks; stateDatabase: StateDatabase } {
+  const stateDatabase = StateDatabase.open(":memory:", { bootId: "b" })
+  journals.push(stateDatabase)
+  return { stateDatabase, networks: again(stateDatabase) }
 }
 
-function again(journal: Journal): Networks {
-  return new Networks({ journal, clock: () => 0, restMs: 1000 })
+function again(stateDatabase: StateDatabase): Networks {
+  return new Networks({ stateDatabase, clock: () => 0, restMs: 1000 })
 }
 
 function seed() {
@@ -48,14 +48,14 @@ test("a configuration without subnets falls back to the YAML's network, else is 
 })
 
 test("a configuration's own subnet makes a network that a restart remembers", () => {
-  const { networks, journal } = setUp()
+  const { networks, stateDatabase } = setUp()
   networks.configure(seed())
   const conf = netconf({ name: "lan", bridgeSubnet: "10.9.0.0/24", bridgeIP: "10.9.0.9" })
   const network = networks.forNetconf(conf)
   expect(network.subnets).toEqual([
     { cidr: "10.9.0.0/24", gateway: "10.9.0.9", start: "10.9.0.2", end: "10.9.0.250" },
   ])
-  const restarted = again(journal)
+  const restarted = again(stateDatabase)
   restarted.configure(seed())
   expect(restarted.get("lan")?.subnets).toEqual(network.subnets)
 })
@@ -102,8 +102,8 @@ test("subnets change only while nothing is attached", () => {
   expect(networks.forNetconf(moved).subnets[0]?.cidr).toBe("10.10.0.0/24")
 })
 
-test("leases in the journal are taken in the allocator of a restart", () => {
-  const { journal, networks } = setUp()
+test("leases in the state database are taken in the allocator of a restart", () => {
+  const { stateDatabase, networks } = setUp()
   networks.configure(seed())
   const endpoint = {
     network: "rancher-cni-network",
@@ -115,8 +115,8 @@ test("leases in the journal are taken in the allocator of a restart", () => {
     names: { aliases: [], labels: {} },
     request: {},
   } as const
-  journal.begin(endpoint, [{ address: "10.42.0.7", prefix: 16, gateway: undefined }])
-  const restarted = again(journal)
+  stateDatabase.begin(endpoint, [{ address: "10.42.0.7", prefix: 16, gateway: undefined }])
+  const restarted = again(stateDatabase)
   restarted.configure(seed())
   const { allocator } = restarted.forNetconf(netconf({ name: "ipsec" }))
   expect(() => allocator.allocate({ requested: ["10.42.0.7"] })).toThrow("has it")
@@ -138,7 +138,7 @@ test("two subnets of one configuration that overlap are refused", () => {
 })
 
 test("a network that only a netconf named gives its subnet away when nobody uses it", () => {
-  const { networks, journal } = setUp()
+  const { networks, stateDatabase } = setUp()
   const slip = networks.forNetconf(netconf({ name: "lam", bridgeSubnet: "10.9.0.0/16" }))
   const [given] = slip.allocator.allocate()
   const right = netconf({ name: "lan", bridgeSubnet: "10.9.0.0/24" })
@@ -146,13 +146,13 @@ test("a network that only a netconf named gives its subnet away when nobody uses
   slip.allocator.release(given?.address ?? "")
   expect(networks.forNetconf(right).name).toBe("lan")
   expect(networks.all().map(({ name }) => name)).toEqual(["lan"])
-  expect([...journal.networks()].map(({ name }) => name)).toEqual(["lan"])
+  expect([...stateDatabase.networks()].map(({ name }) => name)).toEqual(["lan"])
 })
 
 test("a remembered network that nobody uses gives way to the YAML", () => {
-  const { networks, journal } = setUp()
+  const { networks, stateDatabase } = setUp()
   networks.forNetconf(netconf({ name: "lan", bridgeSubnet: "10.42.9.0/24" }))
-  const restarted = again(journal)
+  const restarted = again(stateDatabase)
   expect(restarted.configure(seed())).toEqual([])
   expect(restarted.all().map(({ name }) => name)).toEqual(["ipsec"])
 })

@@ -5,11 +5,11 @@ import { parsePrefix, prefixContains, prefixesOverlap } from "../../core/address
 import { LariatError } from "../../errors.ts"
 import { Allocator } from "../../ipam/allocator.ts"
 import type { PoolSpec } from "../../ipam/pool.ts"
-import type { Journal } from "../state/state_database.ts"
+import type { StateDatabase } from "../state/state_database.ts"
 
 /** A network that addresses are given from. */
 export interface ManagedNetwork {
-  /** Key of its addresses in the journal: the YAML's network name, else the netconf's name. */
+  /** Key of its addresses in the state database: the YAML's network name, else the netconf's name. */
   readonly name: string
   /** The names by which a CNI configuration reaches it. */
   readonly cniNames: ReadonlySet<string>
@@ -30,7 +30,7 @@ interface NetconfNetworkSpec {
 
 /** What {@link Networks} works with. */
 export interface NetworksOptions {
-  readonly journal: Journal
+  readonly stateDatabase: StateDatabase
   /** Monotonic milliseconds. */
   readonly clock: () => number
   /** How long a released address rests, milliseconds. */
@@ -91,15 +91,15 @@ export class Networks {
         configured: network,
       })
     }
-    for (const { name, spec } of this.#options.journal.networks()) {
+    for (const { name, spec } of this.#options.stateDatabase.networks()) {
       if (this.#byName.has(name)) continue
       try {
         const { subnets } = spec as unknown as NetconfNetworkSpec
         this.#refuseOverlap(name, subnets)
         this.#byName.set(name, this.#fromSubnets(name, subnets, before.get(name)))
       } catch (error) {
-        if (this.#options.journal.leases(name).length === 0) {
-          this.#options.journal.deleteNetwork(name)
+        if (this.#options.stateDatabase.leases(name).length === 0) {
+          this.#options.stateDatabase.deleteNetwork(name)
           continue
         }
         remarks.push(`network ${name} of an earlier CNI configuration is left out: ${error}`)
@@ -155,7 +155,7 @@ export class Networks {
     refuseOwnOverlap(conf.name, wanted)
     this.#refuseOverlap(conf.name, wanted)
     const network = this.#fromSubnets(conf.name, wanted, named)
-    this.#options.journal.putNetwork(conf.name, { subnets: wanted })
+    this.#options.stateDatabase.putNetwork(conf.name, { subnets: wanted })
     this.#byName.set(conf.name, network)
     return network
   }
@@ -205,9 +205,9 @@ export class Networks {
     leased?: readonly PoolSpec[],
   ): Allocator {
     if (before !== undefined && sameSubnets(before.subnets, subnets)) return before.allocator
-    const { journal, clock, restMs } = this.#options
+    const { stateDatabase, clock, restMs } = this.#options
     const ownerOf = (address: string) => {
-      const owner = journal.findByAddress(address, name)
+      const owner = stateDatabase.findByAddress(address, name)
       return owner === undefined ? undefined : `container ${owner.containerId} (${owner.ifname})`
     }
     const pools = leased ?? subnets
@@ -219,7 +219,11 @@ export class Networks {
       clock,
       ownerOf,
     })
-    allocator.restore(journal.leases(name), journal.resting(name), journal.cursors(name))
+    allocator.restore(
+      stateDatabase.leases(name),
+      stateDatabase.quarantined(name),
+      stateDatabase.cursors(name),
+    )
     return allocator
   }
 
@@ -231,7 +235,7 @@ export class Networks {
     if (!this.#byName.has(name)) return true
     if (configured !== undefined || allocator.stats().some((stat) => stat.used > 0)) return false
     this.#byName.delete(name)
-    this.#options.journal.deleteNetwork(name)
+    this.#options.stateDatabase.deleteNetwork(name)
     return true
   }
 

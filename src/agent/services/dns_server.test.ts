@@ -11,7 +11,7 @@ import { Health } from "../health.ts"
 import { EndpointIndex } from "../networks/endpoint_index.ts"
 import { Networks } from "../networks/networks.ts"
 import { uuidFrom } from "../state/identity.ts"
-import { Journal } from "../state/state_database.ts"
+import { StateDatabase } from "../state/state_database.ts"
 import { HostDns, type HostDnsSources } from "./dns_server.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "host-dns-"))
@@ -29,13 +29,13 @@ function hostDns(settings: Partial<HostDnsSources["settings"]> = {}) {
     ...{ mac: undefined, hostUuid: "h", hostIp: undefined, networkUuid: "n", createIndex: 1 },
     ...{ dns: [], dnsSearch: [] },
   })
-  const journal = Journal.open(":memory:", { bootId: "boot" })
-  closing.push(() => journal.close())
+  const stateDatabase = StateDatabase.open(":memory:", { bootId: "boot" })
+  closing.push(() => stateDatabase.close())
   const health = new Health()
   const dns = new HostDns({
     settings: { dnsListen: "127.0.0.1:0", metadataListen: "169.254.169.250:80", ...settings },
     index: new EndpointIndex(),
-    networks: new Networks({ journal, clock: () => 0, restMs: 0 }),
+    networks: new Networks({ stateDatabase, clock: () => 0, restMs: 0 }),
     model,
     health,
     kernel: {} as Kernel,

@@ -2,12 +2,12 @@ import { expect, test } from "bun:test"
 import { row } from "../networks/endpoint_index.test.ts"
 import { EndpointIndex } from "../networks/endpoint_index.ts"
 import { Networks } from "../networks/networks.ts"
-import { Journal } from "../state/state_database.ts"
+import { StateDatabase } from "../state/state_database.ts"
 import { containerName, containerUuid, MetadataFeed } from "./metadata_feed.ts"
 
 function feeding() {
-  const journal = Journal.open(":memory:", { bootId: "b" })
-  const networks = new Networks({ journal, clock: () => 0, restMs: 0 })
+  const stateDatabase = StateDatabase.open(":memory:", { bootId: "b" })
+  const networks = new Networks({ stateDatabase, clock: () => 0, restMs: 0 })
   const index = new EndpointIndex()
   const feed = new MetadataFeed({
     index,

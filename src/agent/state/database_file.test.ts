@@ -14,7 +14,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { LariatError } from "../../errors.ts"
-import { JournalDatabase } from "./database_file.ts"
+import { DatabaseFile } from "./database_file.ts"
 import { MIGRATIONS } from "./schema.ts"
 
 let directory = ""
@@ -41,7 +41,7 @@ describe("the file", () => {
   test("is for its owner only, whatever the umask", () => {
     const before = process.umask(0)
     try {
-      const database = JournalDatabase.open(path)
+      const database = DatabaseFile.open(path)
       database.run("INSERT INTO meta VALUES ('a', 'b')")
       expect(modeOf(join(directory, "state"))).toBe(0o700)
       expect(readdirSync(join(directory, "state")).toSorted()).toEqual([
@@ -59,33 +59,33 @@ describe("the file", () => {
 
   test("of an earlier run gets its mode back; a directory that was there keeps its own", () => {
     mkdirSync(join(directory, "state"), { mode: 0o755 })
-    JournalDatabase.open(path).close()
+    DatabaseFile.open(path).close()
     rmSync(path)
     writeFileSync(path, "", { mode: 0o644 })
-    JournalDatabase.open(path).close()
+    DatabaseFile.open(path).close()
     expect(modeOf(path)).toBe(0o600)
     expect(modeOf(join(directory, "state"))).toBe(0o755)
   })
 
   test("that cannot be made is an error with its path", () => {
     writeFileSync(join(directory, "state"), "no directory")
-    const error = refusal(() => JournalDatabase.open(path))
+    const error = refusal(() => DatabaseFile.open(path))
     expect(error.code).toBe("io")
     expect(error.message).toStartWith(`Cannot make the state database ${path}: `)
   })
 
   test("that is a directory is an error with its path", () => {
     mkdirSync(path, { recursive: true })
-    const error = refusal(() => JournalDatabase.open(path))
+    const error = refusal(() => DatabaseFile.open(path))
     expect(error.code).toBe("io")
     expect(error.message).toContain(path)
   })
 })
 
 test("a second opener is told who has it, and the first is not disturbed", () => {
-  const first = JournalDatabase.open(path)
+  const first = DatabaseFile.open(path)
   for (let i = 0; i < 2; i++) {
-    const error = refusal(() => JournalDatabase.open(path, { moveAside: true }))
+    const error = refusal(() => DatabaseFile.open(path, { moveAside: true }))
     expect(error.code).toBe("busy")
     expect(error.message).toBe(
       `Cannot open the state database ${path}: another agent uses this state directory (process ${process.pid})`,
@@ -93,7 +93,7 @@ test("a second opener is told who has it, and the first is not disturbed", () =>
   }
   first.run("INSERT INTO meta VALUES ('a', 'b')")
   first.close()
-  const second = JournalDatabase.open(path)
+  const second = DatabaseFile.open(path)
   expect(second.get("SELECT value FROM meta WHERE key = 'a'")).toEqual({ value: "b" })
   second.close()
 })
@@ -113,7 +113,7 @@ describe("a damaged file", () => {
   ]
   for (const [what, damage] of damages) {
     test(`that ${what} is refused and left alone, and moved aside when asked`, () => {
-      const before = JournalDatabase.open(path)
+      const before = DatabaseFile.open(path)
       for (let i = 0; i < 50; i++) {
         before.run("INSERT INTO meta VALUES (?, ?)", `key ${i}`, "x".repeat(300))
       }
@@ -122,13 +122,13 @@ describe("a damaged file", () => {
       const bytes = readFileSync(path)
       writeFileSync(`${path}.damaged`, "an earlier one")
 
-      const error = refusal(() => JournalDatabase.open(path))
+      const error = refusal(() => DatabaseFile.open(path))
       expect(error.code).toBe("io")
       expect(error.message).toStartWith(`Cannot open the state database ${path}: it is damaged`)
       expect(error.hint).toContain(path)
       expect(readFileSync(path).equals(bytes)).toBe(true)
 
-      const database = JournalDatabase.open(path, { moveAside: true })
+      const database = DatabaseFile.open(path, { moveAside: true })
       expect(database.movedTo).toBe(`${path}.damaged.2`)
       expect(readFileSync(`${path}.damaged.2`).equals(bytes)).toBe(true)
       expect(readFileSync(`${path}.damaged`, "utf8")).toBe("an earlier one")
@@ -139,8 +139,8 @@ describe("a damaged file", () => {
   }
 
   test("that is healthy is not moved", () => {
-    JournalDatabase.open(path).close()
-    const database = JournalDatabase.open(path, { moveAside: true })
+    DatabaseFile.open(path).close()
+    const database = DatabaseFile.open(path, { moveAside: true })
     expect(database.movedTo).toBeUndefined()
     database.close()
     expect(existsSync(`${path}.damaged`)).toBe(false)
@@ -149,10 +149,10 @@ describe("a damaged file", () => {
 
 describe("the schema", () => {
   test("of a newer version is refused, also when damaged files may be moved", () => {
-    const database = JournalDatabase.open(path)
+    const database = DatabaseFile.open(path)
     database.run("UPDATE meta SET value = '99' WHERE key = 'schema'")
     database.close()
-    const error = refusal(() => JournalDatabase.open(path, { moveAside: true }))
+    const error = refusal(() => DatabaseFile.open(path, { moveAside: true }))
     expect(error.code).toBe("io")
     expect(error.message).toContain(
       `its schema is 99, this program knows up to ${MIGRATIONS.length}`,
@@ -165,7 +165,7 @@ describe("the schema", () => {
     const other = new DatabaseSync(path)
     other.exec("CREATE TABLE meta (a)")
     other.close()
-    const error = refusal(() => JournalDatabase.open(path, { moveAside: true }))
+    const error = refusal(() => DatabaseFile.open(path, { moveAside: true }))
     expect(error.code).toBe("io")
     expect(error.message).toContain("a database of another program")
     const again = new DatabaseSync(path)
@@ -174,8 +174,8 @@ describe("the schema", () => {
   })
 
   test("is written once and its version kept", () => {
-    JournalDatabase.open(path).close()
-    const database = JournalDatabase.open(path)
+    DatabaseFile.open(path).close()
+    const database = DatabaseFile.open(path)
     expect(database.get("SELECT value FROM meta WHERE key = 'schema'")).toEqual({
       value: String(MIGRATIONS.length),
     })
@@ -185,7 +185,7 @@ describe("the schema", () => {
 
 describe("a transaction", () => {
   test("that throws leaves nothing, and the next one works", () => {
-    const database = JournalDatabase.open(":memory:")
+    const database = DatabaseFile.open(":memory:")
     const put = (key: string): unknown => database.run("INSERT INTO meta VALUES (?, 'x')", key)
     expect(() =>
       database.transaction(() => {
@@ -205,7 +205,7 @@ describe("a transaction", () => {
   })
 
   test("that does not fit the disk leaves nothing, and says so", () => {
-    const database = JournalDatabase.open(path)
+    const database = DatabaseFile.open(path)
     database.get("PRAGMA max_page_count = 20")
     const error = refusal(() =>
       database.transaction(() => {

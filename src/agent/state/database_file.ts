@@ -1,4 +1,4 @@
-/** The journal's SQLite file: opened alone, checked, brought up to date; errors in our words. */
+/** The state database's SQLite file: opened alone, checked, brought up to date; errors in our words. */
 
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, renameSync } from "node:fs"
 import { dirname } from "node:path"
@@ -32,8 +32,8 @@ const COMPANIONS: readonly string[] = ["", "-wal", "-shm"]
 /** The path of a database that lives in memory only. */
 export const IN_MEMORY = ":memory:"
 
-/** How to open a {@link JournalDatabase}. */
-export interface JournalDatabaseOptions {
+/** How to open a {@link DatabaseFile}. */
+export interface DatabaseFileOptions {
   /** Whether a damaged file is renamed and a new one begun; default: false, it is an error. */
   readonly moveAside?: boolean | undefined
 }
@@ -43,7 +43,7 @@ export interface JournalDatabaseOptions {
  * that returned survives the end of the process; after a power loss the last ones may be gone, but
  * never half of one.
  */
-export class JournalDatabase {
+export class DatabaseFile {
   readonly path: string
   /** Where a damaged file went; undefined where none was moved. */
   readonly movedTo: string | undefined
@@ -62,10 +62,10 @@ export class JournalDatabase {
    * @throws LariatError busy where another process has it; io where it is damaged, newer than
    *   this program, of another program, or cannot be written
    */
-  static open(path: string, options: JournalDatabaseOptions = {}): JournalDatabase {
+  static open(path: string, options: DatabaseFileOptions = {}): DatabaseFile {
     if (path !== IN_MEMORY) makeFile(path)
     try {
-      return new JournalDatabase(path, openChecked(path), undefined)
+      return new DatabaseFile(path, openChecked(path), undefined)
     } catch (error) {
       if (!isDamage(error)) throw explain(error, "open", path)
       if (options.moveAside !== true || path === IN_MEMORY) throw explain(error, "open", path)
@@ -73,7 +73,7 @@ export class JournalDatabase {
     const movedTo = moveAside(path)
     makeFile(path)
     try {
-      return new JournalDatabase(path, openChecked(path), movedTo)
+      return new DatabaseFile(path, openChecked(path), movedTo)
     } catch (error) {
       throw explain(error, "open", path)
     }

@@ -1,24 +1,24 @@
 import { expect, test } from "bun:test"
 import { defaultAgentSettings } from "../../config/agent_settings.ts"
 import { hostIdentity, residentBytes, uuidFrom } from "./identity.ts"
-import { Journal } from "./state_database.ts"
+import { StateDatabase } from "./state_database.ts"
 
 test("the host keeps its uuid, an explicit address comes before a detected one", () => {
-  const journal = Journal.open(":memory:", { bootId: "b" })
+  const stateDatabase = StateDatabase.open(":memory:", { bootId: "b" })
   const settings = defaultAgentSettings()
-  const first = hostIdentity(journal, settings, () => "192.0.2.1")
-  const again = hostIdentity(journal, { ...settings, hostIp: "192.0.2.9" }, () => "192.0.2.1")
+  const first = hostIdentity(stateDatabase, settings, () => "192.0.2.1")
+  const again = hostIdentity(stateDatabase, { ...settings, hostIp: "192.0.2.9" }, () => "192.0.2.1")
   expect(first.ip).toBe("192.0.2.1")
   expect(again.ip).toBe("192.0.2.9")
   expect(again.uuid).toBe(first.uuid)
-  journal.close()
+  stateDatabase.close()
 })
 
 test("a host with addresses of both families has them in the order in which they are used", () => {
-  const journal = Journal.open(":memory:", { bootId: "b" })
+  const stateDatabase = StateDatabase.open(":memory:", { bootId: "b" })
   const settings = defaultAgentSettings()
   const addresses = (found: Record<number, string>, hostIp?: string) =>
-    hostIdentity(journal, { ...settings, hostIp }, (family) => found[family]).addresses
+    hostIdentity(stateDatabase, { ...settings, hostIp }, (family) => found[family]).addresses
   expect(addresses({ 4: "192.0.2.1", 6: "2001:db8::1" })).toEqual(["192.0.2.1", "2001:db8::1"])
   // Who names an IPv6 address wants it used: beside an IPv4 one it would not be.
   expect(addresses({ 4: "192.0.2.1", 6: "2001:db8::1" }, "2001:db8::9")).toEqual(["2001:db8::9"])
@@ -28,7 +28,7 @@ test("a host with addresses of both families has them in the order in which they
   ])
   expect(addresses({ 6: "2001:db8::1" })).toEqual(["2001:db8::1"])
   expect(addresses({})).toEqual([])
-  journal.close()
+  stateDatabase.close()
 })
 
 test("a derived uuid is stable, of version 8, and differs by text", () => {

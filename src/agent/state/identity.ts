@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs"
 import { hostname } from "node:os"
 import type { AgentSettings } from "../../config/network.ts"
 import type { Family } from "../../core/address.ts"
-import type { Journal } from "./state_database.ts"
+import type { StateDatabase } from "./state_database.ts"
 
 /** Who this host is. */
 export interface HostIdentity {
@@ -21,20 +21,20 @@ export interface HostIdentity {
 const HOST_UUID = "host-uuid"
 
 /**
- * The host's identity: its uuid is made once and kept in the journal, so that a cloned machine-id
+ * The host's identity: its uuid is made once and kept in the state database, so that a cloned machine-id
  * does not make two hosts one.
  *
  * @param detectIp finds the source address of the route to other hosts, by family
  */
 export function hostIdentity(
-  journal: Journal,
+  stateDatabase: StateDatabase,
   settings: AgentSettings,
   detectIp: (family: Family) => string | undefined,
 ): HostIdentity {
-  let uuid = journal.meta(HOST_UUID)
+  let uuid = stateDatabase.meta(HOST_UUID)
   if (uuid === undefined) {
     uuid = crypto.randomUUID()
-    journal.putMeta(HOST_UUID, uuid)
+    stateDatabase.putMeta(HOST_UUID, uuid)
   }
   const ip = settings.hostIp ?? detectIp(4) ?? detectIp(6)
   const chosen = settings.hostIp !== undefined && familyOf(settings.hostIp) === 6

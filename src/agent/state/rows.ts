@@ -1,4 +1,4 @@
-/** What the journal's rows say, typed, and the reading of them out of SQLite. */
+/** What the state database's rows say, typed, and the reading of them out of SQLite. */
 
 import type { SQLOutputValue } from "node:sqlite"
 import { LariatError, messageOf } from "../../errors.ts"
@@ -27,7 +27,7 @@ export interface EndpointNames {
   readonly uuid?: string | undefined
 }
 
-/** A JSON object of which the journal knows no more. */
+/** A JSON object of which the state database knows no more. */
 export type JsonObject = Readonly<Record<string, unknown>>
 
 /** One address of an endpoint. */
@@ -81,7 +81,7 @@ export interface EndpointRow extends NewEndpoint, Omit<AttachedEndpoint, "result
 }
 
 /** One address in quarantine, until a time of the boot-time clock in milliseconds. */
-export interface RestingRow {
+export interface QuarantinedRow {
   readonly address: string
   readonly until: number
 }
@@ -94,7 +94,7 @@ const STATES: readonly EndpointState[] = ["attaching", "attached", "detaching"]
 
 function unreadable(row: Row, column: string, want: string, cause?: unknown): LariatError {
   const id = row.id ?? row.name ?? row.key ?? row.address ?? "?"
-  return new LariatError(`Cannot read row ${id} of the journal: ${column} is not ${want}`, {
+  return new LariatError(`Cannot read row ${id} of the stateDatabase: ${column} is not ${want}`, {
     code: "io",
     hint: "The state database was changed by something else; restore it or move it aside",
     cause,
@@ -150,8 +150,8 @@ export function addressRowOf(row: Row): AddressRow {
   }
 }
 
-/** One of the resting table. */
-export function restingRowOf(row: Row): RestingRow {
+/** One of the quarantined table. */
+export function restingRowOf(row: Row): QuarantinedRow {
   return { address: textOf(row, "address"), until: integerOf(row, "until_ms") }
 }
 

@@ -1,4 +1,4 @@
-/** The tables of the journal and how an older file is brought up to date. */
+/** The tables of the state database and how an older file is brought up to date. */
 
 /**
  * `PRAGMA application_id` of our files ("Lari"), so that a database of another program is not
@@ -65,6 +65,7 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (network, address)
   ) STRICT, WITHOUT ROWID;
   `,
+  "ALTER TABLE resting RENAME TO quarantine;",
 ]
 
 /** The table that holds the schema version; it exists in every version. */

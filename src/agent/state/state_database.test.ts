@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { LariatError } from "../../errors.ts"
 import type { AddressRow, NewEndpoint } from "./rows.ts"
-import { Journal } from "./state_database.ts"
+import { StateDatabase } from "./state_database.ts"
 
 let directory = ""
 beforeEach(() => {
@@ -23,8 +23,8 @@ function refusal(action: () => unknown): LariatError {
   throw new Error("nothing was refused")
 }
 
-const memory = (bootId = "boot-1"): Journal =>
-  Journal.open(":memory:", { bootId, wallClock: () => 1_700_000_000_000.7 })
+const memory = (bootId = "boot-1"): StateDatabase =>
+  StateDatabase.open(":memory:", { bootId, wallClock: () => 1_700_000_000_000.7 })
 
 function endpoint(containerId: string, more: Partial<NewEndpoint> = {}): NewEndpoint {
   return {
@@ -45,9 +45,9 @@ const six = (address: string): AddressRow => ({ address, prefix: 64, gateway: un
 
 describe("the life of an endpoint", () => {
   test("everything that is written is read again", () => {
-    const journal = memory()
-    const id = journal.begin(endpoint("c1"), [four("10.42.0.9"), six("fd00::9")])
-    expect(journal.endpoint(id)).toEqual({
+    const stateDatabase = memory()
+    const id = stateDatabase.begin(endpoint("c1"), [four("10.42.0.9"), six("fd00::9")])
+    expect(stateDatabase.endpoint(id)).toEqual({
       id,
       ...endpoint("c1"),
       pool: "ipsec",
@@ -67,20 +67,20 @@ describe("the life of an endpoint", () => {
       mtu: 1402,
       result: { ips: [{ address: "10.42.0.9/16" }] },
     }
-    journal.finish(id, attached)
-    expect(journal.endpoint(id)).toMatchObject({ ...attached, state: "attached" })
-    journal.detach(id)
-    journal.detach(id)
-    expect(journal.endpoint(id)?.state).toBe("detaching")
-    expect(journal.remove(id, [{ address: "10.42.0.9", until: 99.2 }])).toBe(true)
-    expect(journal.endpoint(id)).toBeUndefined()
-    expect(journal.leases("ipsec")).toEqual([])
-    expect(journal.resting("ipsec")).toEqual([{ address: "10.42.0.9", until: 100 }])
+    stateDatabase.finish(id, attached)
+    expect(stateDatabase.endpoint(id)).toMatchObject({ ...attached, state: "attached" })
+    stateDatabase.detach(id)
+    stateDatabase.detach(id)
+    expect(stateDatabase.endpoint(id)?.state).toBe("detaching")
+    expect(stateDatabase.remove(id, [{ address: "10.42.0.9", until: 99.2 }])).toBe(true)
+    expect(stateDatabase.endpoint(id)).toBeUndefined()
+    expect(stateDatabase.leases("ipsec")).toEqual([])
+    expect(stateDatabase.quarantined("ipsec")).toEqual([{ address: "10.42.0.9", until: 100 }])
   })
 
   test("what little an address-only endpoint has is enough", () => {
-    const journal = memory()
-    const id = journal.begin(
+    const stateDatabase = memory()
+    const id = stateDatabase.begin(
       {
         network: "n",
         containerId: "c",
@@ -92,8 +92,8 @@ describe("the life of an endpoint", () => {
       },
       [],
     )
-    journal.finish(id, { result: {} })
-    expect(journal.endpoint(id)).toMatchObject({
+    stateDatabase.finish(id, { result: {} })
+    expect(stateDatabase.endpoint(id)).toMatchObject({
       state: "attached",
       netns: undefined,
       hostName: undefined,
@@ -103,173 +103,173 @@ describe("the life of an endpoint", () => {
   })
 
   test("the host link's name of the beginning stays unless another is told", () => {
-    const journal = memory()
-    const id = journal.begin(endpoint("c1"), [])
-    journal.finish(id, { hostIndex: 3, result: {} })
-    expect(journal.endpoint(id)?.hostName).toBe("lrtabc")
+    const stateDatabase = memory()
+    const id = stateDatabase.begin(endpoint("c1"), [])
+    stateDatabase.finish(id, { hostIndex: 3, result: {} })
+    expect(stateDatabase.endpoint(id)?.hostName).toBe("lrtabc")
   })
 
   test("an endpoint that goes cannot be finished, one that is gone not changed", () => {
-    const journal = memory()
-    const id = journal.begin(endpoint("c1"), [four("10.42.0.9")])
-    journal.detach(id)
-    expect(refusal(() => journal.finish(id, { result: {} })).code).toBe("not-attached")
-    journal.remove(id)
-    expect(refusal(() => journal.finish(id, { result: {} })).code).toBe("not-attached")
-    expect(refusal(() => journal.detach(id)).code).toBe("not-attached")
-    expect(journal.remove(id, [{ address: "10.42.0.9", until: 5 }])).toBe(false)
-    expect(journal.resting("ipsec")).toEqual([])
+    const stateDatabase = memory()
+    const id = stateDatabase.begin(endpoint("c1"), [four("10.42.0.9")])
+    stateDatabase.detach(id)
+    expect(refusal(() => stateDatabase.finish(id, { result: {} })).code).toBe("not-attached")
+    stateDatabase.remove(id)
+    expect(refusal(() => stateDatabase.finish(id, { result: {} })).code).toBe("not-attached")
+    expect(refusal(() => stateDatabase.detach(id)).code).toBe("not-attached")
+    expect(stateDatabase.remove(id, [{ address: "10.42.0.9", until: 5 }])).toBe(false)
+    expect(stateDatabase.quarantined("ipsec")).toEqual([])
   })
 
   test("ids are never used twice", () => {
-    const journal = memory()
-    const first = journal.begin(endpoint("c1"), [])
-    journal.remove(first)
-    expect(journal.begin(endpoint("c1"), [])).toBeGreaterThan(first)
+    const stateDatabase = memory()
+    const first = stateDatabase.begin(endpoint("c1"), [])
+    stateDatabase.remove(first)
+    expect(stateDatabase.begin(endpoint("c1"), [])).toBeGreaterThan(first)
   })
 })
 
 describe("what must be unique", () => {
   test("one interface of one container in one network", () => {
-    const journal = memory()
-    journal.begin(endpoint("c1"), [four("10.42.0.2")])
-    const error = refusal(() => journal.begin(endpoint("c1"), [four("10.42.0.3")]))
+    const stateDatabase = memory()
+    stateDatabase.begin(endpoint("c1"), [four("10.42.0.2")])
+    const error = refusal(() => stateDatabase.begin(endpoint("c1"), [four("10.42.0.3")]))
     expect(error.code).toBe("ifname-exists")
     expect(error.message).toContain("eth0 of container c1 to network ipsec")
-    expect(journal.leases("ipsec")).toEqual(["10.42.0.2"])
-    journal.begin(endpoint("c1", { ifname: "eth1" }), [])
-    journal.begin(endpoint("c1", { network: "other" }), [])
-    expect(journal.endpoints()).toHaveLength(3)
+    expect(stateDatabase.leases("ipsec")).toEqual(["10.42.0.2"])
+    stateDatabase.begin(endpoint("c1", { ifname: "eth1" }), [])
+    stateDatabase.begin(endpoint("c1", { network: "other" }), [])
+    expect(stateDatabase.endpoints()).toHaveLength(3)
   })
 
   test("one owner of an address; the refusal names it and leaves nothing behind", () => {
-    const journal = memory()
-    journal.begin(endpoint("c1"), [four("10.42.0.2")])
+    const stateDatabase = memory()
+    stateDatabase.begin(endpoint("c1"), [four("10.42.0.2")])
     const error = refusal(() =>
-      journal.begin(endpoint("c2"), [four("10.42.0.3"), four("10.42.0.2")], {
+      stateDatabase.begin(endpoint("c2"), [four("10.42.0.3"), four("10.42.0.2")], {
         cursors: { "10.42.0.0/16": "10.42.0.3" },
       }),
     )
     expect(error.code).toBe("address-taken")
     expect(error.message).toContain("container c1 (eth0) has it")
-    expect(journal.endpoints()).toHaveLength(1)
-    expect(journal.leases("ipsec")).toEqual(["10.42.0.2"])
-    expect(journal.cursors("ipsec")).toEqual({})
-    journal.begin(endpoint("c3", { network: "other" }), [four("10.42.0.2")])
+    expect(stateDatabase.endpoints()).toHaveLength(1)
+    expect(stateDatabase.leases("ipsec")).toEqual(["10.42.0.2"])
+    expect(stateDatabase.cursors("ipsec")).toEqual({})
+    stateDatabase.begin(endpoint("c3", { network: "other" }), [four("10.42.0.2")])
   })
 })
 
 describe("finding", () => {
   test("by every column, in the order of begin, addresses in theirs", () => {
-    const journal = memory()
-    const a = journal.begin(endpoint("c1"), [four("10.42.0.9"), four("10.42.0.2")])
-    const b = journal.begin(endpoint("c2", { kind: "adopted" }), [four("10.42.0.3")])
-    const c = journal.begin(endpoint("c1", { network: "other", ifname: "eth1" }), [])
-    journal.finish(b, { result: {} })
-    const ids = (filter: Parameters<Journal["endpoints"]>[0]): number[] =>
-      journal.endpoints(filter).map((row) => row.id)
+    const stateDatabase = memory()
+    const a = stateDatabase.begin(endpoint("c1"), [four("10.42.0.9"), four("10.42.0.2")])
+    const b = stateDatabase.begin(endpoint("c2", { kind: "adopted" }), [four("10.42.0.3")])
+    const c = stateDatabase.begin(endpoint("c1", { network: "other", ifname: "eth1" }), [])
+    stateDatabase.finish(b, { result: {} })
+    const ids = (filter: Parameters<StateDatabase["endpoints"]>[0]): number[] =>
+      stateDatabase.endpoints(filter).map((row) => row.id)
     expect(ids({})).toEqual([a, b, c])
     expect(ids({ network: "ipsec" })).toEqual([a, b])
     expect(ids({ containerId: "c1" })).toEqual([a, c])
     expect(ids({ containerId: "c1", ifname: "eth1" })).toEqual([c])
     expect(ids({ kind: "adopted" })).toEqual([b])
     expect(ids({ state: "attaching", network: "ipsec" })).toEqual([a])
-    expect(journal.endpoints().map((row) => row.addresses.map((one) => one.address))).toEqual([
-      ["10.42.0.9", "10.42.0.2"],
-      ["10.42.0.3"],
-      [],
-    ])
-    expect(journal.find("other", "c1", "eth1")?.id).toBe(c)
-    expect(journal.find("other", "c1", "eth0")).toBeUndefined()
+    expect(stateDatabase.endpoints().map((row) => row.addresses.map((one) => one.address))).toEqual(
+      [["10.42.0.9", "10.42.0.2"], ["10.42.0.3"], []],
+    )
+    expect(stateDatabase.find("other", "c1", "eth1")?.id).toBe(c)
+    expect(stateDatabase.find("other", "c1", "eth0")).toBeUndefined()
   })
 
   test("by address, in any network or in one", () => {
-    const journal = memory()
-    const a = journal.begin(endpoint("c1"), [four("10.42.0.9")])
-    const b = journal.begin(endpoint("c1", { network: "other" }), [four("10.42.0.9")])
-    expect(journal.findByAddress("10.42.0.9")?.id).toBe(a)
-    expect(journal.findByAddress("10.42.0.9", "other")?.id).toBe(b)
-    expect(journal.findByAddress("10.42.0.8")).toBeUndefined()
-    expect(journal.findByAddress("10.42.0.9", "none")).toBeUndefined()
+    const stateDatabase = memory()
+    const a = stateDatabase.begin(endpoint("c1"), [four("10.42.0.9")])
+    const b = stateDatabase.begin(endpoint("c1", { network: "other" }), [four("10.42.0.9")])
+    expect(stateDatabase.findByAddress("10.42.0.9")?.id).toBe(a)
+    expect(stateDatabase.findByAddress("10.42.0.9", "other")?.id).toBe(b)
+    expect(stateDatabase.findByAddress("10.42.0.8")).toBeUndefined()
+    expect(stateDatabase.findByAddress("10.42.0.9", "none")).toBeUndefined()
   })
 
   test("texts are data, not SQL", () => {
-    const journal = memory()
+    const stateDatabase = memory()
     const odd = "x'; DROP TABLE endpoint; --"
-    journal.begin(endpoint(odd), [])
-    expect(journal.endpoints({ containerId: odd })).toHaveLength(1)
+    stateDatabase.begin(endpoint(odd), [])
+    expect(stateDatabase.endpoints({ containerId: odd })).toHaveLength(1)
   })
 })
 
 describe("quarantine", () => {
   test("is listed by time and network, and forgotten when it is over", () => {
-    const journal = memory()
+    const stateDatabase = memory()
     const rest = (network: string, address: string, until: number): void => {
-      journal.remove(journal.begin(endpoint("c", { network }), []), [{ address, until }])
+      stateDatabase.remove(stateDatabase.begin(endpoint("c", { network }), []), [
+        { address, until },
+      ])
     }
     rest("a", "10.0.0.1", 300)
     rest("a", "10.0.0.2", 100)
     rest("b", "10.0.0.3", 200)
-    expect(journal.resting("a").map((row) => row.until)).toEqual([100, 300])
-    expect(journal.purgeResting(200.9)).toBe(2)
-    expect(journal.resting("a")).toEqual([{ address: "10.0.0.1", until: 300 }])
-    expect(journal.resting("b")).toEqual([])
+    expect(stateDatabase.quarantined("a").map((row) => row.until)).toEqual([100, 300])
+    expect(stateDatabase.purgeQuarantine(200.9)).toBe(2)
+    expect(stateDatabase.quarantined("a")).toEqual([{ address: "10.0.0.1", until: 300 }])
+    expect(stateDatabase.quarantined("b")).toEqual([])
   })
 
   test("ends for an address that is given again", () => {
-    const journal = memory()
-    const resting = [{ address: "10.42.0.2", until: 300 }]
-    journal.remove(journal.begin(endpoint("c1"), [four("10.42.0.2")]), resting)
-    journal.begin(endpoint("c1"), [four("10.42.0.2")])
-    expect(journal.resting("ipsec")).toEqual([])
+    const stateDatabase = memory()
+    const quarantined = [{ address: "10.42.0.2", until: 300 }]
+    stateDatabase.remove(stateDatabase.begin(endpoint("c1"), [four("10.42.0.2")]), quarantined)
+    stateDatabase.begin(endpoint("c1"), [four("10.42.0.2")])
+    expect(stateDatabase.quarantined("ipsec")).toEqual([])
   })
 
   test("of an earlier boot is over: its clock began anew", () => {
     const path = join(directory, "lariat.db")
-    const before = Journal.open(path, { bootId: "boot-1" })
+    const before = StateDatabase.open(path, { bootId: "boot-1" })
     before.remove(before.begin(endpoint("c1"), []), [{ address: "10.42.0.2", until: 1e9 }])
     before.close()
-    const after = Journal.open(path, { bootId: "boot-2" })
-    expect(after.resting("ipsec")).toEqual([])
-    expect(after.purgeResting(0)).toBe(1)
+    const after = StateDatabase.open(path, { bootId: "boot-2" })
+    expect(after.quarantined("ipsec")).toEqual([])
+    expect(after.purgeQuarantine(0)).toBe(1)
     after.close()
   })
 })
 
 test("networks, cursors and the agent's own values", () => {
-  const journal = memory()
-  expect(journal.network("n")).toBeUndefined()
-  journal.putNetwork("n", { subnets: [] })
-  journal.putNetwork("n", { subnets: ["x"] })
-  journal.putNetwork("m", {})
-  expect(journal.network("n")).toEqual({ subnets: ["x"] })
-  expect(journal.networks()).toEqual([
+  const stateDatabase = memory()
+  expect(stateDatabase.network("n")).toBeUndefined()
+  stateDatabase.putNetwork("n", { subnets: [] })
+  stateDatabase.putNetwork("n", { subnets: ["x"] })
+  stateDatabase.putNetwork("m", {})
+  expect(stateDatabase.network("n")).toEqual({ subnets: ["x"] })
+  expect(stateDatabase.networks()).toEqual([
     { name: "m", spec: {} },
     { name: "n", spec: { subnets: ["x"] } },
   ])
-  expect(journal.deleteNetwork("n")).toBe(true)
-  expect(journal.deleteNetwork("n")).toBe(false)
+  expect(stateDatabase.deleteNetwork("n")).toBe(true)
+  expect(stateDatabase.deleteNetwork("n")).toBe(false)
 
-  expect(journal.cursors("n")).toEqual({})
-  journal.putCursors("n", { "10.42.0.0/16": "10.42.0.7" })
-  expect(journal.cursors("n")).toEqual({ "10.42.0.0/16": "10.42.0.7" })
-  journal.begin(endpoint("c"), [], { cursors: { a: "b" } })
-  expect(journal.cursors("ipsec")).toEqual({ a: "b" })
+  expect(stateDatabase.cursors("n")).toEqual({})
+  stateDatabase.putCursors("n", { "10.42.0.0/16": "10.42.0.7" })
+  expect(stateDatabase.cursors("n")).toEqual({ "10.42.0.0/16": "10.42.0.7" })
+  stateDatabase.begin(endpoint("c"), [], { cursors: { a: "b" } })
+  expect(stateDatabase.cursors("ipsec")).toEqual({ a: "b" })
 
-  expect(journal.meta("schema")).toBeUndefined()
-  journal.putMeta("schema", "mine")
-  journal.putMeta("host", "h1")
-  expect([journal.meta("schema"), journal.meta("host")]).toEqual(["mine", "h1"])
+  expect(stateDatabase.meta("schema")).toBeUndefined()
+  stateDatabase.putMeta("schema", "mine")
+  stateDatabase.putMeta("host", "h1")
+  expect([stateDatabase.meta("schema"), stateDatabase.meta("host")]).toEqual(["mine", "h1"])
 })
 
 test("everything is there after closing and opening again", () => {
   const path = join(directory, "state", "lariat.db")
-  const first = Journal.open(path, { bootId: "b" })
+  const first = StateDatabase.open(path, { bootId: "b" })
   const id = first.begin(endpoint("c1"), [four("10.42.0.9")])
   const row = first.endpoint(id)
   first.checkpoint()
   first.close()
-  const second = Journal.open(path, { bootId: "b" })
+  const second = StateDatabase.open(path, { bootId: "b" })
   expect(second.endpoint(id)).toEqual(row)
   expect(second.begin(endpoint("c2"), [])).toBeGreaterThan(id)
   second.close()
@@ -289,16 +289,16 @@ test("columns that something else wrote are refused, not believed", () => {
     ["mtu = 9223372036854775807", "mtu"],
   ] as const) {
     rmSync(path, { force: true })
-    const writer = Journal.open(path, { bootId: "b" })
+    const writer = StateDatabase.open(path, { bootId: "b" })
     const id = writer.begin(endpoint("c1"), [])
     writer.close()
     const other = new DatabaseSync(path)
     other.exec(`UPDATE endpoint SET ${change}`)
     other.close()
-    const journal = Journal.open(path, { bootId: "b" })
-    const error = refusal(() => journal.endpoint(id))
+    const stateDatabase = StateDatabase.open(path, { bootId: "b" })
+    const error = refusal(() => stateDatabase.endpoint(id))
     expect(error.code).toBe("io")
     expect(error.message).toContain(column === "mtu" ? path : column)
-    journal.close()
+    stateDatabase.close()
   }
 })

@@ -1,7 +1,7 @@
 /** What the agent must not forget: endpoints, their addresses, what rests, networks, cursors. */
 
 import { LariatError } from "../../errors.ts"
-import { JournalDatabase, type JournalDatabaseOptions } from "./database_file.ts"
+import { DatabaseFile, type DatabaseFileOptions } from "./database_file.ts"
 import {
   type AddressRow,
   type AttachedEndpoint,
@@ -14,14 +14,14 @@ import {
   jsonOf,
   jsonTextsOf,
   type NewEndpoint,
-  type RestingRow,
+  type QuarantinedRow,
   type Row,
   restingRowOf,
   textOf,
 } from "./rows.ts"
 
-/** How to open a {@link Journal}. */
-export interface JournalOptions extends JournalDatabaseOptions {
+/** How to open a {@link StateDatabase}. */
+export interface StateDatabaseOptions extends DatabaseFileOptions {
   /** Identifies the boot of the host: times of quarantine count from it. */
   readonly bootId: string
   /** Milliseconds since 1970, for `createdAt`; default: `Date.now`. */
@@ -47,12 +47,12 @@ export type Cursors = Readonly<Record<string, string>>
  * An endpoint goes `attaching` → `attached` → `detaching` → gone, and its addresses go with it:
  * there is no address without endpoint, and no two endpoints of a network have the same one.
  */
-export class Journal {
-  readonly #database: JournalDatabase
+export class StateDatabase {
+  readonly #database: DatabaseFile
   readonly #bootId: string
   readonly #wallClock: () => number
 
-  private constructor(database: JournalDatabase, options: JournalOptions) {
+  private constructor(database: DatabaseFile, options: StateDatabaseOptions) {
     this.#database = database
     this.#bootId = options.bootId
     this.#wallClock = options.wallClock ?? Date.now
@@ -64,22 +64,22 @@ export class Journal {
    * @throws LariatError busy where another agent has it, io where it is damaged (unless `moveAside`)
    *   or cannot be used
    */
-  static open(path: string, options: JournalOptions): Journal {
-    return new Journal(JournalDatabase.open(path, options), options)
+  static open(path: string, options: StateDatabaseOptions): StateDatabase {
+    return new StateDatabase(DatabaseFile.open(path, options), options)
   }
 
   get path(): string {
     return this.#database.path
   }
 
-  /** Where a damaged file went when this journal was opened. */
+  /** Where a damaged file went when this state database was opened. */
   get movedTo(): string | undefined {
     return this.#database.movedTo
   }
 
   /**
-   * Writes down, before the kernel is touched, that an attach begins. Addresses that were resting
-   * stop resting.
+   * Writes down, before the kernel is touched, that an attach begins. Addresses that were quarantined
+   * stop quarantined.
    *
    * @param options.cursors is put in the same transaction
    * @returns the id of the endpoint; ids are never used twice
@@ -169,14 +169,14 @@ export class Journal {
    * Forgets an endpoint and its addresses, and writes down which of them rest. False where it was
    * gone: then nothing is written.
    */
-  remove(id: number, resting: readonly RestingRow[] = []): boolean {
+  remove(id: number, quarantined: readonly QuarantinedRow[] = []): boolean {
     return this.#database.transaction(() => {
       const gone = this.#database.get("DELETE FROM endpoint WHERE id = ? RETURNING pool", id)
       if (gone === undefined) return false
       const pool = textOf(gone, "pool")
-      for (const { address, until } of resting) {
+      for (const { address, until } of quarantined) {
         this.#database.run(
-          "INSERT OR REPLACE INTO resting (network, address, until_ms, boot_id) VALUES (?, ?, ?, ?)",
+          "INSERT OR REPLACE INTO quarantine (network, address, until_ms, boot_id) VALUES (?, ?, ?, ?)",
           pool,
           address,
           Math.ceil(until),
@@ -256,10 +256,10 @@ export class Journal {
   }
 
   /** What rests in a network since this boot, longest first; an earlier boot's rests are over. */
-  resting(network: string): RestingRow[] {
+  quarantined(network: string): QuarantinedRow[] {
     return this.#database
       .all(
-        "SELECT * FROM resting WHERE network = ? AND boot_id = ? ORDER BY until_ms",
+        "SELECT * FROM quarantine WHERE network = ? AND boot_id = ? ORDER BY until_ms",
         network,
         this.#bootId,
       )
@@ -267,8 +267,8 @@ export class Journal {
   }
 
   /** Forgets rests that are over: those until `now`, and those of an earlier boot. How many. */
-  purgeResting(now: number): number {
-    const sql = "DELETE FROM resting WHERE until_ms <= ? OR boot_id <> ?"
+  purgeQuarantine(now: number): number {
+    const sql = "DELETE FROM quarantine WHERE until_ms <= ? OR boot_id <> ?"
     return this.#database.run(sql, Math.floor(now), this.#bootId).changes
   }
 
@@ -350,7 +350,7 @@ export class Journal {
         { code: "address-taken", hint: "Detach the owner first, or use another address" },
       )
     }
-    this.#database.run("DELETE FROM resting WHERE network = ? AND address = ?", network, address)
+    this.#database.run("DELETE FROM quarantine WHERE network = ? AND address = ?", network, address)
   }
 
   #withAddresses(row: Row | undefined): EndpointRow | undefined {

@@ -5,14 +5,16 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
-import { Journal } from "./state_database.ts"
+import { StateDatabase } from "./state_database.ts"
 
 /*
  * A process that writes is killed at random moments. What it said was done must be done, what it
  * was about to do may be done or not, and nothing else may have changed.
  */
 
-const WRITER = fileURLToPath(new URL("../../../test/crash/journal_writer.ts", import.meta.url))
+const WRITER = fileURLToPath(
+  new URL("../../../test/crash/state_database_writer.ts", import.meta.url),
+)
 const DENO = fileURLToPath(new URL("../../../node_modules/.bin/deno", import.meta.url))
 
 /** Per endpoint, `state address`. */
@@ -21,7 +23,7 @@ type Picture = Map<number, string>
 /**
  * Runs a writer for a random while, kills it, and returns the lines that it wrote.
  *
- * @param whileItRuns is called once with the writer's process id when it has the journal open
+ * @param whileItRuns is called once with the writer's process id when it has the state database open
  */
 function runAndKill(
   command: string,
@@ -75,16 +77,16 @@ function replay(before: Picture, lines: readonly string[]): Picture {
 }
 
 function look(path: string): Picture {
-  const journal = Journal.open(path, { bootId: "boot" })
-  const rows = journal.endpoints()
+  const stateDatabase = StateDatabase.open(path, { bootId: "boot" })
+  const rows = stateDatabase.endpoints()
   const addresses = rows.flatMap((row) => row.addresses.map((one) => one.address))
   // Every endpoint has its one address, every address its endpoint, none twice, none that rests.
   expect(addresses.length).toBe(rows.length)
-  expect(journal.leases("n").toSorted()).toEqual(addresses.toSorted())
+  expect(stateDatabase.leases("n").toSorted()).toEqual(addresses.toSorted())
   expect(new Set(addresses).size).toBe(addresses.length)
-  for (const { address } of journal.resting("n")) expect(addresses).not.toContain(address)
+  for (const { address } of stateDatabase.quarantined("n")) expect(addresses).not.toContain(address)
   for (const row of rows) expect(row.result !== undefined).toBe(row.state !== "attaching")
-  journal.close()
+  stateDatabase.close()
 
   const database = new DatabaseSync(path)
   expect(database.prepare("PRAGMA integrity_check").all()).toEqual([{ integrity_check: "ok" }])
@@ -136,7 +138,7 @@ const RUNTIMES = [
   ["Deno", DENO, ["run", "-A"]],
 ] as const
 
-describe("the reason why a journal cannot be opened is the same in both runtimes", () => {
+describe("the reason why a state database cannot be opened is the same in both runtimes", () => {
   /** What a writer says that is expected to fail at once. */
   const complaint = (command: string, args: readonly string[], path: string): string =>
     spawnSync(command, [...args, WRITER, path], { timeout: 20_000 }).stderr.toString()

@@ -31,7 +31,7 @@ class Leaser {
       store,
       keys,
       hostId: id,
-      seal: (key, state, reason) => this.host.claimText(key, state, reason),
+      sign: (key, state, reason) => this.host.claimText(key, state, reason),
       isMine: (_network, one) => this.mine.has(one),
       holderOf: (_network, one) => this.believed.get(one),
       mayTakeOver: (_network, _block, hostId) => this.gone.has(hostId),

@@ -20,7 +20,7 @@ export interface BlockLeasesOptions {
   readonly keys: Keyspace
   readonly hostId: string
   /** Seals a claim of this host for a key: a body of the state and the reason, if any. */
-  readonly seal: (key: string, state: BlockClaim["state"], reason: ClaimReason) => string
+  readonly sign: (key: string, state: BlockClaim["state"], reason: ClaimReason) => string
   /** Whether this host knows a block to be its own. */
   readonly isMine: (network: string, block: string) => boolean
   /** The other host that is believed to hold a block, whatever the store says now. */
@@ -295,9 +295,9 @@ export class BlockLeases {
     { revision, reason }: Omit<Candidate, "block">,
     state: BlockClaim["state"],
   ): Promise<boolean> {
-    const { store, keys, seal } = this.#options
+    const { store, keys, sign } = this.#options
     const key = keys.block(network, block)
-    const value = seal(key, state, reason)
+    const value = sign(key, state, reason)
     if (state === "released") this.#own.givesUp(key)
     const { committed } = await store.commit([{ key, revision }], [{ key, value }])
     if (committed) this.#own.wrote(key, value, { state, ...reason })

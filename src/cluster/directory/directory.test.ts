@@ -472,7 +472,7 @@ describe("containers", () => {
 describe("keys", () => {
   const announce = (host: TestHost, body: unknown) => {
     const key = keys.keys(host.id)
-    return { key, value: host.seal("keys", key, body) }
+    return { key, value: host.sign("keys", key, body) }
   }
 
   test("are passed on verified, this host's own too, and again when asked for", () => {

@@ -128,7 +128,7 @@ export class Admission {
 
   #record(key: string, hostId: string, text: string): void {
     const host = this.#known(hostId, key)
-    const record = parseHostRecord(this.#open(text, "host", key, hostId))
+    const record = parseHostRecord(this.#verify(text, "host", key, hostId))
     this.#expectAllowed(hostId, record)
     host.record = record
     this.#context.ready(hostId)
@@ -161,7 +161,7 @@ export class Admission {
     const { model, hasLost, ready } = this.#context
     const own = hostId === selfId
     const host = own ? undefined : this.#known(hostId, key)
-    const { state } = parseBlockClaim(this.#open(text, "block", key, hostId))
+    const { state } = parseBlockClaim(this.#verify(text, "block", key, hostId))
     const holder = model.holderOf(network, block)
     if (state === "released") {
       if (holder === host) model.unhold(network, block)
@@ -189,7 +189,7 @@ export class Admission {
 
   #endpoint(key: string, hostId: string, { network, address }: OfEndpoint, text: string): void {
     const host = this.#known(hostId, key)
-    const record = parseEndpointRecord(this.#open(text, "endpoint", key, hostId))
+    const record = parseEndpointRecord(this.#verify(text, "endpoint", key, hostId))
     const refuse = (check: string, why: string) =>
       new PeerRefusedError(
         check,
@@ -215,14 +215,14 @@ export class Admission {
       if (text === undefined && !this.#context.model.hosts.has(hostId)) return
       this.#known(hostId, key)
     }
-    const body = text === undefined ? undefined : this.#open(text, kind, key, hostId)
+    const body = text === undefined ? undefined : this.#verify(text, kind, key, hostId)
     if (kind === "keys") listener.keysAnnounced(hostId, body, revision)
     else listener.keysAcknowledged(hostId, body, revision)
   }
 
-  #open(text: string, kind: string, key: string, hostId: string): unknown {
+  #verify(text: string, kind: string, key: string, hostId: string): unknown {
     const { pins, psk } = this.#options
-    return pins.open(text, { kind, key, hostId, psk })
+    return pins.verify(text, { kind, key, hostId, psk })
   }
 
   #known(hostId: string, key: string): KnownHost {

@@ -3,7 +3,7 @@ import fc from "fast-check"
 import { downReason, grown, localDefect, type PeerFacts, repairOf } from "./down_reason.ts"
 
 const STILL = { replayed: 0, unauthentic: 0 }
-const FINE: PeerFacts = { alive: true, route: true, policy: true, association: true }
+const FINE: PeerFacts = { alive: true, route: true, policy: true, saPair: true }
 
 describe("why a peer is down", () => {
   test.each([
@@ -22,9 +22,9 @@ describe("why a peer is down", () => {
       "no-route",
     ],
     ["no route, said by the send", FINE, STILL, 101, "no-route"],
-    ["no policy", { ...FINE, policy: false, association: false }, STILL, undefined, "no-policy"],
+    ["no policy", { ...FINE, policy: false, saPair: false }, STILL, undefined, "no-policy"],
     ["blocked as clear text", {}, STILL, 1, "no-policy"],
-    ["no association", { ...FINE, association: false }, STILL, undefined, "no-sa"],
+    ["no association", { ...FINE, saPair: false }, STILL, undefined, "no-sa"],
     ["a send that finds none", FINE, STILL, 3, "no-sa"],
     ["a socket that is full", FINE, STILL, 11, "unknown"],
     ["a wrong key", FINE, { unauthentic: 3, replayed: 9 }, undefined, "authentication"],
@@ -46,7 +46,7 @@ describe("why a peer is down", () => {
 
   test("what is missing here is no defect where the host is gone", () => {
     expect(localDefect({ ...FINE, policy: false })).toBe("no-policy")
-    expect(localDefect({ alive: false, policy: false, association: false })).toBeUndefined()
+    expect(localDefect({ alive: false, policy: false, saPair: false })).toBeUndefined()
     expect(localDefect({})).toBeUndefined()
   })
 })

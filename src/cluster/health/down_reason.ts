@@ -25,7 +25,7 @@ export interface PeerFacts {
   /** All its policies are there. */
   readonly policy?: boolean | undefined
   /** An association to send with, and one to receive with, are there. */
-  readonly association?: boolean | undefined
+  readonly saPair?: boolean | undefined
   /** Packets that failed the replay check of its associations; a count that grows. */
   readonly replayed?: number | undefined
   /** Packets that failed authentication; a count that grows. */
@@ -71,7 +71,7 @@ export function localDefect(facts: PeerFacts): DownReason | undefined {
   if (facts.alive === false) return undefined
   if (facts.route === false) return "no-route"
   if (facts.policy === false) return "no-policy"
-  if (facts.association === false) return "no-sa"
+  if (facts.saPair === false) return "no-sa"
   return undefined
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import { HealthMesh, type MeshProbe, type MeshResult } from "./health_mesh.ts"
 
-const FINE = { alive: true, route: true, policy: true, association: true }
+const FINE = { alive: true, route: true, policy: true, saPair: true }
 const target = (index: number) => ({
   destination: `10.42.${index}.1`,
   source: "10.42.200.1",

@@ -5,7 +5,7 @@ import { type HealthState, PeerHealth, type ProbeOutcome } from "./peer_health.t
 
 const FULL = 1446
 const ROUND_MS = 10_000
-const FINE: PeerFacts = { alive: true, route: true, policy: true, association: true }
+const FINE: PeerFacts = { alive: true, route: true, policy: true, saPair: true }
 
 /** What a path does to the probes of a round: the largest size it carries, 0 for none. */
 class Peer {
@@ -176,7 +176,7 @@ describe("the reason, and what mends it", () => {
 
   test("of a host that is gone is that, with nothing to mend", () => {
     const peer = new Peer()
-    for (let round = 0; round < 3; round++) peer.round(CUT, { alive: false, association: false })
+    for (let round = 0; round < 3; round++) peer.round(CUT, { alive: false, saPair: false })
     expect(peer.health.report()).toMatchObject({ reason: "host-gone", repair: "none" })
   })
 
@@ -189,7 +189,7 @@ describe("the reason, and what mends it", () => {
   test("what is missing here is mended before the peer is down", () => {
     const peer = new Peer()
     peer.round(OPEN)
-    peer.round(CUT, { ...FINE, association: false })
+    peer.round(CUT, { ...FINE, saPair: false })
     expect(peer.health.report()).toMatchObject({ state: "up", repair: "rotate-keys" })
     peer.round(OPEN)
     expect(peer.health.report().repair).toBe("none")

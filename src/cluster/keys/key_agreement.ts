@@ -36,7 +36,7 @@ const KEYMAT_BYTES: Readonly<Record<Cipher, number>> = {
 }
 
 /** One direction of an association: what the kernel needs besides addresses and cipher. */
-export interface AssociationKey {
+export interface SaPairKey {
   /** Host byte order. */
   readonly spi: number
   /** As the kernel takes it: see {@link keymatBytes}. */
@@ -165,7 +165,7 @@ export class PairKeys {
   }
 
   /** The keys of both directions on one network. */
-  associationKeys(network: KeyedNetwork): { inbound: AssociationKey; outbound: AssociationKey } {
+  associationKeys(network: KeyedNetwork): { inbound: SaPairKey; outbound: SaPairKey } {
     return {
       inbound: this.#direction(this.#peer, this.#own, network),
       outbound: this.#direction(this.#own, this.#peer, network),
@@ -183,7 +183,7 @@ export class PairKeys {
    * networks share the nonces, so each direction has a stream of its own: the network, the cipher,
    * who sends, who receives and the SPI follow the nonces.
    */
-  #direction(sender: PairSide, receiver: PairSide, network: KeyedNetwork): AssociationKey {
+  #direction(sender: PairSide, receiver: PairSide, network: KeyedNetwork): SaPairKey {
     const spi = encodeSpi({
       sender: sender.number,
       network: network.number,

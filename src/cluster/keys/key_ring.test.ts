@@ -48,7 +48,7 @@ function ack(revision: number, generation: number, more: Partial<Acknowledgement
 function pairs(ring: KeyRing, network = 0): string[] {
   const networks = ring.peer("b")?.networks ?? []
   const found = networks.find(({ number }) => number === network)
-  return (found?.associations ?? []).map(({ inbound, send }) => {
+  return (found?.saPairs ?? []).map(({ inbound, send }) => {
     const parts = decodeSpi(inbound.spi)
     const name = `${parts?.receiverGeneration}-${parts?.senderGeneration}`
     return send ? `*${name}*` : name
@@ -402,7 +402,7 @@ describe("no key comes back", () => {
     ring.announced("b", announcement([1, 65]), 5)
     ring.heard(5)
     ring.plan()
-    expect(ring.peer("b")?.networks[0]?.associations).toHaveLength(1)
+    expect(ring.peer("b")?.networks[0]?.saPairs).toHaveLength(1)
   })
 
   test("and a host that makes ever new ones makes others hold eight at most", () => {
@@ -418,7 +418,7 @@ describe("no key comes back", () => {
     const { ring } = talking()
     const keys = ring
       .peer("b")
-      ?.networks[0]?.associations.flatMap(({ inbound, outbound }) => [inbound.key, outbound.key])
+      ?.networks[0]?.saPairs.flatMap(({ inbound, outbound }) => [inbound.key, outbound.key])
     expect(keys).toHaveLength(2)
     ring.close()
     for (const key of keys ?? []) expect(key.every((byte) => byte === 0)).toBe(true)

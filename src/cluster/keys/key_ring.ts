@@ -27,9 +27,9 @@ import { Acknowledger } from "./acknowledger.ts"
 import type { Announcement } from "./announcement.ts"
 import { type GenerationSource, OwnGenerations } from "./own_generations.ts"
 import { Pairing } from "./pairing.ts"
-import { Strangers } from "./pending_peers.ts"
+import { PendingPeers } from "./pending_peers.ts"
 import { type PeerSettings, RingPeer } from "./ring_peer.ts"
-import type { PeerAssociations, RingPlan, RotationState } from "./ring_plan.ts"
+import type { PeerSaPairs, RingPlan, RotationState } from "./ring_plan.ts"
 import { Rollover } from "./rollover.ts"
 import { StoreView } from "./store_view.ts"
 
@@ -73,7 +73,7 @@ export class KeyRing {
   readonly #acknowledger: Acknowledger
   readonly #store: StoreView
   readonly #peers = new Map<string, RingPeer>()
-  readonly #strangers = new Strangers()
+  readonly #pendingPeers = new PendingPeers()
   /** As last planned. */
   #former: OwnGenerations["former"]
 
@@ -117,7 +117,7 @@ export class KeyRing {
     if (known !== undefined) this.removePeer(hostId)
     const peer = new RingPeer(hostId, settings)
     this.#peers.set(hostId, peer)
-    const stranger = this.#strangers.take(hostId)
+    const stranger = this.#pendingPeers.take(hostId)
     if (stranger === undefined) return
     peer.acknowledgement = stranger.acknowledgement
     peer.refused = stranger.refused
@@ -135,7 +135,7 @@ export class KeyRing {
     this.#peers.delete(hostId)
     const { announcement, newestRevision: revision, acknowledgement, refused } = peer
     const told = announcement && { value: announcement, revision }
-    this.#strangers.put(hostId, { announcement: told, acknowledgement, refused })
+    this.#pendingPeers.put(hostId, { announcement: told, acknowledgement, refused })
   }
 
   /** Says whether a host lives: a dead one keeps its keys and holds nobody up. */
@@ -177,7 +177,7 @@ export class KeyRing {
       this.#take(peer, announcement, revision)
       return
     }
-    const stranger = this.#strangers.of(hostId)
+    const stranger = this.#pendingPeers.of(hostId)
     stranger.announcement = { value: announcement, revision }
     stranger.refused = false
   }
@@ -189,13 +189,13 @@ export class KeyRing {
    */
   refuse(hostId: string): void {
     if (hostId === this.#hostId) return
-    const peer = this.#peers.get(hostId) ?? this.#strangers.of(hostId)
+    const peer = this.#peers.get(hostId) ?? this.#pendingPeers.of(hostId)
     peer.refused = true
   }
 
   /** A host that is no peer has no records in the store any more. */
   gone(hostId: string): void {
-    this.#strangers.take(hostId)
+    this.#pendingPeers.take(hostId)
   }
 
   /**
@@ -212,7 +212,7 @@ export class KeyRing {
       // Nobody has heard what comes later: it was made before the store was put back.
       if (acknowledgement.revision > revision) return
     }
-    const peer = this.#peers.get(hostId) ?? this.#strangers.of(hostId)
+    const peer = this.#peers.get(hostId) ?? this.#pendingPeers.of(hostId)
     peer.acknowledgement = acknowledgement && { value: acknowledgement, revision }
   }
 
@@ -309,7 +309,7 @@ export class KeyRing {
   }
 
   /** Everything that is to be in the kernel for a host, for its repair; undefined for no peer. */
-  peer(hostId: string): PeerAssociations | undefined {
+  peer(hostId: string): PeerSaPairs | undefined {
     const peer = this.#peers.get(hostId)
     return peer && this.#associationsOf(peer)
   }
@@ -342,7 +342,7 @@ export class KeyRing {
   #forgetRevisions(): void {
     this.#own.forgetRevisions()
     this.#rollover.forgetRevisions()
-    this.#strangers.forgetRevisions()
+    this.#pendingPeers.forgetRevisions()
     this.#acknowledger.forgetRevisions()
     for (const peer of this.#peers.values()) peer.forgetRevisions()
   }
@@ -386,10 +386,10 @@ export class KeyRing {
 
   #refusedHosts(): string[] {
     const peers = [...this.#peers.values()].filter((peer) => peer.refused || !peer.installed)
-    return [...peers.map(({ hostId }) => hostId), ...this.#strangers.refused()].sort()
+    return [...peers.map(({ hostId }) => hostId), ...this.#pendingPeers.refused()].sort()
   }
 
-  #associationsOf(peer: RingPeer): PeerAssociations {
+  #associationsOf(peer: RingPeer): PeerSaPairs {
     return peer.planned(OTHERS[this.#own.former])
   }
 }

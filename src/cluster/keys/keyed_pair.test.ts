@@ -19,16 +19,16 @@ const second = { number: 1, cipher: "aes128-sha1" } as const
 test("a network's keys are made once, and not again after it was taken away or changed", () => {
   const pair = make()
   expect(pair.setNetworks([first])).toBe(true)
-  const key = pair.association(0, true)?.inbound.key
+  const key = pair.saPair(0, true)?.inbound.key
   expect(pair.setNetworks([first, second])).toBe(true)
-  expect(pair.association(0, true)?.inbound.key).toBe(key ?? new Uint8Array())
-  expect(pair.association(1, false)).toMatchObject({ send: false })
+  expect(pair.saPair(0, true)?.inbound.key).toBe(key ?? new Uint8Array())
+  expect(pair.saPair(1, false)).toMatchObject({ send: false })
   expect(pair.setNetworks([second])).toBe(true)
   expect(key?.every((byte) => byte === 0)).toBe(true)
   expect(pair.setNetworks([first, second])).toBe(false)
-  expect(pair.association(0, true)).toBeUndefined()
+  expect(pair.saPair(0, true)).toBeUndefined()
   expect(pair.setNetworks([{ number: 1, cipher: "aes128gcm16" }])).toBe(false)
-  expect(pair.association(1, true)).toBeUndefined()
+  expect(pair.saPair(1, true)).toBeUndefined()
 })
 
 test("two pairs collide when both generations are multiples of 64 apart", () => {
@@ -43,8 +43,8 @@ test("two pairs collide when both generations are multiples of 64 apart", () => 
 test("a wiped pair has no keys and overwrote those it gave", () => {
   const pair = make()
   pair.setNetworks([first])
-  const given = pair.association(0, true)
+  const given = pair.saPair(0, true)
   pair.wipe()
   expect(given?.outbound.key.every((byte) => byte === 0)).toBe(true)
-  expect(pair.association(0, true)).toBeUndefined()
+  expect(pair.saPair(0, true)).toBeUndefined()
 })

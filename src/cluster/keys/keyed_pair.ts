@@ -2,20 +2,20 @@
 
 import type { Cipher } from "../../core/encapsulation.ts"
 import { SPI_GENERATIONS } from "../records/spi.ts"
-import type { AssociationKey, KeyedNetwork, PairKeys } from "./key_agreement.ts"
+import type { KeyedNetwork, PairKeys, SaPairKey } from "./key_agreement.ts"
 
 /** One association of two hosts, both directions, as the ipsec driver takes it. */
-export interface Association {
-  readonly inbound: AssociationKey
-  readonly outbound: AssociationKey
+export interface SaPair {
+  readonly inbound: SaPairKey
+  readonly outbound: SaPairKey
   /** Whether to send on it; of all of a peer and network at most one. */
   readonly send: boolean
 }
 
 interface Keys {
   readonly cipher: Cipher
-  readonly inbound: AssociationKey
-  readonly outbound: AssociationKey
+  readonly inbound: SaPairKey
+  readonly outbound: SaPairKey
 }
 
 /**
@@ -62,7 +62,7 @@ export class KeyedPair {
   }
 
   /** The association on a network; undefined where this pair has no keys for it. */
-  association(network: number, send: boolean): Association | undefined {
+  saPair(network: number, send: boolean): SaPair | undefined {
     const keys = this.#keys.get(network)
     return keys && { inbound: keys.inbound, outbound: keys.outbound, send }
   }

@@ -39,7 +39,7 @@ test("the newest of both are paired, once", () => {
   announce(2)
   pairing.pair(peer)
   expect(pairs()).toEqual(["1-1", "2-1", "2-2"])
-  expect(peer.associations(0)).toHaveLength(3)
+  expect(peer.saPairs(0)).toHaveLength(3)
 })
 
 test("keys that a peer had and that went are not made again: a new generation is wanted", () => {

@@ -5,7 +5,7 @@ import type { Announcement } from "./announcement.ts"
 import type { Told } from "./ring_peer.ts"
 
 /** One such host. */
-export interface Stranger {
+export interface PendingPeer {
   announcement: Told<Announcement> | undefined
   acknowledgement: Told<Acknowledgement> | undefined
   /** Whether its latest announcement did not hold. */
@@ -13,11 +13,11 @@ export interface Stranger {
 }
 
 /** Keeps it for when they become peers. */
-export class Strangers {
-  readonly #all = new Map<string, Stranger>()
+export class PendingPeers {
+  readonly #all = new Map<string, PendingPeer>()
 
   /** What a host said; its fields are to be written. */
-  of(hostId: string): Stranger {
+  of(hostId: string): PendingPeer {
     const known = this.#all.get(hostId)
     if (known !== undefined) return known
     const stranger = { announcement: undefined, acknowledgement: undefined, refused: false }
@@ -26,12 +26,12 @@ export class Strangers {
   }
 
   /** A host is no peer any more. */
-  put(hostId: string, stranger: Stranger): void {
+  put(hostId: string, stranger: PendingPeer): void {
     this.#all.set(hostId, stranger)
   }
 
   /** A host becomes a peer, or has no records any more. @returns what it said, if anything */
-  take(hostId: string): Stranger | undefined {
+  take(hostId: string): PendingPeer | undefined {
     const stranger = this.#all.get(hostId)
     this.#all.delete(hostId)
     return stranger

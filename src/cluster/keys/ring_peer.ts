@@ -4,9 +4,9 @@ import { PeerRefusedError } from "../records/envelope.ts"
 import { type Acknowledgement, refuses } from "./acknowledgement.ts"
 import { type Announcement, type PublicGeneration, sameAnnouncement } from "./announcement.ts"
 import type { KeyedNetwork } from "./key_agreement.ts"
-import type { Association, KeyedPair } from "./keyed_pair.ts"
+import type { KeyedPair, SaPair } from "./keyed_pair.ts"
 import type { OwnGenerations } from "./own_generations.ts"
-import type { OtherAssociations, PeerAssociations } from "./ring_plan.ts"
+import type { OtherSaPairs, PeerSaPairs } from "./ring_plan.ts"
 
 /** Pairs held with one host: two honest hosts of four generations each make seven. */
 const MAX_PAIRS = 8
@@ -227,18 +227,18 @@ export class RingPeer {
   }
 
   /** The associations on a network, newest first. */
-  associations(network: number): Association[] {
+  saPairs(network: number): SaPair[] {
     return this.pairs.toReversed().flatMap((pair) => {
-      const association = pair.association(network, pair === this.#sending)
-      return association === undefined ? [] : [association]
+      const saPair = pair.saPair(network, pair === this.#sending)
+      return saPair === undefined ? [] : [saPair]
     })
   }
 
   /** All that is to be in the kernel. @param others what becomes of what a former process made */
-  planned(others: OtherAssociations): PeerAssociations {
+  planned(others: OtherSaPairs): PeerSaPairs {
     const networks = this.settings.networks.map((network) => ({
       ...network,
-      associations: this.associations(network.number),
+      saPairs: this.saPairs(network.number),
     }))
     return { hostId: this.hostId, networks, others }
   }

@@ -3,12 +3,12 @@
 import type { Acknowledgement } from "./acknowledgement.ts"
 import type { Announcement } from "./announcement.ts"
 import type { KeyedNetwork } from "./key_agreement.ts"
-import type { Association } from "./keyed_pair.ts"
+import type { SaPair } from "./keyed_pair.ts"
 
 /** The associations with one host on one network. */
-export interface NetworkAssociations extends KeyedNetwork {
+export interface NetworkSaPairs extends KeyedNetwork {
   /** Newest first. The arrays of keys are overwritten when an association goes: copy to keep. */
-  readonly associations: readonly Association[]
+  readonly saPairs: readonly SaPair[]
 }
 
 /**
@@ -20,20 +20,20 @@ export interface NetworkAssociations extends KeyedNetwork {
  *
  * But for `use`, nothing at all is sent where none that is listed says `send`.
  */
-export type OtherAssociations = "use" | "receive" | "drop"
+export type OtherSaPairs = "use" | "receive" | "drop"
 
 /** What is to be in the kernel for one host. */
-export interface PeerAssociations {
+export interface PeerSaPairs {
   readonly hostId: string
-  readonly networks: readonly NetworkAssociations[]
+  readonly networks: readonly NetworkSaPairs[]
   /** What becomes of the associations that are in the kernel and not listed. */
-  readonly others: OtherAssociations
+  readonly others: OtherSaPairs
 }
 
 /** What is to be done now: first the kernel, then what is published and acknowledged. */
 export interface RingPlan {
   /** Hosts whose associations changed since the last plan. */
-  readonly changed: readonly PeerAssociations[]
+  readonly changed: readonly PeerSaPairs[]
   /**
    * To be written to `keys/<own id>`, best in one commit with the acknowledgement, after it was
    * stored on this host: a next process needs it, see `KeyRingOptions.former`. Said in each plan

@@ -2,12 +2,12 @@ import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import {
   MAX_ENVELOPE_BYTES,
-  type OpenOptions,
-  open,
   PeerRefusedError,
   peek,
-  type SealOptions,
-  seal,
+  type SignOptions,
+  sign,
+  type VerifyOptions,
+  verify,
 } from "./envelope.ts"
 import { HostIdentity } from "./identity.ts"
 import { parsePsk } from "./psk.ts"
@@ -20,15 +20,15 @@ const otherPsk = parsePsk("q".repeat(32))
 const KEY = "/lariat/default/hosts/h1"
 const BODY = { name: "edge-1", list: [1, 2], text: "a\nb ü" }
 
-const sealing: SealOptions = { key: KEY, hostId: "h1", sequence: 5, identity, psk }
-const opening: OpenOptions = {
+const signing: SignOptions = { key: KEY, hostId: "h1", sequence: 5, identity, psk }
+const expected: VerifyOptions = {
   ...{ kind: "host", key: KEY, hostId: "h1", publicKey: identity.publicKey, psk },
   lastSequence: 5,
 }
 
-function refusal(text: string, options: Partial<OpenOptions> = {}): PeerRefusedError {
+function refusal(text: string, options: Partial<VerifyOptions> = {}): PeerRefusedError {
   try {
-    open(text, { ...opening, ...options })
+    verify(text, { ...expected, ...options })
   } catch (error) {
     if (error instanceof PeerRefusedError) return error
     throw error
@@ -37,49 +37,49 @@ function refusal(text: string, options: Partial<OpenOptions> = {}): PeerRefusedE
 }
 
 describe("an envelope", () => {
-  test("gives back what was sealed", () => {
-    expect(open(seal("host", BODY, sealing), opening)).toEqual({ body: BODY, sequence: 5 })
+  test("gives back what was signed", () => {
+    expect(verify(sign("host", BODY, signing), expected)).toEqual({ body: BODY, sequence: 5 })
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 3 }), fc.maxSafeNat(), (body, sequence) => {
-        const text = seal("host", body, { ...sealing, sequence })
-        const opened = open(text, { ...opening, lastSequence: sequence })
-        expect(opened).toEqual({ body: JSON.parse(JSON.stringify(body)), sequence })
+        const text = sign("host", body, { ...signing, sequence })
+        const verified = verify(text, { ...expected, lastSequence: sequence })
+        expect(verified).toEqual({ body: JSON.parse(JSON.stringify(body)), sequence })
       }),
       { numRuns: 50 },
     )
   })
 
   test("is two lines that people can read", () => {
-    const lines = seal("host", BODY, sealing).split("\n")
+    const lines = sign("host", BODY, signing).split("\n")
     expect(lines).toHaveLength(2)
     expect(lines[0]).toMatch(/^lariat1 \S{43} host \/lariat\/default\/hosts\/h1 h1 5 \S{86}$/)
     expect(JSON.parse(lines[1] ?? "")).toEqual(BODY)
   })
 
   test("goes without a MAC in a cluster without a key", () => {
-    const text = seal("host", BODY, { ...sealing, psk: undefined })
+    const text = sign("host", BODY, { ...signing, psk: undefined })
     expect(text).toStartWith("lariat1 - host ")
-    expect(open(text, { ...opening, psk: undefined }).body).toEqual(BODY)
+    expect(verify(text, { ...expected, psk: undefined }).body).toEqual(BODY)
   })
 
   test("of the same sequence is the same record read again, of an older one a replay", () => {
-    const text = seal("host", BODY, sealing)
-    expect(open(text, { ...opening, lastSequence: 5 }).sequence).toBe(5)
-    expect(open(text, { ...opening, lastSequence: undefined }).sequence).toBe(5)
+    const text = sign("host", BODY, signing)
+    expect(verify(text, { ...expected, lastSequence: 5 }).sequence).toBe(5)
+    expect(verify(text, { ...expected, lastSequence: undefined }).sequence).toBe(5)
     expect(refusal(text, { lastSequence: 6 }).check).toBe("sequence")
   })
 
-  test("too long is sealed by none and opened by none", () => {
+  test("too long is signed by none and verified by none", () => {
     const long = "x".repeat(MAX_ENVELOPE_BYTES + 1)
-    expect(() => seal("host", long, sealing)).toThrow(
+    expect(() => sign("host", long, signing)).toThrow(
       expect.objectContaining({ code: "config-invalid" }),
     )
     expect(refusal(long).check).toBe("size")
     // Fewer characters than the limit, more bytes.
     expect(refusal("ü".repeat(MAX_ENVELOPE_BYTES - 1)).check).toBe("size")
-    const room = MAX_ENVELOPE_BYTES - Buffer.byteLength(seal("host", "", sealing))
-    expect(open(seal("host", "x".repeat(room), sealing), opening).sequence).toBe(5)
-    expect(() => seal("host", "x".repeat(room + 1), sealing)).toThrow()
+    const room = MAX_ENVELOPE_BYTES - Buffer.byteLength(sign("host", "", signing))
+    expect(verify(sign("host", "x".repeat(room), signing), expected).sequence).toBe(5)
+    expect(() => sign("host", "x".repeat(room + 1), signing)).toThrow()
   })
 
   test.each([
@@ -92,22 +92,22 @@ describe("an envelope", () => {
     ["host", { sequence: 0.5 }],
     ["host", { sequence: 2 ** 53 }],
   ])("of kind %s with %j is a fault of ours", (kind, options) => {
-    expect(() => seal(kind, BODY, { ...sealing, ...options })).toThrow(
+    expect(() => sign(kind, BODY, { ...signing, ...options })).toThrow(
       expect.objectContaining({ code: "internal" }),
     )
   })
 })
 
 describe("the check that fails is named", () => {
-  const text = seal("host", BODY, sealing)
+  const text = sign("host", BODY, signing)
 
-  test.each<[string, string, Partial<OpenOptions>]>([
+  test.each<[string, string, Partial<VerifyOptions>]>([
     ["kind", text, { kind: "keys" }],
     ["key", text, { key: "/lariat/default/hosts/h2" }],
     ["host", text, { hostId: "h2" }],
     ["mac", text, { psk: otherPsk }],
     ["mac", text, { psk: undefined }],
-    ["mac", seal("host", BODY, { ...sealing, psk: undefined }), {}],
+    ["mac", sign("host", BODY, { ...signing, psk: undefined }), {}],
     ["signature", text, { publicKey: identityOf(2).publicKey }],
     ["signature", text, { publicKey: "" }],
     ["format", "", {}],
@@ -118,8 +118,8 @@ describe("the check that fails is named", () => {
     ["format", text.replace(" 5 ", " 9007199254740992 "), {}],
     ["format", text.replace("\n", " \n"), {}],
     ["format", text.replace("\n", ""), {}],
-  ])("%s", (check, sealed, options) => {
-    const error = refusal(sealed, options)
+  ])("%s", (check, signed, options) => {
+    const error = refusal(signed, options)
     expect(error.check).toBe(check)
     expect(error.code).toBe("peer-refused")
     expect(error.message).toContain(`: ${check}: `)
@@ -127,7 +127,7 @@ describe("the check that fails is named", () => {
   })
 
   test("for a holder of the key who signs as another", () => {
-    const forged = seal("host", BODY, { ...sealing, identity: identityOf(2) })
+    const forged = sign("host", BODY, { ...signing, identity: identityOf(2) })
     expect(refusal(forged).check).toBe("signature")
   })
 
@@ -146,7 +146,7 @@ describe("the check that fails is named", () => {
 })
 
 describe("bad input", () => {
-  const text = seal("host", BODY, sealing)
+  const text = sign("host", BODY, signing)
 
   test("one changed character anywhere is refused", () => {
     fc.assert(
@@ -169,7 +169,7 @@ describe("bad input", () => {
   })
 
   test("messages stay short and on one line whatever it says", () => {
-    const error = refusal(seal("host", BODY, { ...sealing, key: "k".repeat(500) }))
+    const error = refusal(sign("host", BODY, { ...signing, key: "k".repeat(500) }))
     expect(error.check).toBe("key")
     expect(error.message.length).toBeLessThan(300)
     expect(refusal("\u001b[2J\n x").message).not.toContain("\u001b")
@@ -177,7 +177,7 @@ describe("bad input", () => {
 })
 
 test("peek reads what nobody checked", () => {
-  const text = seal("host", BODY, sealing)
+  const text = sign("host", BODY, signing)
   expect(peek(text)).toEqual({ hostId: "h1", body: BODY })
   expect(peek("lariat1")).toBeUndefined()
   expect(peek(text.slice(0, -1))).toBeUndefined()

@@ -2,7 +2,7 @@
 
 import { timingSafeEqual } from "node:crypto"
 import { type ErrorDetails, LariatError } from "../../errors.ts"
-import { type HostIdentity, verify } from "./identity.ts"
+import { type HostIdentity, verifySignature } from "./identity.ts"
 import type { PreSharedKey } from "./psk.ts"
 
 /**
@@ -46,8 +46,8 @@ export class PeerRefusedError extends LariatError {
   }
 }
 
-/** What is sealed beside the body. */
-export interface SealOptions {
+/** What is signed beside the body. */
+export interface SignOptions {
   /** The store's key under which it will stand: nobody can move it to another one. */
   readonly key: string
   readonly hostId: string
@@ -68,7 +68,7 @@ export interface SealOptions {
  * @throws LariatError config-invalid when it is longer than 64 KiB; internal for a bad kind, key,
  *   host or sequence
  */
-export function seal(kind: string, body: unknown, options: SealOptions): string {
+export function sign(kind: string, body: unknown, options: SignOptions): string {
   const { key, hostId, sequence, identity, psk } = options
   const json = JSON.stringify(body)
   const valid =
@@ -80,7 +80,7 @@ export function seal(kind: string, body: unknown, options: SealOptions): string 
     json !== undefined
   if (!valid) {
     throw new LariatError(
-      `Cannot seal a record: kind ${kind}, key ${key}, host ${hostId} or sequence ${sequence} is none`,
+      `Cannot sign a record: kind ${kind}, key ${key}, host ${hostId} or sequence ${sequence} is none`,
       { code: "internal" },
     )
   }
@@ -99,7 +99,7 @@ export function seal(kind: string, body: unknown, options: SealOptions): string 
 }
 
 /** What an envelope must be. */
-export interface OpenOptions {
+export interface VerifyOptions {
   readonly kind: string
   /** The store's key at which it was read. */
   readonly key: string
@@ -113,10 +113,10 @@ export interface OpenOptions {
 }
 
 /** What is in an envelope that passed all checks. */
-export interface Opened {
+export interface Verified {
   /** JSON; what it means is for its own parser to check. */
   readonly body: unknown
-  /** At least {@link OpenOptions.lastSequence}; the same means the same record read again. */
+  /** At least {@link VerifyOptions.lastSequence}; the same means the same record read again. */
   readonly sequence: number
 }
 
@@ -140,7 +140,7 @@ interface Parts {
  * @throws PeerRefusedError (`peer-refused`) naming the check: size, format, kind, key, host, mac,
  *   signature, sequence
  */
-export function open(text: string, options: OpenOptions): Opened {
+export function verify(text: string, options: VerifyOptions): Verified {
   const { kind, key, hostId, publicKey, psk, lastSequence = 0 } = options
   const refuse = (check: EnvelopeCheck, why: string, hint?: string): PeerRefusedError =>
     new PeerRefusedError(check, `Cannot take ${key} of host ${hostId}: ${check}: ${why}`, { hint })
@@ -151,7 +151,7 @@ export function open(text: string, options: OpenOptions): Opened {
   if (parts.hostId !== hostId) throw refuse("host", `it is of ${shown(parts.hostId)}`)
   checkMac(parts, psk, refuse)
   const signed = signedText(`${kind} ${key} ${hostId} ${parts.sequence}`, parts.json)
-  if (!verify(publicKey, LABEL, signed, parts.signature)) {
+  if (!verifySignature(publicKey, LABEL, signed, parts.signature)) {
     throw refuse("signature", "it is not by the key that the host is known by")
   }
   if (parts.sequence < lastSequence) {

@@ -3,7 +3,7 @@ import { generateKeyPairSync, randomBytes } from "node:crypto"
 import { inspect } from "node:util"
 import fc from "fast-check"
 import { LariatError } from "../../errors.ts"
-import { fingerprint, HostIdentity, isPublicKey, verify } from "./identity.ts"
+import { fingerprint, HostIdentity, isPublicKey, verifySignature } from "./identity.ts"
 
 const identity = HostIdentity.create((bytes) => new Uint8Array(bytes).fill(7))
 
@@ -86,11 +86,11 @@ describe("a signature", () => {
   const signature = identity.sign("envelope", "data")
 
   test("holds for its label, data and key alone", () => {
-    expect(verify(identity.publicKey, "envelope", "data", signature)).toBe(true)
-    expect(verify(identity.publicKey, "envelopes", "data", signature)).toBe(false)
-    expect(verify(identity.publicKey, "envelope", "data ", signature)).toBe(false)
+    expect(verifySignature(identity.publicKey, "envelope", "data", signature)).toBe(true)
+    expect(verifySignature(identity.publicKey, "envelopes", "data", signature)).toBe(false)
+    expect(verifySignature(identity.publicKey, "envelope", "data ", signature)).toBe(false)
     const other = HostIdentity.create((bytes) => randomBytes(bytes))
-    expect(verify(other.publicKey, "envelope", "data", signature)).toBe(false)
+    expect(verifySignature(other.publicKey, "envelope", "data", signature)).toBe(false)
   })
 
   test("does not hold with one bit turned", () => {
@@ -98,24 +98,24 @@ describe("a signature", () => {
       fc.property(fc.nat(511), (bit) => {
         const turned = Uint8Array.from(signature)
         turned[bit >> 3] = (turned[bit >> 3] ?? 0) ^ (1 << (bit & 7))
-        expect(verify(identity.publicKey, "envelope", "data", turned)).toBe(false)
+        expect(verifySignature(identity.publicKey, "envelope", "data", turned)).toBe(false)
       }),
     )
   })
 
   test("label and data cannot be moved into each other", () => {
     expect(() => identity.sign("a\0b", "c")).toThrow("zero byte")
-    expect(verify(identity.publicKey, "a", "b\0c", identity.sign("a", "b\0c"))).toBe(true)
+    expect(verifySignature(identity.publicKey, "a", "b\0c", identity.sign("a", "b\0c"))).toBe(true)
   })
 
   test("of rubbish is false and throws nothing", () => {
     fc.assert(
       fc.property(fc.string(), fc.uint8Array({ maxLength: 70 }), (key, bytes) => {
-        expect(verify(key, "envelope", "data", bytes)).toBe(false)
+        expect(verifySignature(key, "envelope", "data", bytes)).toBe(false)
       }),
     )
     const noPoint = Buffer.alloc(32, 0xff).toString("base64url")
-    expect(verify(noPoint, "envelope", "data", signature)).toBe(false)
+    expect(verifySignature(noPoint, "envelope", "data", signature)).toBe(false)
   })
 })
 

@@ -107,7 +107,7 @@ export function isPublicKey(text: string): boolean {
 }
 
 /** Whether a signature holds; false for anything that is no key or no signature. Never throws. */
-export function verify(
+export function verifySignature(
   publicKey: string,
   label: string,
   data: Uint8Array | string,

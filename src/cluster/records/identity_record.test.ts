@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { PeerRefusedError, seal } from "./envelope.ts"
+import { PeerRefusedError, sign } from "./envelope.ts"
 import { HostIdentity } from "./identity.ts"
 import { openIdentity, sealIdentity } from "./identity_record.ts"
 import { parsePsk } from "./psk.ts"
@@ -34,7 +34,7 @@ describe("an identity record", () => {
 
   test("that names another's key is refused", () => {
     const body = { publicKey: identityOf(2).publicKey, number: 7 }
-    expect(refusal(seal("identity", body, { ...place, sequence: 0, identity })).check).toBe(
+    expect(refusal(sign("identity", body, { ...place, sequence: 0, identity })).check).toBe(
       "signature",
     )
   })
@@ -47,7 +47,7 @@ describe("an identity record", () => {
     ["identity", { publicKey: identity.publicKey, number: 0 }],
     ["identity", { publicKey: identity.publicKey, number: 65_536 }],
   ])("fails the check %s with %j", (check, body) => {
-    expect(refusal(seal("identity", body, { ...place, sequence: 0, identity })).check).toBe(check)
+    expect(refusal(sign("identity", body, { ...place, sequence: 0, identity })).check).toBe(check)
   })
 
   test("of another host, place or cluster key is refused, and no envelope too", () => {

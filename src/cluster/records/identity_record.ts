@@ -1,6 +1,6 @@
 /** The record under `identities/<hostId>`: a host's public key and number, signed by that key. */
 
-import { open, peek, seal } from "./envelope.ts"
+import { peek, sign, verify } from "./envelope.ts"
 import { type HostIdentity, isPublicKey } from "./identity.ts"
 import type { PreSharedKey } from "./psk.ts"
 import { BodyReader } from "./record_body.ts"
@@ -32,7 +32,7 @@ export function sealIdentity(
 ): string {
   const { number, ...place } = options
   const record: IdentityRecord = { publicKey: identity.publicKey, number }
-  return seal(KIND, record, { ...place, sequence: 0, identity })
+  return sign(KIND, record, { ...place, sequence: 0, identity })
 }
 
 /**
@@ -44,7 +44,7 @@ export function sealIdentity(
 export function openIdentity(text: string, place: IdentityPlace): IdentityRecord {
   const claimed = peek(text)
   const publicKey = claimed === undefined ? "" : publicKeyOf(claimed.body)
-  const { body } = open(text, { ...place, kind: KIND, publicKey })
+  const { body } = verify(text, { ...place, kind: KIND, publicKey })
   const reader = new BodyReader(KIND, body)
   return {
     publicKey: reader.text("publicKey", PUBLIC_KEY),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { PeerRefusedError, seal } from "./envelope.ts"
+import { PeerRefusedError, sign } from "./envelope.ts"
 import { HostIdentity } from "./identity.ts"
 import { MAX_KEYS_PER_HOST, Pins } from "./pins.ts"
 import { parsePsk } from "./psk.ts"
@@ -22,9 +22,9 @@ function check(run: () => unknown): string {
 }
 
 const KEY = "/c/hosts/h1"
-const opening = { kind: "host", key: KEY, hostId: "h1", psk }
-const sealed = (sequence: number, identity = one, key = KEY) =>
-  seal("host", { sequence }, { key, hostId: "h1", sequence, identity, psk })
+const expected = { kind: "host", key: KEY, hostId: "h1", psk }
+const signed = (sequence: number, identity = one, key = KEY) =>
+  sign("host", { sequence }, { key, hostId: "h1", sequence, identity, psk })
 
 describe("an identity", () => {
   test("is pinned at first sight and taken ever after", () => {
@@ -54,27 +54,27 @@ describe("an identity", () => {
   test("that was forgotten may come with another key and number, and its number is free", () => {
     const pins = new Pins()
     pins.take("h1", { publicKey: one.publicKey, number: 7 })
-    pins.open(sealed(5), opening)
+    pins.verify(signed(5), expected)
     pins.forget("h1")
     pins.forget("unknown")
     expect(pins.takeChanges()).toEqual({ pins: [], sequences: [], forgotten: ["h1"] })
     pins.take("h2", { publicKey: one.publicKey, number: 7 })
     pins.take("h1", { publicKey: two.publicKey, number: 8 })
-    expect(pins.open(sealed(0, two), opening)).toEqual({ sequence: 0 })
+    expect(pins.verify(signed(0, two), expected)).toEqual({ sequence: 0 })
   })
 })
 
 describe("an envelope", () => {
-  test("is opened with the pinned key, and never an older one again", () => {
+  test("is verified with the pinned key, and never an older one again", () => {
     const pins = new Pins()
-    expect(check(() => pins.open(sealed(5), opening))).toBe("unknown-host")
+    expect(check(() => pins.verify(signed(5), expected))).toBe("unknown-host")
     pins.take("h1", { publicKey: one.publicKey, number: 7 })
-    expect(pins.open(sealed(5), opening)).toEqual({ sequence: 5 })
-    expect(check(() => pins.open(sealed(4), opening))).toBe("sequence")
-    expect(check(() => pins.open(sealed(9, two), opening))).toBe("signature")
-    expect(pins.open(sealed(5), opening)).toEqual({ sequence: 5 })
+    expect(pins.verify(signed(5), expected)).toEqual({ sequence: 5 })
+    expect(check(() => pins.verify(signed(4), expected))).toBe("sequence")
+    expect(check(() => pins.verify(signed(9, two), expected))).toBe("signature")
+    expect(pins.verify(signed(5), expected)).toEqual({ sequence: 5 })
     const other = "/c/keys/h1"
-    expect(pins.open(sealed(1, one, other), { ...opening, key: other })).toEqual({ sequence: 1 })
+    expect(pins.verify(signed(1, one, other), { ...expected, key: other })).toEqual({ sequence: 1 })
   })
 
   test("of a host with too many records is refused, those it has go on", () => {
@@ -85,10 +85,12 @@ describe("an envelope", () => {
       pins: [{ hostId: "h1", publicKey: one.publicKey, number: 7 }],
       sequences,
     })
-    expect(check(() => pins.open(sealed(1), opening))).toBe("taken")
+    expect(check(() => pins.verify(signed(1), expected))).toBe("taken")
     const other = "/c/keys/h1"
-    expect(check(() => pins.open(sealed(1, one, other), { ...opening, key: other }))).toBe("limit")
-    expect(check(() => pins.open(sealed(2), opening))).toBe("taken")
+    expect(check(() => pins.verify(signed(1, one, other), { ...expected, key: other }))).toBe(
+      "limit",
+    )
+    expect(check(() => pins.verify(signed(2), expected))).toBe("taken")
   })
 })
 
@@ -113,8 +115,8 @@ describe("rows", () => {
               return pins.take(hostId, { publicKey, number: each.number })
             }
             const key = `/c/${each.key}/${hostId}`
-            const text = seal("x", 0, { key, hostId, sequence: each.sequence, identity, psk })
-            return pins.open(text, { kind: "x", key, hostId, psk })
+            const text = sign("x", 0, { key, hostId, sequence: each.sequence, identity, psk })
+            return pins.verify(text, { kind: "x", key, hostId, psk })
           })
           const changes = pins.takeChanges()
           for (const hostId of changes.forgotten) {

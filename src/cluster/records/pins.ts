@@ -1,7 +1,7 @@
 /** Trust at first sight: which key and number each host had when this one first met it. */
 
 import { LariatError } from "../../errors.ts"
-import { type OpenOptions, open, PeerRefusedError } from "./envelope.ts"
+import { PeerRefusedError, type VerifyOptions, verify } from "./envelope.ts"
 import { fingerprint, isPublicKey } from "./identity.ts"
 import type { IdentityRecord } from "./identity_record.ts"
 import { MAX_HOST_NUMBER } from "./spi.ts"
@@ -131,7 +131,7 @@ export class Pins {
    * @throws PeerRefusedError `unknown-host` where the host has no pin; `limit` where it has more
    *   records than a host can have; else what {@link open} says
    */
-  open(text: string, options: Omit<OpenOptions, "publicKey" | "lastSequence">): unknown {
+  verify(text: string, options: Omit<VerifyOptions, "publicKey" | "lastSequence">): unknown {
     const { hostId, key } = options
     const pin = this.#pins.get(hostId)
     if (pin === undefined) {
@@ -141,7 +141,7 @@ export class Pins {
       )
     }
     const last = pin.sequences.get(key)
-    const { body, sequence } = open(text, {
+    const { body, sequence } = verify(text, {
       ...options,
       publicKey: pin.publicKey,
       lastSequence: last,

@@ -8,7 +8,7 @@ export interface Timer {
   cancel(): void
 }
 
-export interface Surroundings {
+export interface Dependencies {
   readonly fetch: Fetch
   /** Milliseconds of a clock that nobody sets back and that counts sleep. */
   readonly now: () => number
@@ -19,7 +19,7 @@ export interface Surroundings {
 }
 
 /** Waits so long, or until the signal aborts; never rejects. */
-export function pause(world: Surroundings, ms: number, signal: AbortSignal): Promise<void> {
+export function pause(world: Dependencies, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) {
       resolve()

@@ -1,6 +1,6 @@
 /**
  * IPsec between hosts: ESP in tunnel mode by the kernel. Which keys there are is not decided here:
- * {@link IpsecDriver.setAssociations} is told.
+ * {@link IpsecDriver.setSaPairs} is told.
  */
 
 import { CIPHERS, type Cipher } from "../../core/encapsulation.ts"
@@ -17,18 +17,18 @@ import { type DeviceSpec, hostPrefix, OverlayDevice } from "../overlay_device.ts
 import { OverlayRoutes } from "../overlay_routes.ts"
 import { checkOwnAddresses, peerPrefixes } from "../peer_routes.ts"
 import { addressOf, ownFamily } from "../underlay_address.ts"
-import { faultsOf, type PeerFaults, trafficOf } from "./association_usage.ts"
-import { Associations, type Route, type UdpRemote } from "./associations.ts"
 import { probeCipher } from "./cipher_probe.ts"
 import { type PeerEncapsulation, PeerEncapsulations } from "./peer_encapsulations.ts"
 import { NO_KEYS, NOT_TOLD, namedStates, type PeerKeys, sentOn } from "./peer_keys.ts"
 import { hostOfReqid, reqidOf } from "./policies.ts"
 import { PolicyDatabase } from "./policy_database.ts"
+import { type Route, SaPairs, type UdpRemote } from "./sa_pairs.ts"
+import { faultsOf, type PeerFaults, trafficOf } from "./sa_usage.ts"
 import { chooseIfId, deviceName, tunnelDevice } from "./tunnel_device.ts"
 
-export type { Association } from "./associations.ts"
 export type { PeerEncapsulation } from "./peer_encapsulations.ts"
 export type { PeerKeys } from "./peer_keys.ts"
+export type { SaPair } from "./sa_pairs.ts"
 
 /** Settings of {@link IpsecDriver}. */
 export interface IpsecOptions {
@@ -76,7 +76,7 @@ export class IpsecDriver implements Driver {
   readonly #netns: Netns
   readonly #routes: OverlayRoutes
   readonly #device: OverlayDevice
-  readonly #associations: Associations
+  readonly #saPairs: SaPairs
   /** Of the XFRM interface; undefined where the kernel has none. */
   readonly #ifId: number | undefined
   /** By host: told before or after the host itself. */
@@ -108,7 +108,7 @@ export class IpsecDriver implements Driver {
     this.#ifId = options.interfaces === false ? undefined : chooseIfId(this.#route, network)
     this.#routes = new OverlayRoutes(this.#route, network.subnets)
     this.#device = new OverlayDevice(this.#route, this.#netns, (dst) => this.#routes.contains(dst))
-    this.#associations = new Associations(this.#xfrm, {
+    this.#saPairs = new SaPairs(this.#xfrm, {
       network: network.number,
       cipher: this.cipher,
       ifId: this.#ifId,
@@ -158,7 +158,7 @@ export class IpsecDriver implements Driver {
     this.#ensureDevice()
     this.#routes.load()
     this.#device.load()
-    if (!this.#begun) this.#loadAssociations(self)
+    if (!this.#begun) this.#loadSaPairs(self)
     this.#begun = true
     this.#placeAll()
   }
@@ -182,8 +182,8 @@ export class IpsecDriver implements Driver {
     this.#routes.want(hostId, [])
     this.#policies.want(hostId, undefined)
     this.#settle()
-    this.#associations.keepOnly(this.#reqid(known.peer), [])
-    this.#associations.forget(this.#reqid(known.peer))
+    this.#saPairs.keepOnly(this.#reqid(known.peer), [])
+    this.#saPairs.forget(this.#reqid(known.peer))
   }
 
   /**
@@ -194,7 +194,7 @@ export class IpsecDriver implements Driver {
    * @returns whether the newest is in the kernel now; one that is lost is not
    * @throws NetlinkError
    */
-  setAssociations(hostId: string, keys: PeerKeys): boolean {
+  setSaPairs(hostId: string, keys: PeerKeys): boolean {
     this.#keys.set(hostId, keys)
     const known = this.#peers.get(hostId)
     return known !== undefined && this.#install(known)
@@ -225,12 +225,12 @@ export class IpsecDriver implements Driver {
 
   /** This host's UDP ports that peers' associations come in by. */
   encapsulationPorts(): Set<number> {
-    return this.#associations.ourPorts(this.#self?.underlay ?? [])
+    return this.#saPairs.ourPorts(this.#self?.underlay ?? [])
   }
 
   /** Where associations in UDP are sent to, by the number of the host, known or not yet. */
   udpRemotes(): Map<number, UdpRemote> {
-    const remotes = this.#associations.udpRemotes(this.#self?.underlay ?? [])
+    const remotes = this.#saPairs.udpRemotes(this.#self?.underlay ?? [])
     const { number } = this.#network
     return new Map([...remotes].map(([reqid, one]) => [hostOfReqid(number, reqid) ?? 0, one]))
   }
@@ -263,14 +263,14 @@ export class IpsecDriver implements Driver {
   /** Takes in what the kernel tells; see `parseXfrmEvent`. */
   handle(event: XfrmEvent): void {
     if (event.kind === "flushed") {
-      for (const reqid of this.#associations.check()) this.#lostBy(reqid, "all were deleted")
+      for (const reqid of this.#saPairs.check()) this.#lostBy(reqid, "all were deleted")
     } else if (event.kind === "expired" && !event.hard) {
-      if (!this.#associations.has(event.id)) return
+      if (!this.#saPairs.has(event.id)) return
       const hostId = this.hostOf(event.reqid)
       const why = `${spiText(event.id.spi)} has carried much`
       if (hostId !== undefined) this.#options.onWorn?.(hostId, why)
     } else if (event.kind === "deleted" || event.kind === "expired") {
-      const reqid = this.#associations.lost(event.id)
+      const reqid = this.#saPairs.lost(event.id)
       if (reqid !== undefined) this.#lostBy(reqid, "somebody deleted it")
     }
   }
@@ -287,18 +287,18 @@ export class IpsecDriver implements Driver {
     this.#device.sweep()
     // A device that was made anew has another index.
     did.push(...this.#placeAll())
-    for (const reqid of this.#associations.check()) this.#lostBy(reqid, "somebody deleted it")
+    for (const reqid of this.#saPairs.check()) this.#lostBy(reqid, "somebody deleted it")
     const known = new Set([...this.#peers.values()].map(({ peer }) => this.#reqid(peer)))
-    for (const reqid of this.#associations.reqids()) {
+    for (const reqid of this.#saPairs.reqids()) {
       if (known.has(reqid)) continue
-      this.#associations.keepOnly(reqid, [])
+      this.#saPairs.keepOnly(reqid, [])
       did.push(`removed the associations of host number ${reqid & 0xffff}`)
     }
     return did
   }
 
   links(): readonly PeerLink[] {
-    const states = this.#associations.usage()
+    const states = this.#saPairs.usage()
     const device = getLink(this.#route, this.device)
     return [...this.#peers.values()].map((known) => {
       const { peer, route } = known
@@ -318,7 +318,7 @@ export class IpsecDriver implements Driver {
   /** What the kernel lacks for a peer, and what went wrong with its associations. */
   facts(hostId: string): PeerFaults & { readonly route: boolean; readonly policy: boolean } {
     const known = this.#peers.get(hostId)
-    const states = this.#associations.usage()
+    const states = this.#saPairs.usage()
     const own = known === undefined ? [] : (states.get(this.#reqid(known.peer)) ?? [])
     return {
       route: this.#routes.complete(hostId),
@@ -343,8 +343,8 @@ export class IpsecDriver implements Driver {
       () => this.#device.remove(this.#spec()),
       () => this.#policies.clear(),
       () => {
-        this.#associations.load()
-        for (const reqid of this.#associations.reqids()) this.#associations.keepOnly(reqid, [])
+        this.#saPairs.load()
+        for (const reqid of this.#saPairs.reqids()) this.#saPairs.keepOnly(reqid, [])
       },
     ])
   }
@@ -355,7 +355,7 @@ export class IpsecDriver implements Driver {
     if (!this.#policies.complete(peer.hostId)) return "a policy is missing"
     const spi = this.#sentOn(known)
     if (spi === undefined) return "no keys are agreed on yet"
-    return this.#associations.has({ destination: route.remote, spi })
+    return this.#saPairs.has({ destination: route.remote, spi })
       ? undefined
       : "the association is gone; new keys are on their way"
   }
@@ -370,17 +370,17 @@ export class IpsecDriver implements Driver {
     const { peer, route } = known
     const keys = this.#keys.get(peer.hostId)
     if (route === undefined || keys === undefined) return false
-    const lost = this.#associations.install(route, keys.associations)
+    const lost = this.#saPairs.install(route, keys.saPairs)
     this.#wantPolicies(known)
     this.#policies.settle()
     if (keys.others === "drop") {
-      this.#associations.keepOnly(route.reqid, namedStates(route, keys))
+      this.#saPairs.keepOnly(route.reqid, namedStates(route, keys))
     }
     if (lost.length > 0) this.#options.onLost?.(peer.hostId, `${lost.join(", ")} had been deleted`)
     // An older pair that somebody deleted is about to go: it must not hold its successor up.
-    const [newest] = keys.associations
+    const [newest] = keys.saPairs
     if (newest === undefined) return true
-    return this.#associations.has({ destination: route.local, spi: newest.inbound.spi })
+    return this.#saPairs.has({ destination: route.local, spi: newest.inbound.spi })
   }
 
   #placeAll(): string[] {
@@ -437,17 +437,17 @@ export class IpsecDriver implements Driver {
   #movePorts({ route }: Known, before: Route | undefined): boolean {
     if (route?.encapsulation === undefined || before?.encapsulation === undefined) return false
     if (route.local !== before.local || route.remote !== before.remote) return false
-    return this.#associations.movePorts(route)
+    return this.#saPairs.movePorts(route)
   }
 
-  #loadAssociations({ underlay }: OverlaySelf): void {
-    this.#associations.load()
+  #loadSaPairs({ underlay }: OverlaySelf): void {
+    this.#saPairs.load()
     const sentOn = (reqid: number) => this.#policies.foundSpi(reqid)
-    this.#encapsulations.find(this.#associations.usage(), underlay, sentOn)
+    this.#encapsulations.find(this.#saPairs.usage(), underlay, sentOn)
   }
 
   /**
-   * After a peer was placed. Associations are bound to addresses: where those changed, the old ones
+   * After a peer was placed. SaPairs are bound to addresses: where those changed, the old ones
    * are of no use any more, nor are their keys. With UDP or without they go on until the new ones,
    * made the other way, are agreed on: the peer may not have changed yet. Where there were none,
    * keys that were told already are used now.
@@ -459,7 +459,7 @@ export class IpsecDriver implements Driver {
       return
     }
     if (JSON.stringify(before) === JSON.stringify(route)) return
-    const had = this.#associations.inUse(before.reqid)
+    const had = this.#saPairs.inUse(before.reqid)
     if (before.local === route?.local && before.remote === route.remote) {
       // Those of an earlier process are to be renewed anyway.
       if (had) this.#options.onWorn?.(peer.hostId, why)
@@ -469,7 +469,7 @@ export class IpsecDriver implements Driver {
     this.#keys.set(peer.hostId, NO_KEYS)
     this.#wantPolicies(known)
     this.#policies.settle()
-    this.#associations.abandon(before.reqid)
+    this.#saPairs.abandon(before.reqid)
     if (had) this.#options.onLost?.(peer.hostId, why)
   }
 

@@ -1,12 +1,12 @@
 /** Which keys there are with a peer, and what they mean for the kernel. */
 
 import type { StateId } from "../../netlink/xfrm/state.ts"
-import type { Association, Route } from "./associations.ts"
+import type { Route, SaPair } from "./sa_pairs.ts"
 
 /** What is known of the keys with one peer on one network. */
 export interface PeerKeys {
   /** Newest first. */
-  readonly associations: readonly Association[]
+  readonly saPairs: readonly SaPair[]
   /**
    * What becomes of associations in the kernel that are not named, an earlier process's: `use`: they
    * stay, and are sent on until one that is named says `send`; `receive`: they stay and are not sent
@@ -16,9 +16,9 @@ export interface PeerKeys {
 }
 
 /** Of a peer that nothing was said of yet: what an earlier process agreed on goes on. */
-export const NOT_TOLD: PeerKeys = { associations: [], others: "use" }
+export const NOT_TOLD: PeerKeys = { saPairs: [], others: "use" }
 /** Of a peer that moved: it needs new ones. */
-export const NO_KEYS: PeerKeys = { associations: [], others: "drop" }
+export const NO_KEYS: PeerKeys = { saPairs: [], others: "drop" }
 
 /**
  * The SPI that is sent on now; undefined: nothing may be sent.
@@ -26,10 +26,10 @@ export const NO_KEYS: PeerKeys = { associations: [], others: "drop" }
  * @param found what an earlier process sent on
  */
 export function sentOn(
-  { associations, others }: PeerKeys,
+  { saPairs, others }: PeerKeys,
   found: number | undefined,
 ): number | undefined {
-  const sent = associations.find(({ send }) => send)
+  const sent = saPairs.find(({ send }) => send)
   if (sent !== undefined) return sent.outbound.spi
   return others === "use" ? found : undefined
 }
@@ -37,9 +37,9 @@ export function sentOn(
 /** The associations that keys name, whether they are there or not. */
 export function namedStates(
   { local, remote }: Pick<Route, "local" | "remote">,
-  { associations }: PeerKeys,
+  { saPairs }: PeerKeys,
 ): StateId[] {
-  return associations.flatMap(({ inbound, outbound }) => [
+  return saPairs.flatMap(({ inbound, outbound }) => [
     { destination: local, spi: inbound.spi },
     { destination: remote, spi: outbound.spi },
   ])

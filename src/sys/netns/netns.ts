@@ -148,7 +148,7 @@ function goHome(home: number): void {
 const OWN_NETNS = "/proc/thread-self/ns/net"
 const OWN_NETNS_C = cString(OWN_NETNS)
 
-/** Opened anew for each stay: a remembered descriptor, closed by mistake, could be anything. */
+/** Verified anew for each stay: a remembered descriptor, closed by mistake, could be anything. */
 function openHome(): number {
   const fd = libc.open(OWN_NETNS_C, O_RDONLY | O_CLOEXEC, 0)
   return check(fd, "open", `open ${OWN_NETNS}`)

@@ -7,9 +7,9 @@ import { Keyspace } from "../../../cluster/records/keyspace.ts"
 import type { Network } from "../../../config/network.ts"
 import { Allocator } from "../../../ipam/allocator.ts"
 import { Health } from "../../health.ts"
-import { Journal } from "../../state/state_database.ts"
-import { Sealer } from "../signer.ts"
-import { ClusterMemory } from "../state/cluster_state.ts"
+import { StateDatabase } from "../../state/state_database.ts"
+import { Signer } from "../signer.ts"
+import { ClusterState } from "../state/cluster_state.ts"
 import { BlockKeeper } from "./block_keeper.ts"
 
 const SUBNET = {
@@ -21,7 +21,7 @@ const SUBNET = {
 const NETWORK = {
   name: "n",
   subnets: [SUBNET],
-  carriage: { blockSize: undefined },
+  encapsulation: { blockSize: undefined },
 } as unknown as Network
 
 const ENDPOINT = {
@@ -38,18 +38,18 @@ const ENDPOINT = {
 function keeper(
   store: MemoryStore,
   hostId: string,
-  journal = Journal.open(":memory:", { bootId: "b" }),
+  stateDatabase = StateDatabase.open(":memory:", { bootId: "b" }),
 ) {
   const keys = new Keyspace("edge")
-  const memory = new ClusterMemory(journal, "edge")
+  const memory = new ClusterState(stateDatabase, "edge")
   const identity = HostIdentity.create((length) => Uint8Array.from(randomBytes(length)))
-  const sealer = new Sealer(memory, hostId, { identity, psk: undefined })
+  const signer = new Signer(memory, hostId, { identity, psk: undefined })
   const health = new Health()
   const changed: string[] = []
   const left: string[] = []
   const blocks: BlockKeeper = new BlockKeeper({
     memory,
-    journal,
+    stateDatabase,
     health,
     leases: () => leases,
     allocatorOf: () => allocator,
@@ -62,7 +62,7 @@ function keeper(
     store,
     keys,
     hostId,
-    seal: (key, state, reason) => sealer.seal("block", key, { state, ...reason }),
+    sign: (key, state, reason) => signer.sign("block", key, { state, ...reason }),
     isMine: (network, block) => blocks.isHeld(network, block),
     holderOf: () => undefined,
     mayTakeOver: () => false,
@@ -76,15 +76,15 @@ function keeper(
     restMs: 0,
     clock: () => 0,
   })
-  allocator.restore(journal.leases("n"))
-  return { blocks, allocator, health, changed, journal, leases, left }
+  allocator.restore(stateDatabase.leases("n"))
+  return { blocks, allocator, health, changed, stateDatabase, leases, left }
 }
 
 type Keeper = ReturnType<typeof keeper>
 
 /** Gives a container an address, as an attach does. */
 async function attach(
-  { blocks, allocator, journal }: Keeper,
+  { blocks, allocator, stateDatabase }: Keeper,
   containerId: string,
   ...asked: string[]
 ) {
@@ -92,10 +92,10 @@ async function attach(
   const [given] = allocator.allocate({ requested: asked })
   if (given === undefined) throw new Error("no address")
   const { address, prefix, gateway } = given
-  const id = journal.begin({ ...ENDPOINT, containerId }, [{ address, prefix, gateway }])
-  journal.finish(id, { result: {} })
+  const id = stateDatabase.begin({ ...ENDPOINT, containerId }, [{ address, prefix, gateway }])
+  stateDatabase.finish(id, { result: {} })
   const detach = () => {
-    journal.remove(id)
+    stateDatabase.remove(id)
     allocator.release(address)
   }
   return { address, detach }
@@ -104,8 +104,8 @@ async function attach(
 test("as many hosts have room for IPv6 as for IPv4", () => {
   const { blocks } = keeper(new MemoryStore(), "a")
   const subnet6 = { cidr: "fd00::/64", gateway: "fd00::1", start: "fd00::2", end: "fd00::ff:ffff" }
-  const carriage = { ...NETWORK.carriage, blockSize: 26 }
-  blocks.pools({ ...NETWORK, name: "both", subnets: [SUBNET, subnet6], carriage })
+  const encapsulation = { ...NETWORK.encapsulation, blockSize: 26 }
+  blocks.pools({ ...NETWORK, name: "both", subnets: [SUBNET, subnet6], encapsulation })
   // A /16 in /26 is 1,024 blocks; so is what the range of 2^24 addresses is cut into.
   expect(blocks.isBlock("both", "10.42.255.128/26")).toBe(true)
   expect(blocks.isBlock("both", "fd00::ff:c000/114")).toBe(true)
@@ -131,7 +131,7 @@ test("what was held is held after a restart, without the store", async () => {
   await first.blocks.roomFor("n", [])
   const own = first.blocks.overlay("n")
   store.away = true
-  const again = keeper(store, "a", first.journal)
+  const again = keeper(store, "a", first.stateDatabase)
   expect(again.blocks.held("n")).toEqual(first.blocks.held("n"))
   expect(again.blocks.overlay("n")).toEqual(own)
   await again.blocks.roomFor("n", [])
@@ -174,9 +174,9 @@ test("two hosts never hold one block, and another is leased before the first is 
 })
 
 test("a host that was alone before leases the blocks of what is attached", async () => {
-  const journal = Journal.open(":memory:", { bootId: "b" })
-  journal.begin(ENDPOINT, [{ address: "10.42.9.5", prefix: 16, gateway: "10.42.0.1" }])
-  const { blocks, allocator } = keeper(new MemoryStore(), "a", journal)
+  const stateDatabase = StateDatabase.open(":memory:", { bootId: "b" })
+  stateDatabase.begin(ENDPOINT, [{ address: "10.42.9.5", prefix: 16, gateway: "10.42.0.1" }])
+  const { blocks, allocator } = keeper(new MemoryStore(), "a", stateDatabase)
   await blocks.ensureFirst("n")
   expect(blocks.held("n")).toEqual(["10.42.9.0/24"])
   expect(allocator.stateOf("10.42.9.5")).toBe("given")
@@ -194,7 +194,7 @@ describe("a block that another host got while this one was away, and both have c
     store.putBack(before)
     const c = keeper(store, "c")
     await attach(c, "new", "10.42.7.10")
-    const a = keeper(store, "a", first.journal)
+    const a = keeper(store, "a", first.stateDatabase)
     await a.blocks.confirm("n")
     await c.blocks.confirm("n")
     await a.blocks.confirm("n")
@@ -235,7 +235,7 @@ describe("a block that another host got while this one was away, and both have c
   test("stays so after a restart without the store", async () => {
     const { store, a } = await conflict()
     store.away = true
-    const again = keeper(store, "a", a.journal)
+    const again = keeper(store, "a", a.stateDatabase)
     expect((await attach(again, "next")).address).not.toStartWith("10.42.7.")
     expect(again.allocator.stateOf("10.42.7.9")).toBe("given")
     expect(again.allocator.isRetired("10.42.7.9")).toBe(true)
@@ -261,7 +261,7 @@ describe("a block that another host got while this one was away, and both have c
     store.putBack(before)
     const c = keeper(store, "c")
     await c.blocks.roomFor("n", ["10.42.7.10"])
-    const a = keeper(store, "a", first.journal)
+    const a = keeper(store, "a", first.stateDatabase)
     for (const host of [a, c, a, c]) await host.blocks.confirm("n")
     expect(a.health.problems()).toEqual([])
     expect(a.blocks.lost.has("n", BLOCK)).toBe(false)

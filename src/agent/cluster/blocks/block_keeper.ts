@@ -8,8 +8,8 @@ import type { PoolSpec } from "../../../ipam/pool.ts"
 import { monotonicMs } from "../../../sys/clock.ts"
 import type { Health } from "../../health.ts"
 import type { EndpointRow } from "../../state/rows.ts"
-import type { Journal } from "../../state/state_database.ts"
-import type { ClusterMemory } from "../state/cluster_state.ts"
+import type { StateDatabase } from "../../state/state_database.ts"
+import type { ClusterState } from "../state/cluster_state.ts"
 import { LostBlocks, problemOf } from "./lost_blocks.ts"
 
 /** With fewer free addresses than this, another block is leased before it is needed. */
@@ -26,8 +26,8 @@ const LONGEST_TRUCE_MS = 30_000
 
 /** What a {@link BlockKeeper} works with. */
 export interface BlockKeeperOptions {
-  readonly memory: ClusterMemory
-  readonly journal: Journal
+  readonly memory: ClusterState
+  readonly stateDatabase: StateDatabase
   readonly health: Health
   /** Undefined until the store was reached once. */
   readonly leases: () => BlockLeases
@@ -60,7 +60,7 @@ export class BlockKeeper {
 
   /** Takes a network in. @returns the pools of the blocks that are held @throws LariatError config-invalid */
   pools(network: Network): readonly PoolSpec[] {
-    const { blockSize } = network.carriage
+    const { blockSize } = network.encapsulation
     const cut4 = network.subnets.map((subnet) =>
       familyOf(subnet.cidr) === 4 ? new BlockPlan(subnet, { length: blockSize }) : undefined,
     )
@@ -214,9 +214,9 @@ export class BlockKeeper {
   }
 
   async #holdUsed(network: string): Promise<void> {
-    const { journal, health, leases, nameOf } = this.#options
+    const { stateDatabase, health, leases, nameOf } = this.#options
     const used = new Set<string>()
-    for (const text of journal.leases(network)) {
+    for (const text of stateDatabase.leases(network)) {
       const address = parseAddress(text)
       for (const plan of this.#plans.get(network) ?? []) {
         const block = plan.covering(address)?.block
@@ -307,15 +307,15 @@ export class BlockKeeper {
   #take(network: string, block: string): void {
     const spec = this.#spec(network, block)
     if (spec === undefined || this.isHeld(network, block)) return
-    const { memory, journal, allocatorOf, onChange } = this.#options
+    const { memory, stateDatabase, allocatorOf, onChange } = this.#options
     memory.putBlocks(network, [...this.held(network), block])
     const allocator = allocatorOf(network)
     allocator?.addPool(spec)
     // Addresses of a host that was alone before, and its rests.
     const inside = (address: string) => prefixContains(parsePrefix(block), parseAddress(address))
     allocator?.restore(
-      journal.leases(network).filter(inside),
-      journal.resting(network).filter(({ address }) => inside(address)),
+      stateDatabase.leases(network).filter(inside),
+      stateDatabase.quarantined(network).filter(({ address }) => inside(address)),
     )
     this.overlay(network)
     onChange(network)
@@ -370,7 +370,7 @@ export class BlockKeeper {
     const stats = this.#options.allocatorOf(network)?.stats() ?? []
     return stats
       .filter(({ block }) => block !== undefined && good.includes(block))
-      .reduce((sum, { free, resting }) => sum + free + resting, 0)
+      .reduce((sum, { free, quarantined }) => sum + free + quarantined, 0)
   }
 
   #usedIn(network: string, block: string): number {

@@ -1,18 +1,18 @@
 import { expect, test } from "bun:test"
 import { Health } from "../../health.ts"
-import { Journal } from "../../state/state_database.ts"
-import { ClusterMemory } from "../state/cluster_state.ts"
+import { StateDatabase } from "../../state/state_database.ts"
+import { ClusterState } from "../state/cluster_state.ts"
 import { LostBlocks } from "./lost_blocks.ts"
 
 const BLOCK = "10.42.7.0/24"
 
 /** Containers `c0` and on with an address of the block and one of another, and `x` with none. */
 function world(containers: number) {
-  const journal = Journal.open(":memory:", { bootId: "b" })
+  const stateDatabase = StateDatabase.open(":memory:", { bootId: "b" })
   const common = { network: "n", ifname: "eth0", kind: "port", netns: undefined } as const
   const names = { aliases: [], labels: {} }
   const attach = (containerId: string, ...addresses: string[]) =>
-    journal.begin(
+    stateDatabase.begin(
       { ...common, containerId, names, request: {} },
       addresses.map((address) => ({ address, prefix: 16, gateway: undefined })),
     )
@@ -21,8 +21,13 @@ function world(containers: number) {
   const health = new Health()
   const nameOf = (hostId: string) => `name of ${hostId}`
   const make = () =>
-    new LostBlocks({ memory: new ClusterMemory(journal, "edge"), journal, health, nameOf })
-  return { lost: make(), make, health, journal }
+    new LostBlocks({
+      memory: new ClusterState(stateDatabase, "edge"),
+      stateDatabase,
+      health,
+      nameOf,
+    })
+  return { lost: make(), make, health, stateDatabase }
 }
 
 test("the containers that are left in a block are named, and of many the number", () => {
@@ -36,14 +41,14 @@ test("the containers that are left in a block are named, and of many the number"
 })
 
 test("they are known by their addresses, also to a process that begins anew", () => {
-  const { lost, make, health, journal } = world(1)
+  const { lost, make, health, stateDatabase } = world(1)
   lost.add("n", BLOCK, "h2")
   lost.add("n", "10.42.9.0/24", "h3")
   for (const one of [lost, make()]) {
     expect([one.holderOf("n", BLOCK), one.holderOf("n", "10.42.9.0/24")]).toEqual(["h2", "h3"])
     expect([one.has("n", "10.42.8.0/24"), one.has("m", BLOCK)]).toEqual([false, false])
     expect([one.covers("n", "10.42.7.99"), one.covers("n", "10.42.8.10")]).toEqual([true, false])
-    expect(journal.endpoints().map((row) => one.touches(row))).toEqual([true, false])
+    expect(stateDatabase.endpoints().map((row) => one.touches(row))).toEqual([true, false])
     expect(one.leftIn("n", BLOCK).map(({ containerId }) => containerId)).toEqual(["c0"])
   }
   lost.delete("n", BLOCK)

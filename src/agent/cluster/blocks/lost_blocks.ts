@@ -2,16 +2,16 @@ import { parseAddress, parsePrefix, prefixContains } from "../../../core/address
 import type { Health } from "../../health.ts"
 import { containerName } from "../../services/metadata_feed.ts"
 import type { EndpointRow } from "../../state/rows.ts"
-import type { Journal } from "../../state/state_database.ts"
-import type { ClusterMemory, LostBlock } from "../state/cluster_state.ts"
+import type { StateDatabase } from "../../state/state_database.ts"
+import type { ClusterState, LostBlock } from "../state/cluster_state.ts"
 
 /** Containers that are named in one message; of the others the number is told. */
 const MOST_NAMED = 5
 
 /** What {@link LostBlocks} work with. */
 export interface LostBlocksOptions {
-  readonly memory: ClusterMemory
-  readonly journal: Journal
+  readonly memory: ClusterState
+  readonly stateDatabase: StateDatabase
   readonly health: Health
   readonly nameOf: (hostId: string) => string
 }
@@ -64,7 +64,7 @@ export class LostBlocks {
 
   /** The endpoints here that have an address of a block. */
   leftIn(network: string, block: string): EndpointRow[] {
-    return this.#options.journal
+    return this.#options.stateDatabase
       .endpoints()
       .filter(
         ({ pool, addresses }) =>

@@ -3,7 +3,7 @@ import { type Carried, fixedChanges } from "./driver_change.ts"
 
 const BEFORE: Carried = {
   driver: "ipsec",
-  carriage: {
+  encapsulation: {
     cipher: "aes256gcm16",
     udp: "none",
     port: undefined,
@@ -11,9 +11,9 @@ const BEFORE: Carried = {
     blockSize: undefined,
   },
 }
-const changed = (change: Partial<Carried["carriage"]>, driver = BEFORE.driver): Carried => ({
+const changed = (change: Partial<Carried["encapsulation"]>, driver = BEFORE.driver): Carried => ({
   driver,
-  carriage: { ...BEFORE.carriage, ...change },
+  encapsulation: { ...BEFORE.encapsulation, ...change },
 })
 
 test("ESP in UDP and its port are taken by a running driver", () => {

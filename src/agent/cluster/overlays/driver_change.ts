@@ -1,10 +1,10 @@
-import type { Carriage, Network } from "../../../config/network.ts"
+import type { Encapsulation, Network } from "../../../config/network.ts"
 
 /** What decides which driver a network has, and how it is opened. */
-export type Carried = Pick<Network, "driver" | "carriage">
+export type Carried = Pick<Network, "driver" | "encapsulation">
 
 /** Keys that a driver is opened with; the port of `ipsec` is not: it is that of ESP in UDP. */
-const FIXED: Readonly<Record<string, readonly (keyof Carriage)[]>> = {
+const FIXED: Readonly<Record<string, readonly (keyof Encapsulation)[]>> = {
   ipsec: ["cipher"],
   vxlan: ["vni", "port"],
   wireguard: ["port"],
@@ -20,5 +20,5 @@ export function fixedChanges(before: Carried, now: Carried): string[] {
     from === to ? [] : [`${key} (${from ?? "default"} to ${to ?? "default"})`]
   if (before.driver !== now.driver) return change("driver", before.driver, now.driver)
   const keys = FIXED[now.driver] ?? []
-  return keys.flatMap((key) => change(key, before.carriage[key], now.carriage[key]))
+  return keys.flatMap((key) => change(key, before.encapsulation[key], now.encapsulation[key]))
 }

@@ -43,7 +43,7 @@ export function openDriver(network: Network, number: number, parts: DriverParts)
     bridge: undefined,
     underlayMtu: parts.underlayMtu,
   }
-  const { cipher, udp, port, vni } = network.carriage
+  const { cipher, udp, port, vni } = network.encapsulation
   switch (network.driver) {
     case "ipsec":
       return IpsecDriver.open(overlay, { cipher, udp: udp !== "none", ...parts })

@@ -6,20 +6,20 @@ import type { Driver } from "../../../drivers/driver.ts"
 import { LariatError } from "../../../errors.ts"
 import { Health } from "../../health.ts"
 import type { ManagedNetwork } from "../../networks/networks.ts"
-import { Journal } from "../../state/state_database.ts"
-import { ClusterMemory } from "../state/cluster_state.ts"
-import { CarriedNetworks } from "./overlay_networks.ts"
+import { StateDatabase } from "../../state/state_database.ts"
+import { ClusterState } from "../state/cluster_state.ts"
+import { OverlayNetworks } from "./overlay_networks.ts"
 import { Overlays } from "./overlays.ts"
 
 /** Networks by name; those of this host alone begin with `own`. */
 function world(names: string[]) {
   const store = new MemoryStore()
   const health = new Health()
-  const memory = new ClusterMemory(Journal.open(":memory:", { bootId: "b" }), "edge")
+  const memory = new ClusterState(StateDatabase.open(":memory:", { bootId: "b" }), "edge")
   const overlays = new Overlays(health)
   const done: string[] = []
   const broken = new Set<string>()
-  const networks = new CarriedNetworks({
+  const networks = new OverlayNetworks({
     store,
     keys: new Keyspace("edge"),
     memory,

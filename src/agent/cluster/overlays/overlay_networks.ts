@@ -8,7 +8,7 @@ import { IpsecDriver } from "../../../drivers/ipsec/ipsec_driver.ts"
 import { LariatError, messageOf } from "../../../errors.ts"
 import type { Health } from "../../health.ts"
 import type { ManagedNetwork } from "../../networks/networks.ts"
-import type { ClusterMemory } from "../state/cluster_state.ts"
+import type { ClusterState } from "../state/cluster_state.ts"
 import type { Overlays } from "./overlays.ts"
 
 /** One network that keys are made for. */
@@ -18,11 +18,11 @@ export interface KeyedDriver {
   readonly driver: IpsecDriver
 }
 
-/** What {@link CarriedNetworks} work with. */
-export interface CarriedNetworksOptions {
+/** What {@link OverlayNetworks} work with. */
+export interface OverlayNetworksOptions {
   readonly store: Store
   readonly keys: Keyspace
-  readonly memory: ClusterMemory
+  readonly memory: ClusterState
   readonly overlays: Overlays
   readonly health: Health
   /** All networks of this host, as they are now. */
@@ -34,10 +34,10 @@ export interface CarriedNetworksOptions {
 }
 
 /** The networks that reach other hosts: their numbers in the cluster, and their drivers. */
-export class CarriedNetworks {
-  readonly #options: CarriedNetworksOptions
+export class OverlayNetworks {
+  readonly #options: OverlayNetworksOptions
 
-  constructor(options: CarriedNetworksOptions) {
+  constructor(options: OverlayNetworksOptions) {
     this.#options = options
   }
 

@@ -9,7 +9,7 @@ const SELF: OverlaySelf = { hostId: "a", underlay: ["192.0.2.1"], overlay: [], b
 
 const CONFIGURED: Carried = {
   driver: "vxlan",
-  carriage: {
+  encapsulation: {
     cipher: "aes256gcm16",
     udp: "none",
     port: undefined,
@@ -109,8 +109,8 @@ test("what a running driver cannot change is a problem until it is put back", ()
   const overlays = new Overlays(health)
   expect(overlays.adjust({ name: "n", ...CONFIGURED })).toBe(false)
   overlays.add({ network: "n", driver: recorder().driver, configured: CONFIGURED })
-  const carriage = { ...CONFIGURED.carriage, vni: 7 }
-  expect(overlays.adjust({ name: "n", driver: "vxlan", carriage })).toBe(true)
+  const encapsulation = { ...CONFIGURED.encapsulation, vni: 7 }
+  expect(overlays.adjust({ name: "n", driver: "vxlan", encapsulation })).toBe(true)
   expect(health.problems()).toMatchObject([
     {
       severity: "warning",

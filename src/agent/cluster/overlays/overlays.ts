@@ -58,7 +58,7 @@ export class Overlays {
    * @returns false for a network that has no driver yet
    */
   adjust(network: Pick<Network, "name"> & Carried): boolean {
-    const { name, carriage } = network
+    const { name, encapsulation } = network
     const overlay = this.#all.get(name)
     if (overlay === undefined) return false
     const waiting = fixedChanges(overlay.configured, network)
@@ -72,7 +72,7 @@ export class Overlays {
     }
     const { driver } = overlay
     try {
-      if (driver instanceof IpsecDriver) driver.setUdp(carriage.udp !== "none")
+      if (driver instanceof IpsecDriver) driver.setUdp(encapsulation.udp !== "none")
     } catch (error) {
       this.#health.raise(`overlay/${name}`, problem(name, error))
     }

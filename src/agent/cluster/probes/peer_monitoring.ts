@@ -25,7 +25,7 @@ import { PeerWatch, type WatchedPath } from "./peer_watch.ts"
 const MEETING_MS = 15_000
 
 /** What watching works with. */
-export interface WatchingParts {
+export interface PeerMonitoringDependencies {
   readonly context: AgentContext
   readonly overlays: Overlays
   readonly directory: Directory
@@ -39,7 +39,7 @@ export interface WatchingParts {
 }
 
 /** Both, as one thing that is stopped once. */
-export interface Watching {
+export interface PeerMonitoring {
   /** Probes a peer from now on, or what changed of it. */
   set(network: string, peer: DirectoryPeer): void
   delete(path: WatchedPath): void
@@ -50,7 +50,7 @@ export interface Watching {
 }
 
 /** Starts both; where one cannot be, the other goes on and `status` says so. */
-export function startWatching(parts: WatchingParts): Watching {
+export function startPeerMonitoring(parts: PeerMonitoringDependencies): PeerMonitoring {
   const { context, overlays, directory } = parts
   const monitor = listenToKernel(parts)
   const nameOf = (hostId: string) => directory.host(hostId)?.record?.name ?? hostId
@@ -121,7 +121,7 @@ export function startWatching(parts: WatchingParts): Watching {
 
 /** The largest packet that the network carries, bytes. */
 function fullSize(
-  { context, networks, overlays }: WatchingParts,
+  { context, networks, overlays }: PeerMonitoringDependencies,
   name: string,
 ): number | undefined {
   const network = networks().find((one) => one.name === name)
@@ -134,7 +134,7 @@ function fullSize(
   return overheadOf("ipsec", { outer, family, cipher, udp }).mtu
 }
 
-function listenToKernel({ context, overlays, moved }: WatchingParts): Monitor {
+function listenToKernel({ context, overlays, moved }: PeerMonitoringDependencies): Monitor {
   const monitor = new Monitor()
   const ipsec = () =>
     overlays.all().flatMap(({ driver }) => (driver instanceof IpsecDriver ? [driver] : []))

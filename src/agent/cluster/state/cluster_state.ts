@@ -1,5 +1,5 @@
 import { LariatError } from "../../../errors.ts"
-import type { Journal } from "../../state/state_database.ts"
+import type { StateDatabase } from "../../state/state_database.ts"
 
 /** What this host announced of its keys, and in which life of the kernel. */
 export interface RememberedAnnouncement {
@@ -22,14 +22,14 @@ export interface LostBlock {
 
 /**
  * What this host remembers of its cluster, so that it goes on while the store is away: in the
- * journal, one value each.
+ * state database, one value each.
  */
-export class ClusterMemory {
-  readonly #journal: Journal
+export class ClusterState {
+  readonly #stateDatabase: StateDatabase
   readonly #cluster: string
 
-  constructor(journal: Journal, cluster: string) {
-    this.#journal = journal
+  constructor(stateDatabase: StateDatabase, cluster: string) {
+    this.#stateDatabase = stateDatabase
     this.#cluster = cluster
   }
 
@@ -124,7 +124,7 @@ export class ClusterMemory {
   }
 
   #get<T>(key: string): T | undefined {
-    const text = this.#journal.meta(this.#key(key))
+    const text = this.#stateDatabase.meta(this.#key(key))
     if (text === undefined) return undefined
     try {
       return JSON.parse(text) as T
@@ -138,7 +138,7 @@ export class ClusterMemory {
   }
 
   #put(key: string, value: unknown): void {
-    this.#journal.putMeta(this.#key(key), JSON.stringify(value))
+    this.#stateDatabase.putMeta(this.#key(key), JSON.stringify(value))
   }
 
   #key(key: string): string {

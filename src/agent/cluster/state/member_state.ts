@@ -1,20 +1,20 @@
 import type { FormerMember } from "../../../cluster/directory/directory.ts"
 import type { KnownHost } from "../../../cluster/directory/known_host.ts"
-import type { ClusterMemory } from "./cluster_state.ts"
+import type { ClusterState } from "./cluster_state.ts"
 
 /**
  * Which hosts are on the mesh, for the next process: what the kernel has for one whose presence has
  * ended a moment ago is to stay, also where this process ends at that time. After a reboot the
  * kernel has nothing.
  */
-export class MemberMemory {
-  readonly #memory: ClusterMemory
+export class MemberState {
+  readonly #memory: ClusterState
   readonly #bootId: string
   /** As the former process left it. */
   readonly #former: ReadonlyMap<string, number | null>
   #saved = ""
 
-  constructor(memory: ClusterMemory, bootId: string) {
+  constructor(memory: ClusterState, bootId: string) {
     this.#memory = memory
     this.#bootId = bootId
     const { members } = memory

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import { MemoryStore } from "../../../../test/cluster_model/memory_store.ts"
 import { Keyspace } from "../../../cluster/records/keyspace.ts"
-import { OwnKeys } from "./own_record_guard.ts"
+import { OwnRecordGuard } from "./own_record_guard.ts"
 
 const keys = new Keyspace("edge")
 const HOST = keys.host("me")
@@ -15,7 +15,7 @@ function scene() {
   const heard: number[] = []
   const timers = new Set<{ at: number; call: () => void }>()
   let now = 0
-  const own = new OwnKeys({
+  const own = new OwnRecordGuard({
     keys,
     next: {
       snapshot: ({ revision }) => heard.push(revision),

@@ -3,8 +3,8 @@
 import type { Keyspace, ParsedKey } from "../../../cluster/records/keyspace.ts"
 import type { Listing, WatchListener } from "../../../cluster/store/store.ts"
 
-/** What an {@link OwnKeys} works with. */
-export interface OwnKeysOptions {
+/** What an {@link OwnRecordGuard} works with. */
+export interface OwnRecordGuardOptions {
   readonly keys: Keyspace
   /** Hears everything first. */
   readonly next: WatchListener
@@ -40,8 +40,8 @@ interface Trouble {
  * store held back. Other hosts that know this one are not taken in by such a record; ones that come
  * new have nothing else.
  */
-export class OwnKeys implements WatchListener {
-  readonly #options: OwnKeysOptions
+export class OwnRecordGuard implements WatchListener {
+  readonly #options: OwnRecordGuardOptions
   /** What stands in the store, where it is not what was written. */
   readonly #odd = new Map<
     string,
@@ -51,7 +51,7 @@ export class OwnKeys implements WatchListener {
   #timer: { readonly at: number; readonly cancel: () => void } | undefined
   #stopped = false
 
-  constructor(options: OwnKeysOptions) {
+  constructor(options: OwnRecordGuardOptions) {
     this.#options = options
   }
 

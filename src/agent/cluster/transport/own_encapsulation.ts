@@ -42,8 +42,8 @@ export class OwnEncapsulation {
   configure(networks: readonly Network[], nowMs: number): boolean {
     const before = new Map(this.#networks)
     this.#networks.clear()
-    for (const { name, driver, carriage } of networks) {
-      const { udp: mode, port = ESP_UDP_PORT } = carriage
+    for (const { name, driver, encapsulation } of networks) {
+      const { udp: mode, port = ESP_UDP_PORT } = encapsulation
       if (driver !== "ipsec" || mode === "none") continue
       const old = before.get(name)
       const formerPort = old?.port === port ? old.formerPort : old && this.#portOf(old)

@@ -2,7 +2,7 @@
 
 import { LariatError } from "../../../errors.ts"
 import { Backoff } from "../backoff.ts"
-import { pause, type Surroundings } from "../dependencies.ts"
+import { type Dependencies, pause } from "../dependencies.ts"
 import { HealthKeeper } from "../store_health.ts"
 import type { Fields } from "./codec.ts"
 import { Endpoints, parseEndpoints } from "./endpoints.ts"
@@ -51,7 +51,7 @@ const HINT =
 /** Talks to etcd's v3 JSON gateway. */
 export class EtcdClient {
   readonly health: HealthKeeper
-  readonly #world: Surroundings
+  readonly #world: Dependencies
   readonly #endpoints: Endpoints
   readonly #token: EtcdToken
   readonly #memberMs: number
@@ -69,7 +69,7 @@ export class EtcdClient {
    */
   constructor(
     endpoints: string | readonly string[],
-    world: Surroundings,
+    world: Dependencies,
     options: EtcdClientOptions = {},
   ) {
     const urls = parseEndpoints(endpoints)

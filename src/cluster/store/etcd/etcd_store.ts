@@ -3,7 +3,7 @@
 import { LariatError } from "../../../errors.ts"
 import { Backoff } from "../backoff.ts"
 import { checkCommit, checkKey } from "../commit_check.ts"
-import { pause, type Surroundings } from "../dependencies.ts"
+import { type Dependencies, pause } from "../dependencies.ts"
 import type {
   Commit,
   Condition,
@@ -43,7 +43,7 @@ const AWAY_MS = 1000
 export class EtcdStore implements Store {
   readonly kind = "etcd"
   readonly #client: EtcdClient
-  readonly #world: Surroundings
+  readonly #world: Dependencies
   readonly #options: EtcdStoreOptions
   readonly #watches = new Set<EtcdWatch>()
   readonly #leases = new Map<string, EtcdLease>()
@@ -56,7 +56,7 @@ export class EtcdStore implements Store {
    */
   constructor(
     endpoints: string | readonly string[],
-    world: Surroundings,
+    world: Dependencies,
     options: EtcdStoreOptions = {},
   ) {
     this.#world = world

@@ -1,7 +1,7 @@
 /** One HTTP request to one member of etcd: bounded in time, in size and in what it may say. */
 
 import { LariatError } from "../../../errors.ts"
-import type { Surroundings } from "../dependencies.ts"
+import type { Dependencies } from "../dependencies.ts"
 import { type Fields, parseFields } from "./codec.ts"
 import { EtcdFailure, failureOf, refusalOf, statusFailure } from "./failure.ts"
 import { LineSplitter } from "./json_lines.ts"
@@ -40,7 +40,7 @@ export interface MessageStream {
  *
  * @throws EtcdFailure
  */
-export async function ask(world: Surroundings, exchange: Exchange): Promise<Fields> {
+export async function ask(world: Dependencies, exchange: Exchange): Promise<Fields> {
   const connection = new Connection(world, exchange)
   try {
     const response = await connection.response()
@@ -59,7 +59,7 @@ export async function ask(world: Surroundings, exchange: Exchange): Promise<Fiel
  *
  * @throws EtcdFailure
  */
-export async function openStream(world: Surroundings, exchange: Exchange): Promise<MessageStream> {
+export async function openStream(world: Dependencies, exchange: Exchange): Promise<MessageStream> {
   const connection = new Connection(world, exchange)
   try {
     const response = await connection.response()
@@ -75,13 +75,13 @@ const SILENCE = Symbol("silence")
 type Chunk = { readonly done: boolean; readonly value?: Uint8Array | undefined }
 
 class Connection {
-  readonly #world: Surroundings
+  readonly #world: Dependencies
   readonly #exchange: Exchange
   readonly #abort = new AbortController()
   readonly #onOutside = () => this.close()
   #closed = false
 
-  constructor(world: Surroundings, exchange: Exchange) {
+  constructor(world: Dependencies, exchange: Exchange) {
     this.#world = world
     this.#exchange = exchange
     exchange.signal.addEventListener("abort", this.#onOutside, { once: true })

@@ -2,7 +2,7 @@
 
 import { LariatError } from "../../../errors.ts"
 import { Backoff } from "../backoff.ts"
-import { pause, type Surroundings } from "../dependencies.ts"
+import { type Dependencies, pause } from "../dependencies.ts"
 import type { Presence } from "../store.ts"
 import { txnAnswer } from "./answer.ts"
 import type { EtcdClient } from "./client.ts"
@@ -35,7 +35,7 @@ export class EtcdLease implements Presence {
   /** Resolves when nothing is under way any more, after {@link close}. */
   readonly ended: Promise<void>
   readonly #client: EtcdClient
-  readonly #world: Surroundings
+  readonly #world: Dependencies
   readonly #ttlSeconds: number
   readonly #onError: (error: unknown) => void
   readonly #end = new AbortController()
@@ -45,7 +45,7 @@ export class EtcdLease implements Presence {
 
   constructor(
     client: EtcdClient,
-    world: Surroundings,
+    world: Dependencies,
     key: string,
     value: string,
     options: EtcdLeaseOptions,

@@ -2,7 +2,7 @@
 
 import { LariatError } from "../../../errors.ts"
 import { Backoff } from "../backoff.ts"
-import { pause, type Surroundings } from "../dependencies.ts"
+import { type Dependencies, pause } from "../dependencies.ts"
 import type { Subscription, WatchListener } from "../store.ts"
 import { headerOf, type WatchAnswer, type WatchEvent, watchAnswer } from "./answer.ts"
 import type { EtcdClient, MemberStream } from "./client.ts"
@@ -24,7 +24,7 @@ const REFUSED_MS = 10_000
 
 export class EtcdWatch implements Subscription {
   readonly #client: EtcdClient
-  readonly #world: Surroundings
+  readonly #world: Dependencies
   readonly #prefix: string
   readonly #listener: WatchListener
   readonly #onError: (error: unknown) => void
@@ -39,7 +39,7 @@ export class EtcdWatch implements Subscription {
 
   constructor(
     client: EtcdClient,
-    world: Surroundings,
+    world: Dependencies,
     prefix: string,
     listener: WatchListener,
     options: EtcdWatchOptions = {},

@@ -1,21 +1,21 @@
 /**
- * What the journal's crash test kills. Writes to the journal named on its command
+ * What the state database's crash test kills. Writes to the state database named on its command
  * line until it is killed, and tells on standard output, a line each, what was done for good.
  */
 
 import { writeSync } from "node:fs"
-import { Journal } from "../../src/agent/state/state_database.ts"
+import { StateDatabase } from "../../src/agent/state/state_database.ts"
 
 /** So many endpoints at most, from twice as many addresses. */
 const MOST = 20
 
 const [, , path = ""] = process.argv
-const journal = Journal.open(path, { bootId: "boot" })
+const stateDatabase = StateDatabase.open(path, { bootId: "boot" })
 const say = (line: string): number => writeSync(1, `${line}\n`)
 say("ready")
 
-const leased = new Set(journal.leases("n"))
-let live = journal.endpoints().map(({ id, state, addresses }) => ({
+const leased = new Set(stateDatabase.leases("n"))
+let live = stateDatabase.endpoints().map(({ id, state, addresses }) => ({
   id,
   state: state as string,
   address: addresses[0]?.address ?? "",
@@ -26,7 +26,7 @@ for (let step = 0; ; step++) {
     let n = step % (2 * MOST)
     while (leased.has(`10.0.0.${n}`)) n = (n + 1) % (2 * MOST)
     const address = `10.0.0.${n}`
-    const id = journal.begin(
+    const id = stateDatabase.begin(
       {
         network: "n",
         containerId: `c${n}`,
@@ -44,18 +44,24 @@ for (let step = 0; ; step++) {
     live.push({ id, state: "attaching", address })
     say(`begin ${id} ${address}`)
   } else if (which?.state === "attaching") {
-    journal.finish(which.id, { hostName: "h", hostIndex: step, mac: "m", mtu: 1402, result: {} })
+    stateDatabase.finish(which.id, {
+      hostName: "h",
+      hostIndex: step,
+      mac: "m",
+      mtu: 1402,
+      result: {},
+    })
     which.state = "attached"
     say(`finish ${which.id} ${which.address}`)
   } else if (which?.state === "attached") {
-    journal.detach(which.id)
+    stateDatabase.detach(which.id)
     which.state = "detaching"
     say(`detach ${which.id} ${which.address}`)
   } else if (which !== undefined) {
-    journal.remove(which.id, [{ address: which.address, until: step + 1 }])
+    stateDatabase.remove(which.id, [{ address: which.address, until: step + 1 }])
     leased.delete(which.address)
     live = live.filter((one) => one !== which)
     say(`remove ${which.id} ${which.address}`)
-    if (step % 16 === 0) journal.checkpoint()
+    if (step % 16 === 0) stateDatabase.checkpoint()
   }
 }

@@ -32,7 +32,7 @@ export function trafficOf(
 
 /** What went wrong, in packets, and whether there is an association for each direction. */
 export interface PeerFaults {
-  readonly association: boolean
+  readonly saPair: boolean
   readonly replayed: number
   readonly unauthentic: number
 }
@@ -47,7 +47,7 @@ export function faultsOf(
   const count = (what: "replayed" | "unauthentic") =>
     states.reduce((total, state) => total + state[what], 0)
   return {
-    association: to(ends?.remote) && to(ends?.local),
+    saPair: to(ends?.remote) && to(ends?.local),
     replayed: count("replayed"),
     unauthentic: count("unauthentic"),
   }

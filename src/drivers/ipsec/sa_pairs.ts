@@ -20,7 +20,7 @@ import { keyBytes, protectionOf } from "./ciphers.ts"
 import { hostOfReqid } from "./policies.ts"
 
 /** One direction. */
-export interface AssociationKey {
+export interface SaPairKey {
   /** Host byte order. */
   readonly spi: number
   /** As many bytes as the cipher needs. */
@@ -28,9 +28,9 @@ export interface AssociationKey {
 }
 
 /** Both directions of one pair of keys. */
-export interface Association {
-  readonly inbound: AssociationKey
-  readonly outbound: AssociationKey
+export interface SaPair {
+  readonly inbound: SaPairKey
+  readonly outbound: SaPairKey
   /** Whether to send on it; of all of a peer at most one. */
   readonly send: boolean
 }
@@ -51,7 +51,7 @@ export interface UdpRemote {
 }
 
 /** What of a network's associations is the same for all peers. */
-export interface AssociationsOptions {
+export interface SaPairsOptions {
   /** The network's number. */
   readonly network: number
   readonly cipher: Cipher
@@ -75,9 +75,9 @@ interface Standing extends StateId {
  * association that somebody deleted is never made again, since its sequence would begin anew under
  * a key that has seen it (RFC 4106 §2, §8).
  */
-export class Associations {
+export class SaPairs {
   readonly #socket: Pick<NetlinkSocket, "tryAll" | "dump">
-  readonly #options: AssociationsOptions
+  readonly #options: SaPairsOptions
   readonly #standing = new Map<string, Standing>()
   /**
    * By reqid: keys that were in the kernel once and are still named, as digests, and whether it was
@@ -86,7 +86,7 @@ export class Associations {
    */
   readonly #spent = new Map<number, Map<string, { told: boolean }>>()
 
-  constructor(socket: Pick<NetlinkSocket, "tryAll" | "dump">, options: AssociationsOptions) {
+  constructor(socket: Pick<NetlinkSocket, "tryAll" | "dump">, options: SaPairsOptions) {
     this.#socket = socket
     this.#options = options
   }
@@ -111,9 +111,9 @@ export class Associations {
    *   once: whoever rotates keys names the old ones for a while yet
    * @throws NetlinkError
    */
-  install(route: Route, associations: readonly Association[]): string[] {
+  install(route: Route, saPairs: readonly SaPair[]): string[] {
     const { reqid } = route
-    const wanted = associations.flatMap(({ inbound, outbound, send }) => [
+    const wanted = saPairs.flatMap(({ inbound, outbound, send }) => [
       {
         ...{ ...inbound, source: route.remote, destination: route.local, outward: false },
         encapsulation: ports(route, route.local),
@@ -127,7 +127,7 @@ export class Associations {
           ]
         : []),
     ])
-    const spent = this.#stillNamed(reqid, associations)
+    const spent = this.#stillNamed(reqid, saPairs)
     this.#spent.set(reqid, spent)
     const missing = wanted
       .filter((one) => !this.#standing.has(idText(one)))
@@ -305,8 +305,8 @@ export class Associations {
   }
 
   /** Of the keys that were used, those that are named again: the others can be forgotten. */
-  #stillNamed(reqid: number, associations: readonly Association[]): Map<string, { told: boolean }> {
-    const keys = associations.flatMap(({ inbound, outbound }) => [inbound.key, outbound.key])
+  #stillNamed(reqid: number, saPairs: readonly SaPair[]): Map<string, { told: boolean }> {
+    const keys = saPairs.flatMap(({ inbound, outbound }) => [inbound.key, outbound.key])
     const named = new Set(keys.map(digestOf))
     return new Map([...(this.#spent.get(reqid) ?? [])].filter(([digest]) => named.has(digest)))
   }

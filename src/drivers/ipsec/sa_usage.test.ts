@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { type CountedState, faultsOf, trafficOf } from "./association_usage.ts"
+import { type CountedState, faultsOf, trafficOf } from "./sa_usage.ts"
 
 const ENDS = { local: "192.0.2.1", remote: "192.0.2.2" }
 const state = (destination: string, bytes: bigint, packets: bigint, bad = 0): CountedState => ({
@@ -21,7 +21,7 @@ test("what went out and what came in are summed over old and new associations", 
 })
 
 test("an association is there when both directions have one", () => {
-  expect(faultsOf(STATES, ENDS)).toEqual({ association: true, replayed: 4, unauthentic: 8 })
-  expect(faultsOf(STATES.slice(0, 2), ENDS).association).toBe(false)
-  expect(faultsOf(STATES, undefined).association).toBe(false)
+  expect(faultsOf(STATES, ENDS)).toEqual({ saPair: true, replayed: 4, unauthentic: 8 })
+  expect(faultsOf(STATES.slice(0, 2), ENDS).saPair).toBe(false)
+  expect(faultsOf(STATES, undefined).saPair).toBe(false)
 })

@@ -7,9 +7,9 @@ import * as x from "../../netlink/xfrm/constants.ts"
 import { parseXfrmEvent } from "../../netlink/xfrm/event.ts"
 import { decodeState } from "../../netlink/xfrm/state.ts"
 import { EEXIST, EINVAL, ENOSYS, ESRCH } from "../../sys/ffi/errno.ts"
-import { type Association, Associations, type Route } from "./associations.ts"
 import { keyBytes } from "./ciphers.ts"
 import { ifIdOf, reqidOf } from "./policies.ts"
+import { type Route, type SaPair, SaPairs } from "./sa_pairs.ts"
 
 const CIPHER = "aes256gcm16"
 const NETWORK = 3
@@ -91,45 +91,44 @@ class FakeKernel {
   }
 }
 
-const pair = (round: number, send: boolean): Association => ({
+const pair = (round: number, send: boolean): SaPair => ({
   inbound: { spi: 0x2_0000 + round, key: new Uint8Array(keyBytes(CIPHER)).fill(round) },
   outbound: { spi: 0x1_0000 + round, key: new Uint8Array(keyBytes(CIPHER)).fill(0x80 + round) },
   send,
 })
-const idsOf = ({ inbound, outbound }: Association) => [
+const idsOf = ({ inbound, outbound }: SaPair) => [
   { destination: ROUTE.local, spi: inbound.spi },
   { destination: ROUTE.remote, spi: outbound.spi },
 ]
 
 let kernel: FakeKernel
-let associations: Associations
-const begin = () =>
-  new Associations(kernel, { network: NETWORK, cipher: CIPHER, ifId: ifIdOf(NETWORK) })
+let saPairs: SaPairs
+const begin = () => new SaPairs(kernel, { network: NETWORK, cipher: CIPHER, ifId: ifIdOf(NETWORK) })
 beforeEach(() => {
   kernel = new FakeKernel()
-  associations = begin()
+  saPairs = begin()
 })
 
-describe("Associations", () => {
+describe("SaPairs", () => {
   test("every one is received on, one is sent on, and nothing is asked for twice", () => {
     const all = [pair(2, false), pair(1, true)]
-    expect(associations.install(ROUTE, all)).toEqual([])
+    expect(saPairs.install(ROUTE, all)).toEqual([])
     expect(kernel.texts).toEqual([
       "131073 to 192.0.2.1",
       "131074 to 192.0.2.1",
       "65537 to 192.0.2.2",
     ])
     kernel.log.length = 0
-    associations.install(ROUTE, all)
+    saPairs.install(ROUTE, all)
     expect(kernel.log).toEqual([])
   })
 
   test("what is not named goes, of that peer alone, and that it is gone already is no error", () => {
     const other = { ...ROUTE, reqid: reqidOf(NETWORK, 9), remote: "192.0.2.9" }
-    associations.install(ROUTE, [pair(2, true), pair(1, false)])
-    associations.install(other, [pair(5, true)])
+    saPairs.install(ROUTE, [pair(2, true), pair(1, false)])
+    saPairs.install(other, [pair(5, true)])
     kernel.rows.delete("192.0.2.1 131073")
-    associations.keepOnly(REQID, idsOf(pair(2, true)))
+    saPairs.keepOnly(REQID, idsOf(pair(2, true)))
     expect(kernel.texts).toEqual([
       "131074 to 192.0.2.1",
       "131077 to 192.0.2.1",
@@ -139,23 +138,23 @@ describe("Associations", () => {
   })
 
   test("what was deleted by another is lost, and never made again with that key", () => {
-    associations.install(ROUTE, [pair(1, true)])
+    saPairs.install(ROUTE, [pair(1, true)])
     kernel.rows.clear()
-    expect(associations.install(ROUTE, [pair(1, true)])).toEqual([])
-    expect([...associations.check()]).toEqual([REQID])
+    expect(saPairs.install(ROUTE, [pair(1, true)])).toEqual([])
+    expect([...saPairs.check()]).toEqual([REQID])
     expect(kernel.texts).toEqual([])
-    expect(associations.install(ROUTE, [pair(2, true)])).toEqual([])
+    expect(saPairs.install(ROUTE, [pair(2, true)])).toEqual([])
     expect(kernel.texts).toHaveLength(2)
   })
 
   test("nor when the peer has another address meanwhile, there and back", () => {
-    associations.install(ROUTE, [pair(1, true)])
+    saPairs.install(ROUTE, [pair(1, true)])
     for (const [remote, news] of [
       ["192.0.2.77", ["0x00020001", "0x00010001"]],
       [ROUTE.remote, []],
     ] as const) {
-      associations.keepOnly(REQID, [])
-      expect(associations.install({ ...ROUTE, remote }, [pair(1, true)])).toEqual([...news])
+      saPairs.keepOnly(REQID, [])
+      expect(saPairs.install({ ...ROUTE, remote }, [pair(1, true)])).toEqual([...news])
       expect(kernel.texts).toEqual([])
     }
   })
@@ -164,15 +163,15 @@ describe("Associations", () => {
     const [inbound] = idsOf(pair(1, true))
     if (inbound === undefined) throw new Error("no id")
     const all = [pair(2, true), pair(1, false)]
-    associations.install(ROUTE, [pair(1, true)])
+    saPairs.install(ROUTE, [pair(1, true)])
     kernel.rows.delete(`${inbound.destination} ${inbound.spi}`)
-    expect(associations.lost(inbound)).toBe(REQID)
-    expect([...associations.check()]).toEqual([])
-    expect(associations.install(ROUTE, all)).toEqual([])
+    expect(saPairs.lost(inbound)).toBe(REQID)
+    expect([...saPairs.check()]).toEqual([])
+    expect(saPairs.install(ROUTE, all)).toEqual([])
     kernel.rows.clear()
-    expect([...associations.check()]).toEqual([REQID])
-    expect([...associations.check()]).toEqual([])
-    expect(associations.install(ROUTE, all)).toEqual([])
+    expect([...saPairs.check()]).toEqual([REQID])
+    expect([...saPairs.check()]).toEqual([])
+    expect(saPairs.install(ROUTE, all)).toEqual([])
     expect(kernel.texts).toEqual([])
   })
 
@@ -186,25 +185,25 @@ describe("Associations", () => {
 
     test("are given to all of a peer's, without a key that is sent or lost", () => {
       const all = [pair(2, true), pair(1, false)]
-      associations.install(inUdp(4500), all)
-      expect(associations.movePorts(inUdp(61_234))).toBe(true)
+      saPairs.install(inUdp(4500), all)
+      expect(saPairs.movePorts(inUdp(61_234))).toBe(true)
       expect(ports().sort()).toEqual([
         [4500, 61_234],
         [61_234, 4500],
         [61_234, 4500],
       ])
-      expect(associations.install(inUdp(61_234), all)).toEqual([])
+      expect(saPairs.install(inUdp(61_234), all)).toEqual([])
       expect([...kernel.begun.values()]).toEqual([1, 1, 1])
     })
 
     test("are refused where one is gone, or was made without UDP", () => {
-      associations.install(inUdp(4500), [pair(1, true)])
+      saPairs.install(inUdp(4500), [pair(1, true)])
       kernel.rows.delete(`${ROUTE.local} ${pair(1, true).inbound.spi}`)
-      expect(associations.movePorts(inUdp(61_234))).toBe(false)
+      expect(saPairs.movePorts(inUdp(61_234))).toBe(false)
       const { reqid } = ROUTE
-      associations.abandon(reqid)
-      associations.install(ROUTE, [pair(2, true)])
-      expect(associations.movePorts(inUdp(61_234))).toBe(false)
+      saPairs.abandon(reqid)
+      saPairs.install(ROUTE, [pair(2, true)])
+      expect(saPairs.movePorts(inUdp(61_234))).toBe(false)
     })
 
     test("with UDP or without, what was made goes on as it was, and what follows goes the new way", () => {
@@ -214,11 +213,11 @@ describe("Associations", () => {
           .flatMap((message) => decodeState(message) ?? [])
           .sort((a, b) => a.spi - b.spi)
           .map(({ spi, encapsulation }) => [spi, encapsulation?.destinationPort])
-      associations.install(ROUTE, [pair(1, true)])
+      saPairs.install(ROUTE, [pair(1, true)])
       // Its inbound half stands when the way changes: the peer sends and hears as it was made.
-      associations.install(ROUTE, [pair(2, false), pair(1, true)])
-      associations.install(inUdp(4501), [pair(3, false), pair(2, true), pair(1, false)])
-      associations.install(inUdp(4501), [pair(3, true), pair(2, false)])
+      saPairs.install(ROUTE, [pair(2, false), pair(1, true)])
+      saPairs.install(inUdp(4501), [pair(3, false), pair(2, true), pair(1, false)])
+      saPairs.install(inUdp(4501), [pair(3, true), pair(2, false)])
       expect(told()).toEqual([
         [0x1_0001, undefined],
         [0x1_0002, undefined],
@@ -227,48 +226,48 @@ describe("Associations", () => {
         [0x2_0002, undefined],
         [0x2_0003, 4500],
       ])
-      expect(associations.ourPorts([ROUTE.local])).toEqual(new Set([4500]))
-      expect([...associations.udpRemotes([ROUTE.local])]).toEqual([
+      expect(saPairs.ourPorts([ROUTE.local])).toEqual(new Set([4500]))
+      expect([...saPairs.udpRemotes([ROUTE.local])]).toEqual([
         [REQID, { address: ROUTE.remote, ourPort: 4500, peerPort: 4501 }],
       ])
-      expect(associations.movePorts(inUdp(4502))).toBe(false)
+      expect(saPairs.movePorts(inUdp(4502))).toBe(false)
       expect(told()[2]).toEqual([0x1_0003, 4502])
-      associations.install(inUdp(4502), [pair(4, false), pair(3, true)])
-      associations.install(ROUTE, [pair(4, true)])
+      saPairs.install(inUdp(4502), [pair(4, false), pair(3, true)])
+      saPairs.install(ROUTE, [pair(4, true)])
       expect(told()[3]).toEqual([0x1_0004, 4502])
-      associations.keepOnly(REQID, idsOf(pair(1, true)))
-      expect(associations.ourPorts([ROUTE.local])).toEqual(new Set())
-      expect(associations.udpRemotes([ROUTE.local]).size).toBe(0)
+      saPairs.keepOnly(REQID, idsOf(pair(1, true)))
+      expect(saPairs.ourPorts([ROUTE.local])).toEqual(new Set())
+      expect(saPairs.udpRemotes([ROUTE.local]).size).toBe(0)
     })
   })
 
   test("what was abandoned is no news", () => {
-    expect(associations.inUse(REQID)).toBe(false)
-    associations.install(ROUTE, [pair(1, true)])
-    expect(associations.inUse(REQID)).toBe(true)
-    associations.abandon(REQID)
-    expect(associations.inUse(REQID)).toBe(false)
+    expect(saPairs.inUse(REQID)).toBe(false)
+    saPairs.install(ROUTE, [pair(1, true)])
+    expect(saPairs.inUse(REQID)).toBe(true)
+    saPairs.abandon(REQID)
+    expect(saPairs.inUse(REQID)).toBe(false)
     expect(kernel.texts).toEqual([])
-    expect(associations.install(ROUTE, [pair(2, true), pair(1, false)])).toEqual([])
+    expect(saPairs.install(ROUTE, [pair(2, true), pair(1, false)])).toEqual([])
     expect(kernel.texts).toEqual(["131074 to 192.0.2.1", "65538 to 192.0.2.2"])
   })
 
   test("one that another made with that name is as lost", () => {
     begin().install(ROUTE, [pair(1, true)])
-    expect(associations.install(ROUTE, [pair(1, true)])).toEqual(["0x00020001", "0x00010001"])
-    expect(associations.install(ROUTE, [pair(1, true)])).toEqual([])
+    expect(saPairs.install(ROUTE, [pair(1, true)])).toEqual(["0x00020001", "0x00010001"])
+    expect(saPairs.install(ROUTE, [pair(1, true)])).toEqual([])
   })
 
   test("a refusal is thrown, and tried again the next time", () => {
     kernel.refuse = ENOSYS
-    expect(() => associations.install(ROUTE, [pair(1, true)])).toThrow("Cannot add the association")
+    expect(() => saPairs.install(ROUTE, [pair(1, true)])).toThrow("Cannot add the association")
     kernel.refuse = undefined
-    expect(associations.install(ROUTE, [pair(1, true)])).toEqual([])
+    expect(saPairs.install(ROUTE, [pair(1, true)])).toEqual([])
     expect(kernel.texts).toHaveLength(2)
   })
 
   test("a new one finds what an earlier one left, and what it deletes itself is no loss", () => {
-    associations.install(ROUTE, [pair(1, true)])
+    saPairs.install(ROUTE, [pair(1, true)])
     const again = begin()
     again.load()
     expect([...again.reqids()]).toEqual([REQID])
@@ -294,13 +293,13 @@ describe("Associations", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 15 }), (steps) => {
         kernel = new FakeKernel()
-        associations = begin()
+        saPairs = begin()
         // Names that went are not named again, as the key ring has it.
         const retired = new Set<number>()
         let last: number[] = []
         for (const one of steps) {
-          if (one.kind === "drop") associations.keepOnly(REQID, [])
-          else if (one.kind === "check") associations.check()
+          if (one.kind === "drop") saPairs.keepOnly(REQID, [])
+          else if (one.kind === "check") saPairs.check()
           else if (one.kind === "vanish") {
             const key = [...kernel.rows.keys()][one.which]
             if (key !== undefined) kernel.rows.delete(key)
@@ -310,8 +309,8 @@ describe("Associations", () => {
             for (const round of last) if (!now.includes(round)) retired.add(round)
             last = now
             const all = now.map((round, at) => pair(round, at === sent))
-            associations.install({ ...ROUTE, remote: one.remote }, all)
-            associations.keepOnly(REQID, all.flatMap(idsOf))
+            saPairs.install({ ...ROUTE, remote: one.remote }, all)
+            saPairs.keepOnly(REQID, all.flatMap(idsOf))
           }
         }
         expect([...kernel.begun.values()].filter((count) => count > 1)).toEqual([])
