@@ -1,4 +1,4 @@
-/** JSON from pendingPeers: runtimes, other plugins, an agent of another version. */
+/** JSON from strangers: runtimes, other plugins, an agent of another version. */
 
 /** A JSON object of which nothing else is known. */
 export type JsonObject = Readonly<Record<string, unknown>>

@@ -173,7 +173,7 @@ export class Pool {
   }
 
   /**
-   * Never gives the address from now on; one that rests stops quarantined. False where it is given:
+   * Never gives the address from now on; one that is quarantined leaves quarantine. False where it is given:
    * it stays with its owner. Addresses outside the range need no reserving and count as done.
    */
   reserve(address: Address, why: string): boolean {

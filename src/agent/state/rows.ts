@@ -150,7 +150,7 @@ export function addressRowOf(row: Row): AddressRow {
   }
 }
 
-/** One of the quarantined table. */
+/** One of the quarantine table. */
 export function restingRowOf(row: Row): QuarantinedRow {
   return { address: textOf(row, "address"), until: integerOf(row, "until_ms") }
 }

@@ -79,7 +79,7 @@ export class StateDatabase {
 
   /**
    * Writes down, before the kernel is touched, that an attach begins. Addresses that were quarantined
-   * stop quarantined.
+   * leave quarantine.
    *
    * @param options.cursors is put in the same transaction
    * @returns the id of the endpoint; ids are never used twice

@@ -130,7 +130,7 @@ export class KeyRing {
   removePeer(hostId: string): void {
     const peer = this.#peers.get(hostId)
     if (peer === undefined) return
-    for (const pair of peer.pairs) this.#own.get(pair.ownGeneration)?.burned.add(hostId)
+    for (const pair of peer.pairs) this.#own.get(pair.ownGeneration)?.used.add(hostId)
     peer.dropAll()
     this.#peers.delete(hostId)
     const { announcement, newestRevision: revision, acknowledgement, refused } = peer

@@ -32,7 +32,7 @@ export class KeyedPair {
   dropAt: number | undefined = undefined
   readonly #secret: PairKeys
   readonly #keys = new Map<number, Keys>()
-  readonly #spent = new Set<number>()
+  readonly #used = new Set<number>()
 
   constructor(ownGeneration: number, peerGeneration: number, secret: PairKeys) {
     this.ownGeneration = ownGeneration
@@ -51,11 +51,11 @@ export class KeyedPair {
       if (still) continue
       wipe(keys)
       this.#keys.delete(number)
-      this.#spent.add(number)
+      this.#used.add(number)
     }
     for (const network of networks) {
       const { number, cipher } = network
-      if (this.#keys.has(number) || this.#spent.has(number)) continue
+      if (this.#keys.has(number) || this.#used.has(number)) continue
       this.#keys.set(number, { cipher, ...this.#secret.associationKeys(network) })
     }
     return networks.every(({ number }) => this.#keys.has(number))

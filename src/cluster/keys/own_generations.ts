@@ -28,7 +28,7 @@ export interface OwnGeneration extends PublicGeneration {
   /** The clock then. */
   publishedTime: number | undefined
   /** Hosts that had associations of it which are gone: its keys are never used with them again. */
-  readonly burned: Set<string>
+  readonly used: Set<string>
 }
 
 /** Where generations come from. */
@@ -61,7 +61,7 @@ export class OwnGenerations {
     this.#last = Math.max(last, ...former.map(({ generation }) => generation))
     this.#held = former.slice(1 - MAX_LIVE_GENERATIONS).map((each) => ({
       ...each,
-      ...{ privateValue: undefined, live: true, burned: new Set<string>() },
+      ...{ privateValue: undefined, live: true, used: new Set<string>() },
       ...{ offeredAt: undefined, publishedAt: undefined, publishedTime: undefined },
     }))
     this.#make()
@@ -179,7 +179,7 @@ export class OwnGenerations {
       privateValue,
       publicValue: publicValueOf(privateValue),
       nonce: Uint8Array.from(this.#source.random(NONCE_BYTES)),
-      ...{ live: true, burned: new Set<string>() },
+      ...{ live: true, used: new Set<string>() },
       ...{ offeredAt: undefined, publishedAt: undefined, publishedTime: undefined },
     })
   }

@@ -45,7 +45,7 @@ test("the newest of both are paired, once", () => {
 test("keys that a peer had and that went are not made again: a new generation is wanted", () => {
   const { own, pairing, peer, announce, pairs, spent } = world()
   announce(1)
-  own.newest.burned.add("b")
+  own.newest.used.add("b")
   pairing.pair(peer)
   expect([pairs(), spent.times]).toEqual([[], 1])
   own.rotate()

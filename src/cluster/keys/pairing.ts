@@ -40,7 +40,7 @@ export class Pairing {
     if (theirs === undefined || newest.privateValue === undefined) return
     if (theirs.generation === peer.unusable) return
     if (peer.hasPair(newest.generation, theirs.generation)) return
-    if (newest.burned.has(peer.hostId)) {
+    if (newest.used.has(peer.hostId)) {
       onSpent()
       return
     }

@@ -20,21 +20,21 @@ export class PendingPeers {
   of(hostId: string): PendingPeer {
     const known = this.#all.get(hostId)
     if (known !== undefined) return known
-    const stranger = { announcement: undefined, acknowledgement: undefined, refused: false }
-    this.#all.set(hostId, stranger)
-    return stranger
+    const pendingPeer = { announcement: undefined, acknowledgement: undefined, refused: false }
+    this.#all.set(hostId, pendingPeer)
+    return pendingPeer
   }
 
   /** A host is no peer any more. */
-  put(hostId: string, stranger: PendingPeer): void {
-    this.#all.set(hostId, stranger)
+  put(hostId: string, pendingPeer: PendingPeer): void {
+    this.#all.set(hostId, pendingPeer)
   }
 
   /** A host becomes a peer, or has no records any more. @returns what it said, if anything */
   take(hostId: string): PendingPeer | undefined {
-    const stranger = this.#all.get(hostId)
+    const pendingPeer = this.#all.get(hostId)
     this.#all.delete(hostId)
-    return stranger
+    return pendingPeer
   }
 
   /** Those that are to be told that no keys were made with them. */
@@ -46,9 +46,9 @@ export class PendingPeers {
 
   /** Revisions mean something else now. */
   forgetRevisions(): void {
-    for (const stranger of this.#all.values()) {
-      const { announcement } = stranger
-      if (announcement !== undefined) stranger.announcement = { ...announcement, revision: 0 }
+    for (const pendingPeer of this.#all.values()) {
+      const { announcement } = pendingPeer
+      if (announcement !== undefined) pendingPeer.announcement = { ...announcement, revision: 0 }
     }
   }
 }

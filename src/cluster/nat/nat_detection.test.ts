@@ -209,7 +209,7 @@ describe("keepalives", () => {
   })
 })
 
-describe("pendingPeers, liars and listeners", () => {
+describe("strangers, liars and listeners", () => {
   const EVIL = { address: "192.0.2.66", port: 666 }
 
   /** A request of A as it was on the wire. */

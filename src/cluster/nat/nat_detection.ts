@@ -3,7 +3,7 @@
  * it by NAT_DETECTION_*_IP, RFC 7296 §2.23): a request tells from where it was sent and to where; the
  * answer, from where it was seen to come; a confirmation shows the peer that the one who asks is
  * really there, since only who got the answer knows its cookie. No clock is compared, nothing is
- * kept for pendingPeers, and no message is longer than the one it answers.
+ * kept for strangers, and no message is longer than the one it answers.
  *
  * Who sees and changes all packets between two hosts can move the endpoints that they learn, as with
  * IKE; he gains no more than dropping their packets would give him.

@@ -1,4 +1,4 @@
-/** SaPairs and policies byte for byte as iproute2 sends them. */
+/** SA pairs and policies byte for byte as iproute2 sends them. */
 
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"

@@ -1,6 +1,6 @@
 /**
  * A plain HTTP server around a fetch handler, bodies and streams included: the runtime's own. It
- * bounds neither connections nor clients; what pendingPeers can reach is served by {@link serveHttp}.
+ * bounds neither connections nor clients; what strangers can reach is served by {@link serveHttp}.
  */
 
 import { LariatError, messageOf } from "../../errors.ts"
