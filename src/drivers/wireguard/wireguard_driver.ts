@@ -14,7 +14,14 @@ import { NetlinkSocket } from "../../netlink/socket.ts"
 import { WG_KEY_LEN } from "../../netlink/wireguard/constants.ts"
 import type { WireguardPeer } from "../../netlink/wireguard/wireguard.ts"
 import { currentNetns, type Netns } from "../../sys/netns/netns.ts"
-import type { Driver, OverlayNetwork, OverlayPeer, OverlaySelf, PeerLink } from "../driver.ts"
+import type {
+  Driver,
+  OverlayNetwork,
+  OverlayPeer,
+  OverlaySelf,
+  PeerLink,
+  PresharedDriver,
+} from "../driver.ts"
 import { settle } from "../kernel_table.ts"
 import { type DeviceSpec, deviceTrouble, isDeviceGone, OverlayDevice } from "../overlay_device.ts"
 import { OverlayRoutes } from "../overlay_routes.ts"
@@ -47,8 +54,9 @@ interface Ready {
   readonly keys: KeyPair
 }
 
-export class WireguardDriver implements Driver {
+export class WireguardDriver implements Driver, PresharedDriver {
   readonly kind = "wireguard"
+  readonly preshared: PresharedDriver = this
   /** `lrw` and the network's number. */
   readonly device: string
   readonly #network: OverlayNetwork
@@ -157,13 +165,6 @@ export class WireguardDriver implements Driver {
     if (this.#peers.remove(hostId, giveUp)) this.#settle()
   }
 
-  /**
-   * Gives a host's peer a key that both ends know, now or when it is put. Before anything is said,
-   * the kernel keeps what an earlier instance gave it.
-   *
-   * @param key 32 bytes; undefined: none
-   * @throws LariatError internal for a key of another length; NetlinkError
-   */
   setPresharedKey(hostId: string, key: Uint8Array | undefined): void {
     if (key !== undefined && key.byteLength !== WG_KEY_LEN) {
       throw new LariatError(

@@ -2,9 +2,8 @@ import type { Keyspace } from "../../../cluster/records/keyspace.ts"
 import { networkNumber } from "../../../cluster/records/network_number.ts"
 import type { Store } from "../../../cluster/store/store.ts"
 import type { Network } from "../../../config/network.ts"
-import type { Cipher } from "../../../core/encapsulation.ts"
 import type { Driver } from "../../../drivers/driver.ts"
-import { IpsecDriver } from "../../../drivers/ipsec/ipsec_driver.ts"
+import type { KeyedDriver } from "../../../drivers/keyed_driver.ts"
 import { LariatError, messageOf } from "../../../errors.ts"
 import type { Health } from "../../health.ts"
 import type { ManagedNetwork } from "../../networks/networks.ts"
@@ -12,10 +11,9 @@ import type { ClusterState } from "../state/cluster_state.ts"
 import type { Overlays } from "./overlays.ts"
 
 /** One network that keys are made for. */
-export interface KeyedDriver {
+export interface KeyedNetwork {
   readonly number: number
-  readonly cipher: Cipher
-  readonly driver: IpsecDriver
+  readonly driver: KeyedDriver
 }
 
 /** What {@link OverlayNetworks} work with. */
@@ -49,11 +47,10 @@ export class OverlayNetworks {
   }
 
   /** Those that keys are made for. */
-  keyed(): KeyedDriver[] {
-    return this.#options.overlays.all().flatMap(({ network, driver }) => {
+  keyed(): KeyedNetwork[] {
+    return this.#options.overlays.all().flatMap(({ network, driver: { keyed } }) => {
       const number = this.#options.memory.networkNumber(network)
-      if (!(driver instanceof IpsecDriver) || number === undefined) return []
-      return [{ number, cipher: driver.cipher, driver }]
+      return keyed === undefined || number === undefined ? [] : [{ number, driver: keyed }]
     })
   }
 

@@ -1,6 +1,5 @@
 import type { Network } from "../../../config/network.ts"
 import type { Driver, OverlayPeer, OverlaySelf, PeerLink } from "../../../drivers/driver.ts"
-import { IpsecDriver } from "../../../drivers/ipsec/ipsec_driver.ts"
 import { LariatError, messageOf } from "../../../errors.ts"
 import type { Health } from "../../health.ts"
 import { type Carried, fixedChanges } from "./driver_change.ts"
@@ -72,7 +71,7 @@ export class Overlays {
     }
     const { driver } = overlay
     try {
-      if (driver instanceof IpsecDriver) driver.setUdp(encapsulation.udp !== "none")
+      driver.keyed?.setUdp(encapsulation.udp !== "none")
     } catch (error) {
       this.#health.raise(`overlay/${name}`, problem(name, error))
     }
