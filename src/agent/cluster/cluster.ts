@@ -142,7 +142,7 @@ export class Cluster implements ClusterPart {
     all.watch.stop()
     await all.watching?.stop()
     await all.encapsulation.stop()
-    all.exchange?.stop()
+    all.exchangeStart.stop()
     all.directory.close()
     all.enrolment.savePins()
     // The data path stays up: others are not to take this host off while its agent is upgraded.
@@ -161,9 +161,10 @@ export class Cluster implements ClusterPart {
     })
     if (all.stopped || all.context === undefined) return
     all.encapsulation.begin(number)
-    all.beginExchange(number)
+    all.exchangeStart.numbered(number)
     all.beginPeerMonitoring(all.context)
     all.watch.begin()
+    all.exchangeStart.listening()
     await all.tidy.run()
   }
 

@@ -17,6 +17,7 @@ import { DirectoryReconciler } from "./directory_reconciler.ts"
 import { EndpointPublisher } from "./endpoint_publisher.ts"
 import { Enrolment } from "./enrolment.ts"
 import { KeyExchange } from "./key_exchange.ts"
+import { KeyExchangeStart } from "./key_exchange_start.ts"
 import { openDriver } from "./overlays/driver_choice.ts"
 import { OverlayNetworks } from "./overlays/overlay_networks.ts"
 import { Overlays } from "./overlays/overlays.ts"
@@ -59,6 +60,7 @@ export class Composition {
   readonly store: Store
   readonly enrolment: Enrolment
   readonly networks: OverlayNetworks
+  readonly exchangeStart: KeyExchangeStart<KeyExchange>
   readonly directory: Directory
   readonly overlays: Overlays
   readonly leases: BlockLeases
@@ -72,7 +74,6 @@ export class Composition {
   readonly members: MemberState
   /** What comes once the agent runs, and once the store was reached. */
   context: AgentContext | undefined
-  exchange: KeyExchange | undefined
   watching: PeerMonitoring | undefined
   /** What needs the store from time to time. */
   readonly tidy: RegularCheck
@@ -112,6 +113,13 @@ export class Composition {
       networks: () => this.context?.networks.all() ?? [],
       open: (network, number) => this.#openDriver(network, number),
       onOpened: (network) => this.#opened(network),
+    })
+    this.exchangeStart = new KeyExchangeStart({
+      begin: (number) =>
+        psk === undefined || this.networks.keyed().length === 0
+          ? undefined
+          : this.#beginExchange(number, psk),
+      retell: () => this.#retell(),
     })
     this.publisher = new EndpointPublisher({
       ...{ store, keys, signer },
@@ -198,17 +206,20 @@ export class Composition {
     })
   }
 
-  /** Begins to agree on keys, where a network needs them. */
-  beginExchange(number: number): void {
-    if (this.psk === undefined || this.networks.keyed().length === 0) return
+  /** Agrees on keys with other hosts; undefined until a network needs them. */
+  get exchange(): KeyExchange | undefined {
+    return this.exchangeStart.exchange
+  }
+
+  #beginExchange(number: number, psk: PreSharedKey): KeyExchange {
     const { host, bootId, settings, random, log } = this.#parts
-    this.exchange = new KeyExchange({
+    return new KeyExchange({
       store: this.store,
       keys: this.keys,
       hostId: host.uuid,
       number,
       bootId,
-      psk: this.psk,
+      psk,
       memory: this.memory,
       signer: this.signer,
       clock: monotonicMs,
@@ -268,10 +279,10 @@ export class Composition {
 
   /** A network has a driver: it is told what is known. */
   #opened(network: string): void {
+    this.exchangeStart.opened()
     this.#selfChanged(network)
-    if (!this.mesh.isCaughtUp) return
     for (const { hostId } of this.directory.hosts()) this.mesh.hostChanged(hostId)
-    this.overlays.completed(network)
+    if (this.mesh.isCaughtUp) this.overlays.completed(network)
   }
 
   /** This host's part in a network changed: blocks, or own addresses. */
@@ -313,6 +324,11 @@ export class Composition {
   /** Everything is told again: a watch that begins anew lists first. */
   #relist(): void {
     this.exchange?.restored()
+    this.#retell()
+  }
+
+  /** Keys are told again. */
+  #retell(): void {
     this.directory.retellKeys()
     this.watch.relist()
   }
