@@ -138,6 +138,8 @@ export class Cluster implements ClusterPart {
     const all = this.#all
     all.stopped = true
     for (const timer of this.#timers) clearInterval(timer)
+    all.networks.close()
+    all.retries.close()
     all.publisher.stop()
     all.watch.stop()
     await all.watching?.stop()
@@ -155,10 +157,7 @@ export class Cluster implements ClusterPart {
     const all = this.#all
     const number = await this.#until("register this host", () => all.enrolment.begin())
     if (number === undefined) return
-    await this.#until("number the networks", async () => {
-      await all.networks.open()
-      return true
-    })
+    await all.networks.open()
     if (all.stopped || all.context === undefined) return
     all.encapsulation.begin(number)
     all.exchangeStart.numbered(number)
@@ -178,7 +177,7 @@ export class Cluster implements ClusterPart {
 
   #storeChanged(reachable: boolean): void {
     const { health } = this.#parts
-    const { directory, store, leases, tidy } = this.#all
+    const { directory, store, leases, networks, tidy } = this.#all
     // Nobody is silent who could not be heard.
     directory.storeReachable(reachable)
     if (!reachable) {
@@ -192,6 +191,7 @@ export class Cluster implements ClusterPart {
     }
     health.clear("store")
     leases.doubt()
+    void networks.open()
     void tidy.run()
   }
 

@@ -21,6 +21,7 @@ import { KeyExchangeStart } from "./key_exchange_start.ts"
 import { openDriver } from "./overlays/driver_choice.ts"
 import { OverlayNetworks } from "./overlays/overlay_networks.ts"
 import { Overlays } from "./overlays/overlays.ts"
+import { Retries } from "./overlays/retries.ts"
 import { hostRecord, OwnRecord } from "./own_record.ts"
 import { type PeerMonitoring, startPeerMonitoring } from "./probes/peer_monitoring.ts"
 import { StatisticsWatch } from "./probes/statistics_watch.ts"
@@ -63,6 +64,7 @@ export class Composition {
   readonly exchangeStart: KeyExchangeStart<KeyExchange>
   readonly directory: Directory
   readonly overlays: Overlays
+  readonly retries: Retries
   readonly leases: BlockLeases
   readonly blocks: BlockKeeper
   readonly publisher: EndpointPublisher
@@ -92,12 +94,12 @@ export class Composition {
     this.keys = keys
     this.memory = memory
     this.signer = signer
-    this.overlays = new Overlays(health)
+    this.retries = new Retries({ health })
+    this.overlays = new Overlays(health, this.retries)
     this.tidy = new RegularCheck({
       isReachable: () => !this.stopped && this.store.health().reachable,
       steps: [
         () => this.enrolment.renew(),
-        () => this.networks.open(),
         () => this.#confirmBlocks(),
         () => this.own.publish(this.#record()),
       ],
@@ -109,7 +111,7 @@ export class Composition {
       onFailure: (error) => log.info("{why}", { why: messageOf(error) }),
     })
     this.networks = new OverlayNetworks({
-      ...{ store, keys, memory, overlays: this.overlays, health },
+      ...{ store, keys, memory, overlays: this.overlays, retries: this.retries },
       networks: () => this.context?.networks.all() ?? [],
       open: (network, number) => this.#openDriver(network, number),
       onOpened: (network) => this.#opened(network),

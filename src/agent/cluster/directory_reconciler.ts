@@ -163,9 +163,8 @@ export class DirectoryReconciler implements DirectoryListener {
   /** WireGuard's preshared key with a host, which holders of the PSK alone can make. */
   #shareSecret(network: string, hostId: string): void {
     const { overlays, psk, hostId: own } = this.#parts
-    const preshared = overlays.get(network)?.driver.preshared
-    if (preshared === undefined || psk === undefined) return
-    preshared.setPresharedKey(hostId, psk.pairSecret("wireguard", own, hostId))
+    if (psk === undefined) return
+    overlays.setPresharedKey(network, hostId, () => psk.pairSecret("wireguard", own, hostId))
   }
 }
 
