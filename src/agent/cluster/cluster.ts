@@ -169,7 +169,7 @@ export class Cluster implements ClusterPart {
 
   #tick(): void {
     const { leases, directory, mesh, members } = this.#all
-    leases.beat()
+    leases.tick()
     directory.tick()
     // Before that, not all that are on the mesh have been heard of.
     if (mesh.isCaughtUp) members.save(directory.hosts())
@@ -190,7 +190,7 @@ export class Cluster implements ClusterPart {
       return
     }
     health.clear("store")
-    leases.doubt()
+    leases.invalidate()
     void networks.open()
     void tidy.run()
   }

@@ -162,7 +162,7 @@ export class Composition {
       nameOf: (hostId) => this.nameOf(hostId),
       onOwnBlock: () => void this.tidy.run(),
       onPutBack: () => {
-        this.leases.doubt()
+        this.leases.invalidate()
         this.own.forget()
         void this.tidy.run()
       },

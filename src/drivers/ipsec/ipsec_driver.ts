@@ -181,8 +181,8 @@ export class IpsecDriver implements Driver, KeyedDriver {
     this.#peers.delete(hostId)
     this.#keys.delete(hostId)
     this.#encapsulations.forget(hostId, this.#reqid(known.peer))
-    this.#routes.want(hostId, [])
-    this.#policies.want(hostId, undefined)
+    this.#routes.desired(hostId, [])
+    this.#policies.desired(hostId, undefined)
     this.#settle()
     this.#saPairs.keepOnly(this.#reqid(known.peer), [])
     this.#saPairs.forget(this.#reqid(known.peer))
@@ -371,7 +371,7 @@ export class IpsecDriver implements Driver, KeyedDriver {
     const { prefixes } = peerPrefixes(peer, (prefix) => this.#routes.contains(prefix))
     const { index } = this.#device
     const sources = this.#self?.overlay ?? []
-    this.#routes.want(
+    this.#routes.desired(
       peer.hostId,
       known.route === undefined
         ? []
@@ -388,7 +388,7 @@ export class IpsecDriver implements Driver, KeyedDriver {
     const { peer, route } = known
     const { prefixes } = peerPrefixes(peer, (prefix) => this.#routes.contains(prefix))
     const tunnel = route && { ...route, spi: this.#sentOn(known), prefixes }
-    this.#policies.want(peer.hostId, tunnel)
+    this.#policies.desired(peer.hostId, tunnel)
   }
 
   #routeOf({ peer }: Known): Route | undefined {

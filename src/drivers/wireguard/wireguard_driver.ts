@@ -71,9 +71,9 @@ export class WireguardDriver implements Driver, PresharedDriver {
   readonly #table: PeerTable
   readonly #peers = new PeerPlans<WireguardPlan>({
     plan: (peer) => this.#plan(peer),
-    want: (hostId, { wanted, routes }) => {
-      this.#table.want(hostId, wanted)
-      this.#routes.want(hostId, routes)
+    desired: (hostId, { wanted, routes }) => {
+      this.#table.desired(hostId, wanted)
+      this.#routes.desired(hostId, routes)
     },
   })
   #ready: Ready | undefined
@@ -159,8 +159,8 @@ export class WireguardDriver implements Driver, PresharedDriver {
   removePeer(hostId: string): void {
     this.#table.forgetPresharedKey(hostId)
     const giveUp = () => {
-      this.#table.want(hostId, undefined)
-      this.#routes.want(hostId, [])
+      this.#table.desired(hostId, undefined)
+      this.#routes.desired(hostId, [])
     }
     if (this.#peers.remove(hostId, giveUp)) this.#settle()
   }
@@ -222,13 +222,13 @@ export class WireguardDriver implements Driver, PresharedDriver {
   }
 
   remove(): void {
-    for (const { peer } of this.#peers.all()) this.#table.want(peer.hostId, undefined)
+    for (const { peer } of this.#peers.all()) this.#table.desired(peer.hostId, undefined)
     this.#peers.clear()
     runAll(`removing network ${this.#network.name}`, [
       () => this.#routes.clear(),
       () => this.#device.remove({ name: this.device, kind: "wireguard" }),
     ])
-    this.#table.load([])
+    this.#table.observed([])
   }
 
   #noAddress(): LariatError {
@@ -279,7 +279,7 @@ export class WireguardDriver implements Driver, PresharedDriver {
   }
 
   #loadPeers(): void {
-    this.#table.load(this.#control.read(this.#device.index).peers)
+    this.#table.observed(this.#control.read(this.#device.index).peers)
   }
 
   /** Peers by public key; none of a device that was made anew by somebody else. */
