@@ -1,6 +1,7 @@
 /** What carries a network between hosts. One sibling folder per kind. */
 
 import type { DriverKind } from "../config/network.ts"
+import type { KeyedDriver } from "./keyed_driver.ts"
 
 /** This host's part in a network. */
 export interface OverlaySelf {
@@ -54,6 +55,18 @@ export interface PeerLink {
   readonly lastHandshake?: number | undefined
 }
 
+/** A driver that makes its own keys, and mixes one in that both ends know. */
+export interface PresharedDriver {
+  /**
+   * Gives a host's peer a key that both ends know, now or when it is put. Before anything is said,
+   * the kernel keeps what an earlier instance gave it.
+   *
+   * @param key 32 bytes; undefined: none
+   * @throws LariatError internal for a key of another length; NetlinkError
+   */
+  setPresharedKey(hostId: string, key: Uint8Array | undefined): void
+}
+
 /**
  * Configures the kernel for one network on this host. All methods are idempotent and synchronous:
  * the kernel answers a netlink request within the call. What a driver makes stays when it is
@@ -65,6 +78,10 @@ export interface Driver {
   readonly device: string | undefined
   /** What other hosts must know of this one's driver. */
   readonly parameters: Readonly<Record<string, string>>
+  /** Where it sends under keys that the hosts agree on. */
+  readonly keyed?: KeyedDriver | undefined
+  /** Where it takes a key for each pair of hosts. */
+  readonly preshared?: PresharedDriver | undefined
 
   /**
    * Makes what stands before any peer does: device, own overlay address, what blocks clear text.

@@ -51,13 +51,13 @@ describe("KernelTable", () => {
   test("asks for the difference alone, and for nothing twice", () => {
     const kernel = new FakeKernel()
     const table = new KernelTable(KIND)
-    table.want("a", [row("x", 1), row("y", 1)])
+    table.desired("a", [row("x", 1), row("y", 1)])
     expect(settle(kernel, [table])).toEqual(["added row x", "added row y"])
-    table.want("a", [row("x", 1), row("y", 2)])
+    table.desired("a", [row("x", 1), row("y", 2)])
     expect(settle(kernel, [table])).toEqual(["changed row y"])
-    table.want("a", [row("y", 2)])
+    table.desired("a", [row("y", 2)])
     expect(settle(kernel, [table])).toEqual(["removed row x"])
-    table.want("a", [row("y", 2)])
+    table.desired("a", [row("y", 2)])
     expect(settle(kernel, [table])).toEqual([])
     expect(kernel.log).toEqual(["add x 1", "add y 1", "add y 2", "remove x"])
   })
@@ -65,16 +65,16 @@ describe("KernelTable", () => {
   test("a row passes from owner to owner in one step, whoever speaks first", () => {
     const kernel = new FakeKernel()
     const table = new KernelTable(KIND)
-    table.want("a", [row("x", 1)])
+    table.desired("a", [row("x", 1)])
     settle(kernel, [table])
-    table.want("b", [row("x", 2)])
+    table.desired("b", [row("x", 2)])
     settle(kernel, [table])
     expect(table.ownerOf("x")).toBe("b")
-    table.want("a", [])
+    table.desired("a", [])
     settle(kernel, [table])
     expect(kernel.log).toEqual(["add x 1", "add x 2"])
-    table.want("c", [row("x", 3)])
-    table.want("b", [])
+    table.desired("c", [row("x", 3)])
+    table.desired("b", [])
     settle(kernel, [table])
     expect(kernel.log.slice(2)).toEqual(["add x 3"])
   })
@@ -82,12 +82,12 @@ describe("KernelTable", () => {
   test("one who asks again does not take a row back; one who is left has it again", () => {
     const kernel = new FakeKernel()
     const table = new KernelTable(KIND)
-    table.want("a", [row("x", 1)])
-    table.want("b", [row("x", 2)])
-    table.want("a", [row("x", 1)])
+    table.desired("a", [row("x", 1)])
+    table.desired("b", [row("x", 2)])
+    table.desired("a", [row("x", 1)])
     settle(kernel, [table])
     expect(kernel.rows.get("x")).toBe(2)
-    table.want("b", [])
+    table.desired("b", [])
     settle(kernel, [table])
     expect(kernel.rows.get("x")).toBe(1)
   })
@@ -96,8 +96,8 @@ describe("KernelTable", () => {
     const kernel = new FakeKernel()
     kernel.rows.set("x", 1).set("old", 1)
     const table = new KernelTable(KIND)
-    table.load(kernel.list)
-    table.want("a", [row("x", 1)])
+    table.observed(kernel.list)
+    table.desired("a", [row("x", 1)])
     expect(settle(kernel, [table])).toEqual([])
     table.sweep()
     expect(settle(kernel, [table])).toEqual(["removed row old"])
@@ -105,8 +105,8 @@ describe("KernelTable", () => {
 
   test("of two rows with one key the wrong one goes", () => {
     const table = new KernelTable(KIND)
-    table.want("a", [row("x", 2)])
-    table.load([row("x", 1), row("x", 2), row("x", 3)])
+    table.desired("a", [row("x", 2)])
+    table.observed([row("x", 1), row("x", 2), row("x", 3)])
     expect(table.additions()).toEqual([])
     expect(table.removals().map(({ message }) => message.operation)).toEqual([
       "remove x",
@@ -118,7 +118,7 @@ describe("KernelTable", () => {
     const kernel = new FakeKernel()
     const table = new KernelTable(KIND)
     kernel.refused = "add x 1"
-    table.want("a", [row("x", 1), row("y", 1)])
+    table.desired("a", [row("x", 1), row("y", 1)])
     expect(() => settle(kernel, [table])).toThrow("Cannot add x 1")
     expect(kernel.rows.get("y")).toBe(1)
     expect(table.complete("a")).toBe(false)
@@ -130,10 +130,10 @@ describe("KernelTable", () => {
   test("a row that is gone already counts as removed", () => {
     const kernel = new FakeKernel()
     const table = new KernelTable(KIND)
-    table.want("a", [row("x", 1)])
+    table.desired("a", [row("x", 1)])
     settle(kernel, [table])
     kernel.rows.clear()
-    table.want("a", [])
+    table.desired("a", [])
     expect(settle(kernel, [table])).toEqual(["removed row x"])
     expect(settle(kernel, [table])).toEqual([])
   })
@@ -141,11 +141,11 @@ describe("KernelTable", () => {
   test("what relies on another table comes after it and goes before it", () => {
     const kernel = new FakeKernel()
     const [first, second] = [new KernelTable(KIND), new KernelTable(KIND)]
-    first.want("a", [row("low", 1)])
-    second.want("a", [row("high", 1)])
+    first.desired("a", [row("low", 1)])
+    second.desired("a", [row("high", 1)])
     settle(kernel, [first, second])
-    first.want("a", [row("low2", 1)])
-    second.want("a", [row("high2", 1)])
+    first.desired("a", [row("low2", 1)])
+    second.desired("a", [row("high2", 1)])
     settle(kernel, [first, second])
     expect(kernel.log).toEqual([
       ...["add low 1", "add high 1"],
@@ -173,9 +173,9 @@ describe("KernelTable", () => {
         for (const { owner, rows: wanted, drift, settled } of steps) {
           if (drift !== null) {
             if (!kernel.rows.delete(drift)) kernel.rows.set(drift, 9)
-            table.load(kernel.list)
+            table.observed(kernel.list)
           }
-          table.want(owner, wanted)
+          table.desired(owner, wanted)
           for (const key of ["x", "y", "z"]) {
             const claims = model.get(key) ?? []
             const mine = wanted.find((entry) => entry.key === key)
@@ -190,7 +190,7 @@ describe("KernelTable", () => {
           }
           if (settled) settle(kernel, [table])
         }
-        table.load(kernel.list)
+        table.observed(kernel.list)
         table.sweep()
         settle(kernel, [table])
         const expected = [...model].flatMap(([key, claims]) => {

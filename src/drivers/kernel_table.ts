@@ -11,9 +11,9 @@ import { ENODEV, ENOENT, ESRCH } from "../sys/ffi/errno.ts"
 export interface Step {
   readonly message: MessageWriter
   /** What it does, for people: "added route 10.42.7.0/24". */
-  readonly did: string
+  readonly change: string
   /** Refusals that mean that it is done already. */
-  readonly forgiven: readonly number[]
+  readonly ignoredErrnos: readonly number[]
   /** To be called when the kernel did it. */
   done(): void
 }
@@ -60,7 +60,7 @@ export class KernelTable<T> implements Settled {
   }
 
   /** Says what the kernel has now. Rows that nobody asked for stay until {@link sweep}. */
-  load(rows: Iterable<T>): void {
+  observed(rows: Iterable<T>): void {
     this.#found.clear()
     this.#surplus = []
     for (const row of rows) this.#take(row)
@@ -72,7 +72,7 @@ export class KernelTable<T> implements Settled {
    * another owner has too passes to this one without a gap; when this one gives it up, the other
    * has it again.
    */
-  want(owner: string, rows: readonly T[]): void {
+  desired(owner: string, rows: readonly T[]): void {
     const before = this.#owned.get(owner) ?? new Set<string>()
     const now = new Set<string>()
     for (const row of rows) {
@@ -91,7 +91,7 @@ export class KernelTable<T> implements Settled {
 
   /** Nobody wants anything any more. */
   forget(): void {
-    for (const owner of [...this.#owned.keys()]) this.want(owner, [])
+    for (const owner of [...this.#owned.keys()]) this.desired(owner, [])
   }
 
   /** Compares every row, those that nobody asked for too. */
@@ -131,8 +131,8 @@ export class KernelTable<T> implements Settled {
       }
       steps.push({
         message: this.#kind.add(wanted),
-        did: `${found === undefined ? "added" : "changed"} ${this.#name(wanted)}`,
-        forgiven: [],
+        change: `${found === undefined ? "added" : "changed"} ${this.#name(wanted)}`,
+        ignoredErrnos: [],
         done: () => {
           this.#found.set(key, wanted)
           this.#touched.delete(key)
@@ -188,8 +188,8 @@ export class KernelTable<T> implements Settled {
   #removal(row: T, done: () => void): Step {
     return {
       message: this.#kind.remove(row),
-      did: `removed ${this.#name(row)}`,
-      forgiven: [...GONE, ...(this.#kind.gone ?? [])],
+      change: `removed ${this.#name(row)}`,
+      ignoredErrnos: [...GONE, ...(this.#kind.gone ?? [])],
       done,
     }
   }
@@ -218,7 +218,7 @@ export function settle(
     ...tables.flatMap((table) => table.additions()),
     ...tables.toReversed().flatMap((table) => table.removals()),
   ]
-  const did: string[] = []
+  const changes: string[] = []
   let refusal: Error | undefined
   for (let at = 0; at < steps.length; at += BATCH) {
     const batch = steps.slice(at, at + BATCH)
@@ -228,12 +228,12 @@ export function settle(
     )
     for (const [i, step] of batch.entries()) {
       const error = outcomes[i]?.error
-      if (error === undefined || step.forgiven.includes(error.errno)) {
+      if (error === undefined || step.ignoredErrnos.includes(error.errno)) {
         step.done()
-        did.push(step.did)
+        changes.push(step.change)
       } else refusal ??= error
     }
   }
   if (refusal !== undefined) throw refusal
-  return did
+  return changes
 }

@@ -114,7 +114,7 @@ export class OverlayDevice {
   /** Says which addresses it is to have: the host's own, without prefix length. */
   wantAddresses(addresses: readonly string[]): void {
     const rows = addresses.map(hostPrefix).filter(this.#within)
-    this.#addresses.want(
+    this.#addresses.desired(
       "self",
       rows.map((address) => ({ index: this.#index, address })),
     )
@@ -123,7 +123,7 @@ export class OverlayDevice {
   /** Reads the addresses that it has. @throws NetlinkError */
   load(): void {
     const found = listAddresses(this.#socket, this.#index)
-    this.#addresses.load(found.filter(({ address }) => this.#within(address)))
+    this.#addresses.observed(found.filter(({ address }) => this.#within(address)))
   }
 
   /** Marks the addresses that nobody wants: they go with the next settling. */

@@ -25,7 +25,7 @@ describe("OverlayRoutes", () => {
     const own = routes()
     const hop = { index: 7, via: "10.42.7.1" }
     const blocks = ["0.0.0.0/0", "10.0.0.0/8", "10.43.0.0/24", "10.42.7.0/24", "::/0", "nonsense"]
-    const refused = own.want(
+    const refused = own.desired(
       "b",
       blocks.map((dst) => ({ ...hop, dst })),
     )

@@ -97,7 +97,7 @@ export class OverlayRoutes {
     const ours = listRoutes(this.#socket, { table: RT_TABLE_MAIN }).filter(
       (info) => info.protocol === RTPROT_LARIAT && this.contains(info.dst),
     )
-    this.#table.load(ours.map(rowOf))
+    this.#table.observed(ours.map(rowOf))
     this.#wantFallback()
   }
 
@@ -108,9 +108,9 @@ export class OverlayRoutes {
    * @param owner a host's id
    * @returns what was refused: prefixes outside the network's subnets
    */
-  want(owner: string, routes: readonly OverlayRoute[]): readonly string[] {
+  desired(owner: string, routes: readonly OverlayRoute[]): readonly string[] {
     const inside = routes.filter(({ dst }) => this.contains(dst))
-    this.#table.want(
+    this.#table.desired(
       owner,
       inside.map(({ via, source, ...route }) => ({
         ...route,
@@ -134,9 +134,9 @@ export class OverlayRoutes {
     return settle(this.#socket, [this.#table])
   }
 
-  /** {@link want} and {@link settle}. @throws NetlinkError */
+  /** {@link desired} and {@link settle}. @throws NetlinkError */
   put(owner: string, routes: readonly OverlayRoute[]): void {
-    this.want(owner, routes)
+    this.desired(owner, routes)
     this.settle()
   }
 
@@ -178,7 +178,7 @@ export class OverlayRoutes {
   }
 
   #wantFallback(): void {
-    this.#table.want(
+    this.#table.desired(
       FALLBACK,
       this.#subnets.map((subnet) => ({
         dst: formatPrefix(subnet),

@@ -20,7 +20,7 @@ beforeEach(() => {
       planned.push(hostId)
       return { name, waits: (holders.get(name) ?? hostId) !== hostId }
     },
-    want: (hostId, { name, waits }) => {
+    desired: (hostId, { name, waits }) => {
       for (const [held, by] of holders) if (by === hostId) holders.delete(held)
       if (!waits) holders.set(name, hostId)
     },

@@ -20,7 +20,7 @@ export interface Planned<P extends PeerPlan> {
 export interface PeerPlanner<P extends PeerPlan> {
   plan(peer: OverlayPeer): P
   /** Says what is wanted of the kernel for a peer from now on. */
-  want(hostId: string, plan: P): void
+  desired(hostId: string, plan: P): void
 }
 
 export class PeerPlans<P extends PeerPlan> {
@@ -89,6 +89,6 @@ export class PeerPlans<P extends PeerPlan> {
     this.#peers.set(hostId, { peer, text, plan })
     if (plan.waits) this.#waiting.add(hostId)
     else this.#waiting.delete(hostId)
-    this.#planner.want(hostId, plan)
+    this.#planner.desired(hostId, plan)
   }
 }

@@ -242,7 +242,7 @@ class Model {
     // A block of each family, as hosts of the default network have them.
     const prefixes = [...peer.blocks, `fd00:42::${peer.number.toString(16)}:0/112`]
     const tunnel = { ...this.#routeOf(peer), spi, prefixes }
-    this.#policies.want(peer.hostId, peerPolicies(tunnel, SUBNETS, this.#ifId))
+    this.#policies.desired(peer.hostId, peerPolicies(tunnel, SUBNETS, this.#ifId))
     settle(this.#xfrm, [this.#policies])
   }
 }

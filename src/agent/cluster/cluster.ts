@@ -138,11 +138,13 @@ export class Cluster implements ClusterPart {
     const all = this.#all
     all.stopped = true
     for (const timer of this.#timers) clearInterval(timer)
+    all.networks.close()
+    all.retries.close()
     all.publisher.stop()
     all.watch.stop()
     await all.watching?.stop()
     await all.encapsulation.stop()
-    all.exchange?.stop()
+    all.exchangeStart.stop()
     all.directory.close()
     all.enrolment.savePins()
     // The data path stays up: others are not to take this host off while its agent is upgraded.
@@ -155,21 +157,19 @@ export class Cluster implements ClusterPart {
     const all = this.#all
     const number = await this.#until("register this host", () => all.enrolment.begin())
     if (number === undefined) return
-    await this.#until("number the networks", async () => {
-      await all.networks.open()
-      return true
-    })
+    await all.networks.open()
     if (all.stopped || all.context === undefined) return
     all.encapsulation.begin(number)
-    all.beginExchange(number)
+    all.exchangeStart.numbered(number)
     all.beginPeerMonitoring(all.context)
     all.watch.begin()
+    all.exchangeStart.listening()
     await all.tidy.run()
   }
 
   #tick(): void {
     const { leases, directory, mesh, members } = this.#all
-    leases.beat()
+    leases.tick()
     directory.tick()
     // Before that, not all that are on the mesh have been heard of.
     if (mesh.isCaughtUp) members.save(directory.hosts())
@@ -177,7 +177,7 @@ export class Cluster implements ClusterPart {
 
   #storeChanged(reachable: boolean): void {
     const { health } = this.#parts
-    const { directory, store, leases, tidy } = this.#all
+    const { directory, store, leases, networks, tidy } = this.#all
     // Nobody is silent who could not be heard.
     directory.storeReachable(reachable)
     if (!reachable) {
@@ -190,7 +190,8 @@ export class Cluster implements ClusterPart {
       return
     }
     health.clear("store")
-    leases.doubt()
+    leases.invalidate()
+    void networks.open()
     void tidy.run()
   }
 

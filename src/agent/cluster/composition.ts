@@ -17,9 +17,11 @@ import { DirectoryReconciler } from "./directory_reconciler.ts"
 import { EndpointPublisher } from "./endpoint_publisher.ts"
 import { Enrolment } from "./enrolment.ts"
 import { KeyExchange } from "./key_exchange.ts"
+import { KeyExchangeStart } from "./key_exchange_start.ts"
 import { openDriver } from "./overlays/driver_choice.ts"
 import { OverlayNetworks } from "./overlays/overlay_networks.ts"
 import { Overlays } from "./overlays/overlays.ts"
+import { Retries } from "./overlays/retries.ts"
 import { hostRecord, OwnRecord } from "./own_record.ts"
 import { type PeerMonitoring, startPeerMonitoring } from "./probes/peer_monitoring.ts"
 import { StatisticsWatch } from "./probes/statistics_watch.ts"
@@ -59,8 +61,10 @@ export class Composition {
   readonly store: Store
   readonly enrolment: Enrolment
   readonly networks: OverlayNetworks
+  readonly exchangeStart: KeyExchangeStart<KeyExchange>
   readonly directory: Directory
   readonly overlays: Overlays
+  readonly retries: Retries
   readonly leases: BlockLeases
   readonly blocks: BlockKeeper
   readonly publisher: EndpointPublisher
@@ -72,7 +76,6 @@ export class Composition {
   readonly members: MemberState
   /** What comes once the agent runs, and once the store was reached. */
   context: AgentContext | undefined
-  exchange: KeyExchange | undefined
   watching: PeerMonitoring | undefined
   /** What needs the store from time to time. */
   readonly tidy: RegularCheck
@@ -91,12 +94,12 @@ export class Composition {
     this.keys = keys
     this.memory = memory
     this.signer = signer
-    this.overlays = new Overlays(health)
+    this.retries = new Retries({ health })
+    this.overlays = new Overlays(health, this.retries)
     this.tidy = new RegularCheck({
       isReachable: () => !this.stopped && this.store.health().reachable,
       steps: [
         () => this.enrolment.renew(),
-        () => this.networks.open(),
         () => this.#confirmBlocks(),
         () => this.own.publish(this.#record()),
       ],
@@ -108,10 +111,17 @@ export class Composition {
       onFailure: (error) => log.info("{why}", { why: messageOf(error) }),
     })
     this.networks = new OverlayNetworks({
-      ...{ store, keys, memory, overlays: this.overlays, health },
+      ...{ store, keys, memory, overlays: this.overlays, retries: this.retries },
       networks: () => this.context?.networks.all() ?? [],
       open: (network, number) => this.#openDriver(network, number),
       onOpened: (network) => this.#opened(network),
+    })
+    this.exchangeStart = new KeyExchangeStart({
+      begin: (number) =>
+        psk === undefined || this.networks.keyed().length === 0
+          ? undefined
+          : this.#beginExchange(number, psk),
+      retell: () => this.#retell(),
     })
     this.publisher = new EndpointPublisher({
       ...{ store, keys, signer },
@@ -152,7 +162,7 @@ export class Composition {
       nameOf: (hostId) => this.nameOf(hostId),
       onOwnBlock: () => void this.tidy.run(),
       onPutBack: () => {
-        this.leases.doubt()
+        this.leases.invalidate()
         this.own.forget()
         void this.tidy.run()
       },
@@ -198,17 +208,20 @@ export class Composition {
     })
   }
 
-  /** Begins to agree on keys, where a network needs them. */
-  beginExchange(number: number): void {
-    if (this.psk === undefined || this.networks.keyed().length === 0) return
+  /** Agrees on keys with other hosts; undefined until a network needs them. */
+  get exchange(): KeyExchange | undefined {
+    return this.exchangeStart.exchange
+  }
+
+  #beginExchange(number: number, psk: PreSharedKey): KeyExchange {
     const { host, bootId, settings, random, log } = this.#parts
-    this.exchange = new KeyExchange({
+    return new KeyExchange({
       store: this.store,
       keys: this.keys,
       hostId: host.uuid,
       number,
       bootId,
-      psk: this.psk,
+      psk,
       memory: this.memory,
       signer: this.signer,
       clock: monotonicMs,
@@ -268,10 +281,10 @@ export class Composition {
 
   /** A network has a driver: it is told what is known. */
   #opened(network: string): void {
+    this.exchangeStart.opened()
     this.#selfChanged(network)
-    if (!this.mesh.isCaughtUp) return
     for (const { hostId } of this.directory.hosts()) this.mesh.hostChanged(hostId)
-    this.overlays.completed(network)
+    if (this.mesh.isCaughtUp) this.overlays.completed(network)
   }
 
   /** This host's part in a network changed: blocks, or own addresses. */
@@ -313,6 +326,11 @@ export class Composition {
   /** Everything is told again: a watch that begins anew lists first. */
   #relist(): void {
     this.exchange?.restored()
+    this.#retell()
+  }
+
+  /** Keys are told again. */
+  #retell(): void {
     this.directory.retellKeys()
     this.watch.relist()
   }

@@ -4,7 +4,6 @@ import type { DirectoryListener } from "../../cluster/directory/events.ts"
 import type { EndpointRecord } from "../../cluster/records/endpoint_record.ts"
 import type { PreSharedKey } from "../../cluster/records/psk.ts"
 import type { Network } from "../../config/network.ts"
-import { WireguardDriver } from "../../drivers/wireguard/wireguard_driver.ts"
 import type { AgentContext } from "../context.ts"
 import { networkUuid } from "../services/metadata_feed.ts"
 import type { EndpointPublisher } from "./endpoint_publisher.ts"
@@ -163,12 +162,9 @@ export class DirectoryReconciler implements DirectoryListener {
 
   /** WireGuard's preshared key with a host, which holders of the PSK alone can make. */
   #shareSecret(network: string, hostId: string): void {
-    const driver = this.#parts.overlays.get(network)?.driver
-    if (!(driver instanceof WireguardDriver) || this.#parts.psk === undefined) return
-    driver.setPresharedKey(
-      hostId,
-      this.#parts.psk.pairSecret("wireguard", this.#parts.hostId, hostId),
-    )
+    const { overlays, psk, hostId: own } = this.#parts
+    if (psk === undefined) return
+    overlays.setPresharedKey(network, hostId, () => psk.pairSecret("wireguard", own, hostId))
   }
 }
 

@@ -5,8 +5,8 @@ import type { NetworkSaPairs, PeerSaPairs, RingPlan } from "../../cluster/keys/r
 import type { Keyspace } from "../../cluster/records/keyspace.ts"
 import type { PreSharedKey } from "../../cluster/records/psk.ts"
 import type { Store } from "../../cluster/store/store.ts"
-import type { IpsecDriver } from "../../drivers/ipsec/ipsec_driver.ts"
-import type { KeyedDriver } from "./overlays/overlay_networks.ts"
+import type { KeyedDriver } from "../../drivers/keyed_driver.ts"
+import type { KeyedNetwork } from "./overlays/overlay_networks.ts"
 import type { RotationReport } from "./report.ts"
 import type { Signer } from "./signer.ts"
 import type { ClusterState } from "./state/cluster_state.ts"
@@ -24,7 +24,7 @@ export interface KeyExchangeOptions {
   readonly clock: () => number
   readonly random: (bytes: number) => Uint8Array
   readonly rekeyMs: number
-  readonly drivers: () => readonly KeyedDriver[]
+  readonly drivers: () => readonly KeyedNetwork[]
   readonly nameOf: (hostId: string) => string
   /** The store's announcements and acknowledgements are all to be told again. */
   readonly relist: () => void
@@ -82,7 +82,7 @@ export class KeyExchange {
     const shared = this.#options
       .drivers()
       .filter((one) => networks.includes(one.number))
-      .map((one) => ({ number: one.number, cipher: one.cipher }))
+      .map((one) => ({ number: one.number, cipher: one.driver.cipher }))
     this.#ring.putPeer(hostId, { number, networks: shared })
     this.#wake(SETTLE_MS)
   }
@@ -223,7 +223,7 @@ export class KeyExchange {
     return installed
   }
 
-  #driverOf({ number }: NetworkSaPairs): IpsecDriver | undefined {
+  #driverOf({ number }: NetworkSaPairs): KeyedDriver | undefined {
     return this.#options.drivers().find((one) => one.number === number)?.driver
   }
 

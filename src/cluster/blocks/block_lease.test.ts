@@ -191,7 +191,7 @@ describe("holding a certain block", () => {
     const one = new Leaser(store, "h1")
     await one.leases.hold("n", block(1))
     store.putBack(before)
-    one.leases.doubt()
+    one.leases.invalidate()
     expect(await one.leases.hold("n", block(1))).toEqual({ held: true })
     expect(await one.leases.mine("n")).toEqual([block(1)])
   })
@@ -211,7 +211,7 @@ describe("holding a certain block", () => {
     expect(await one.leases.hold("n", block(1))).toEqual({ held: true })
     expect(await sequence()).toBeGreaterThan(newest)
     store.putBack(before)
-    one.leases.doubt()
+    one.leases.invalidate()
     await one.leases.hold("n", block(1))
     expect(await sequence()).toBeGreaterThan(newest + 1)
     // What a former process wrote last is not known.
@@ -248,9 +248,9 @@ describe("two hosts with one block", () => {
     const [one, other] = [new Leaser(store, early), new Leaser(store, late)]
     await one.leases.hold("n", block(1))
     store.putBack(before)
-    one.leases.doubt()
+    one.leases.invalidate()
     await other.leases.hold("n", block(1))
-    other.leases.doubt()
+    other.leases.invalidate()
     return [store, one, other]
   }
 
@@ -364,7 +364,7 @@ describe("two hosts with one block", () => {
     await gone.leases.hold("n", block(1))
     heir.gone.add("a")
     await heir.leases.hold("n", block(1))
-    gone.leases.doubt()
+    gone.leases.invalidate()
     expect(await gone.leases.hold("n", block(1))).toEqual({ held: false, holder: "z" })
     expect(await gone.leases.reclaim("n", block(1))).toEqual({ held: false, holder: "z" })
     // It was given up in favour of the heir, who makes that good.
@@ -412,7 +412,7 @@ test("whatever happens to honest hosts and their store, one of them has the bloc
           for (const [n, host] of hosts.entries()) {
             host.now += 1000
             if (n === but && passed < ms) continue
-            host.leases.beat()
+            host.leases.tick()
             if (passed % 30_000 === 0 || (n === but && ms >= 30_000)) await look(host)
           }
         }
@@ -429,12 +429,12 @@ test("whatever happens to honest hosts and their store, one of them has the bloc
           hosts[n] = again
         } else if (one.what === "want" && !host.mine.has(block(1))) {
           if ((await host.leases.hold("n", block(1))).held) host.mine.add(block(1))
-        } else if (one.what === "cut") host.leases.doubt()
+        } else if (one.what === "cut") host.leases.invalidate()
         else if (one.what === "pass") await pass(one.ms, one.but)
         else if (one.what === "keep") image = store.image()
         else if (one.what === "putBack") {
           store.putBack(image)
-          each(({ leases }) => leases.doubt())
+          each(({ leases }) => leases.invalidate())
         }
       }
       for (const one of happenings) await happen(one)

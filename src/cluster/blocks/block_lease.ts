@@ -178,13 +178,13 @@ export class BlockLeases {
    * What was seen in the store may be otherwise now: it was put back from a snapshot, or could not
    * be reached for a time.
    */
-  doubt(): void {
-    this.#own.doubt()
+  invalidate(): void {
+    this.#own.invalidate()
   }
 
   /** Time goes by: to be called every second or so. */
-  beat(): void {
-    this.#own.beat()
+  tick(): void {
+    this.#own.tick()
   }
 
   /** A claim where nobody else's is in the way; one that was given up for this host says by whom. */

@@ -10,7 +10,7 @@ function world() {
   const pass = (ms: number) => {
     for (const end = now + ms; now < end; ) {
       now = Math.min(end, now + 1000)
-      claims.beat()
+      claims.tick()
     }
   }
   /** Time goes by without this host. */
@@ -26,7 +26,7 @@ test("a claim of a free block stands with its commit, and for as long as nothing
   expect([claims.isNewest(KEY, "1"), claims.isNewest(KEY, "0")]).toEqual([true, false])
   pass(CONSENT_MS * 10)
   expect(claims.isSure(KEY)).toBe(true)
-  claims.doubt()
+  claims.invalidate()
   expect(claims.isSure(KEY)).toBe(false)
   claims.saw(KEY)
   expect(claims.isSure(KEY)).toBe(true)
@@ -39,7 +39,7 @@ test("one that was written over another's stands when that one had the time to a
   expect(claims.isSure(KEY)).toBe(false)
   pass(CONSENT_MS - 1000)
   // While the store was away nobody could answer.
-  claims.doubt()
+  claims.invalidate()
   pass(CONSENT_MS - 1)
   claims.saw(KEY)
   expect(claims.isSure(KEY)).toBe(false)

@@ -62,14 +62,14 @@ export class OwnClaims {
 
   /** Whether the claim of a key was seen standing, and nothing made that doubtful since. */
   isSure(key: string): boolean {
-    this.beat()
+    this.tick()
     return this.#sure.has(key)
   }
 
   /** Time goes by, and this host with it. To be called more often than once a minute. */
-  beat(): void {
+  tick(): void {
     const now = this.#clock()
-    if (now - this.#beatAt >= STILL_MS) this.doubt()
+    if (now - this.#beatAt >= STILL_MS) this.invalidate()
     this.#beatAt = now
   }
 
@@ -77,7 +77,7 @@ export class OwnClaims {
    * What was seen may be otherwise now: the store was put back from a snapshot, or could not be
    * reached for a time, in which nobody could answer either.
    */
-  doubt(): void {
+  invalidate(): void {
     const now = this.#clock()
     this.#sure.clear()
     for (const key of this.#disputed.keys()) this.#disputed.set(key, now)

@@ -13,6 +13,7 @@ import { spiText } from "../../netlink/xfrm/state.ts"
 import { currentNetns, type Netns } from "../../sys/netns/netns.ts"
 import type { Driver, OverlayNetwork, OverlayPeer, OverlaySelf, PeerLink } from "../driver.ts"
 import { settle } from "../kernel_table.ts"
+import type { KeyedDriver } from "../keyed_driver.ts"
 import { type DeviceSpec, hostPrefix, OverlayDevice } from "../overlay_device.ts"
 import { OverlayRoutes } from "../overlay_routes.ts"
 import { checkOwnAddresses, peerPrefixes } from "../peer_routes.ts"
@@ -63,8 +64,9 @@ interface Known {
 
 const DEFAULT_SOFT_PACKETS = 1n << 32n
 
-export class IpsecDriver implements Driver {
+export class IpsecDriver implements Driver, KeyedDriver {
   readonly kind = "ipsec"
+  readonly keyed: KeyedDriver = this
   /** `lrx` and the network's number. */
   readonly device: string
   readonly parameters = {}
@@ -179,34 +181,19 @@ export class IpsecDriver implements Driver {
     this.#peers.delete(hostId)
     this.#keys.delete(hostId)
     this.#encapsulations.forget(hostId, this.#reqid(known.peer))
-    this.#routes.want(hostId, [])
-    this.#policies.want(hostId, undefined)
+    this.#routes.desired(hostId, [])
+    this.#policies.desired(hostId, undefined)
     this.#settle()
     this.#saPairs.keepOnly(this.#reqid(known.peer), [])
     this.#saPairs.forget(this.#reqid(known.peer))
   }
 
-  /**
-   * Says which keys there are with a peer. First what is received on, then what is sent on, then the
-   * policy is switched in one step, and only then what is not named any more goes: no packet is
-   * lost. Of a peer that is not known yet, or has no address yet, they are remembered.
-   *
-   * @returns whether the newest is in the kernel now; one that is lost is not
-   * @throws NetlinkError
-   */
   setSaPairs(hostId: string, keys: PeerKeys): boolean {
     this.#keys.set(hostId, keys)
     const known = this.#peers.get(hostId)
     return known !== undefined && this.#install(known)
   }
 
-  /**
-   * Says by which ports a peer is reached in UDP; undefined: without. New keys are needed then,
-   * unless ports alone change: what stands goes on as it was made until they are there. Until it is
-   * said, what an earlier process made goes on.
-   *
-   * @throws NetlinkError
-   */
   setEncapsulation(hostId: string, encapsulation: PeerEncapsulation | undefined): void {
     this.#encapsulations.tell(hostId, encapsulation)
     const known = this.#peers.get(hostId)
@@ -217,36 +204,25 @@ export class IpsecDriver implements Driver {
     this.#follow(known, before, "its UDP encapsulation changed")
   }
 
-  /** How a known peer is reached in UDP, as told or as found; undefined: without. */
   encapsulationOf(hostId: string): PeerEncapsulation | undefined {
     const known = this.#peers.get(hostId)
     return this.#encapsulations.of(hostId, known === undefined ? 0 : this.#reqid(known.peer))
   }
 
-  /** This host's UDP ports that peers' associations come in by. */
   encapsulationPorts(): Set<number> {
     return this.#saPairs.ourPorts(this.#self?.underlay ?? [])
   }
 
-  /** Where associations in UDP are sent to, by the number of the host, known or not yet. */
   udpRemotes(): Map<number, UdpRemote> {
     const remotes = this.#saPairs.udpRemotes(this.#self?.underlay ?? [])
     const { number } = this.#network
     return new Map([...remotes].map(([reqid, one]) => [hostOfReqid(number, reqid) ?? 0, one]))
   }
 
-  /** Whether the device keeps room for a UDP header. */
   get hasUdpRoom(): boolean {
     return this.#udpRoom
   }
 
-  /**
-   * Keeps room for a UDP header, or gives it up: that once no association needs it, which is seen
-   * when it is said again, and by {@link repair}. What stands goes on. Containers that are attached
-   * keep the MTU of their links: what is too large for the device is refused with its MTU.
-   *
-   * @throws LariatError kernel-unsupported; mtu-too-small; NetlinkError
-   */
   setUdp(udp: boolean): void {
     this.#udp = udp
     if (!this.#makeUdpRoom() || this.#self === undefined || !this.#begun) return
@@ -254,13 +230,11 @@ export class IpsecDriver implements Driver {
     this.#settle()
   }
 
-  /** The known peer that a reqid is of; undefined for another network's. */
   hostOf(reqid: number): string | undefined {
     const known = [...this.#peers.values()].find(({ peer }) => this.#reqid(peer) === reqid)
     return known?.peer.hostId
   }
 
-  /** Takes in what the kernel tells; see `parseXfrmEvent`. */
   handle(event: XfrmEvent): void {
     if (event.kind === "flushed") {
       for (const reqid of this.#saPairs.check()) this.#lostBy(reqid, "all were deleted")
@@ -315,7 +289,6 @@ export class IpsecDriver implements Driver {
     })
   }
 
-  /** What the kernel lacks for a peer, and what went wrong with its associations. */
   facts(hostId: string): PeerFaults & { readonly route: boolean; readonly policy: boolean } {
     const known = this.#peers.get(hostId)
     const states = this.#saPairs.usage()
@@ -398,7 +371,7 @@ export class IpsecDriver implements Driver {
     const { prefixes } = peerPrefixes(peer, (prefix) => this.#routes.contains(prefix))
     const { index } = this.#device
     const sources = this.#self?.overlay ?? []
-    this.#routes.want(
+    this.#routes.desired(
       peer.hostId,
       known.route === undefined
         ? []
@@ -415,7 +388,7 @@ export class IpsecDriver implements Driver {
     const { peer, route } = known
     const { prefixes } = peerPrefixes(peer, (prefix) => this.#routes.contains(prefix))
     const tunnel = route && { ...route, spi: this.#sentOn(known), prefixes }
-    this.#policies.want(peer.hostId, tunnel)
+    this.#policies.desired(peer.hostId, tunnel)
   }
 
   #routeOf({ peer }: Known): Route | undefined {

@@ -61,7 +61,7 @@ export class PolicyDatabase {
       if (direction !== "out" || typeof action === "string") continue
       this.#foundSpis.set(action.reqid, action.spi)
     }
-    this.#table.load(found)
+    this.#table.observed(found)
   }
 
   /** The SPI that a peer's policies sent on when they were read last. */
@@ -77,13 +77,13 @@ export class PolicyDatabase {
   /** Says what stands before any peer does. @param own prefixes that are on this host */
   wantBase(own: readonly string[]): void {
     const { subnets, ifId } = this.#options
-    this.#table.want(BASE, basePolicies(subnets, own, ifId))
+    this.#table.desired(BASE, basePolicies(subnets, own, ifId))
   }
 
   /** Says what a peer needs; undefined: nothing. */
-  want(hostId: string, tunnel: PeerTunnel | undefined): void {
+  desired(hostId: string, tunnel: PeerTunnel | undefined): void {
     const { subnets, ifId } = this.#options
-    this.#table.want(hostId, tunnel === undefined ? [] : peerPolicies(tunnel, subnets, ifId))
+    this.#table.desired(hostId, tunnel === undefined ? [] : peerPolicies(tunnel, subnets, ifId))
   }
 
   /** Whether the kernel has what a peer needs, as far as is known. */

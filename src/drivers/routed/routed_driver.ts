@@ -87,7 +87,7 @@ export class RoutedDriver implements Driver {
 
   removePeer(hostId: string): void {
     if (!this.#peers.delete(hostId)) return
-    this.#routes.want(hostId, [])
+    this.#routes.desired(hostId, [])
     this.#settle()
   }
 
@@ -181,7 +181,7 @@ export class RoutedDriver implements Driver {
         peer,
       )
       this.#peers.set(peer.hostId, { peer, plan })
-      this.#routes.want(peer.hostId, plan.routes)
+      this.#routes.desired(peer.hostId, plan.routes)
     }
   }
 

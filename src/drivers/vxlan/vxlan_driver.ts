@@ -80,7 +80,7 @@ export class VxlanDriver implements Driver {
   })
   readonly #peers = new PeerPlans<VxlanPlan>({
     plan: (peer) => this.#plan(peer),
-    want: (hostId, plan) => this.#want(hostId, plan),
+    desired: (hostId, plan) => this.#want(hostId, plan),
   })
   #self: OverlaySelf | undefined
   #vtep: (Vtep & { readonly local: string }) | undefined
@@ -189,7 +189,7 @@ export class VxlanDriver implements Driver {
     ])
     for (const table of [this.#forwardings, this.#neighbours]) {
       table.forget()
-      table.load([])
+      table.observed([])
     }
   }
 
@@ -267,7 +267,7 @@ export class VxlanDriver implements Driver {
     const { index } = this.#device
     this.#routes.load()
     this.#device.load()
-    this.#forwardings.load(
+    this.#forwardings.observed(
       listForwardings(this.#socket, index).map(({ mac, address }) => ({
         index,
         mac,
@@ -276,7 +276,7 @@ export class VxlanDriver implements Driver {
     )
     // Entries that nobody made for good come and go by themselves.
     const permanent = listNeighs(this.#socket, index).filter(({ state }) => state === NUD_PERMANENT)
-    this.#neighbours.load(
+    this.#neighbours.observed(
       permanent.flatMap(({ address, mac }) =>
         address === undefined ? [] : [{ index, address, mac }],
       ),
@@ -313,9 +313,9 @@ export class VxlanDriver implements Driver {
     hostId: string,
     { forwardings, neighbours, routes }: Pick<VxlanPlan, "forwardings" | "neighbours" | "routes">,
   ) {
-    this.#forwardings.want(hostId, forwardings)
-    this.#neighbours.want(hostId, neighbours)
-    this.#routes.want(hostId, routes)
+    this.#forwardings.desired(hostId, forwardings)
+    this.#neighbours.desired(hostId, neighbours)
+    this.#routes.desired(hostId, routes)
   }
 
   #bring(): string[] {

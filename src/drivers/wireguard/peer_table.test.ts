@@ -90,11 +90,11 @@ const wanted = (byte: number, allowedIps: readonly string[], more: Partial<Wante
 describe("PeerTable", () => {
   test("asks for the difference alone, and for nothing twice", () => {
     const [device, table] = [new FakeDevice(), newTable()]
-    table.want("a", wanted(1, ["10.42.1.0/24"]))
+    table.desired("a", wanted(1, ["10.42.1.0/24"]))
     expect(device.settle(table)).toEqual(["added peer a"])
-    table.want("a", wanted(1, ["10.42.1.0/24"]))
+    table.desired("a", wanted(1, ["10.42.1.0/24"]))
     expect(device.settle(table)).toEqual([])
-    table.want("a", wanted(1, ["10.42.1.0/24", "10.42.4.0/24"], { keepalive: 25 }))
+    table.desired("a", wanted(1, ["10.42.1.0/24", "10.42.4.0/24"], { keepalive: 25 }))
     expect(device.settle(table)).toEqual(["changed keepalive and prefixes of peer a"])
     expect(device.asked).toBe(2)
     expect(device.peers.get(keyOf(1))).toMatchObject({
@@ -107,9 +107,9 @@ describe("PeerTable", () => {
 
   test("a prefix that is given up goes, and the others of its peer are never missing", () => {
     const [device, table] = [new FakeDevice(), newTable()]
-    table.want("a", wanted(1, ["10.42.1.0/24", "10.42.4.0/24"]))
+    table.desired("a", wanted(1, ["10.42.1.0/24", "10.42.4.0/24"]))
     device.settle(table)
-    table.want("a", wanted(1, ["10.42.1.0/24"]))
+    table.desired("a", wanted(1, ["10.42.1.0/24"]))
     expect(device.settle(table)).toEqual(["removed 10.42.4.0/24 from peer a"])
     expect(device.prefixes).toEqual(new Map([["10.42.1.0/24", keyOf(1)]]))
     expect(device.history.every((at) => at.get("10.42.1.0/24") === keyOf(1))).toBe(true)
@@ -120,12 +120,12 @@ describe("PeerTable", () => {
   test("a prefix passes from peer to peer without a moment at neither, whoever speaks first", () => {
     for (const order of [0, 1]) {
       const [device, table] = [new FakeDevice(), newTable()]
-      table.want("a", wanted(1, ["10.42.1.0/24"]))
-      table.want("b", wanted(2, []))
+      table.desired("a", wanted(1, ["10.42.1.0/24"]))
+      table.desired("b", wanted(2, []))
       device.settle(table)
       const steps = [
-        () => table.want("b", wanted(2, ["10.42.1.0/24"])),
-        () => table.want("a", wanted(1, [])),
+        () => table.desired("b", wanted(2, ["10.42.1.0/24"])),
+        () => table.desired("a", wanted(1, [])),
       ]
       for (const step of order === 0 ? steps : steps.toReversed()) step()
       device.settle(table)
@@ -137,9 +137,9 @@ describe("PeerTable", () => {
   test("a host with a new key: the new peer has the prefixes before the old one goes", () => {
     const [device, table] = [new FakeDevice(), newTable()]
     table.setPresharedKey("a", bytes(7))
-    table.want("a", wanted(1, ["10.42.1.0/24"]))
+    table.desired("a", wanted(1, ["10.42.1.0/24"]))
     device.settle(table)
-    table.want("a", wanted(9, ["10.42.1.0/24"]))
+    table.desired("a", wanted(9, ["10.42.1.0/24"]))
     expect(device.settle(table)).toEqual(["added peer a", `removed peer ${keyOf(1)}`])
     expect(device.history.every((at) => at.has("10.42.1.0/24"))).toBe(true)
     expect(device.peers.get(keyOf(9))?.presharedKey).toEqual(bytes(7))
@@ -149,12 +149,12 @@ describe("PeerTable", () => {
   test("an earlier instance's peers stand; what nobody wants goes with a sweep", () => {
     const [device, first, second] = [new FakeDevice(), newTable(), newTable()]
     first.setPresharedKey("a", bytes(7))
-    first.want("a", wanted(1, ["10.42.1.0/24"]))
-    first.want("b", wanted(2, ["10.42.2.0/24"]))
+    first.desired("a", wanted(1, ["10.42.1.0/24"]))
+    first.desired("b", wanted(2, ["10.42.2.0/24"]))
     device.settle(first)
     const asked = device.asked
-    second.load([...device.peers.values()])
-    second.want("a", wanted(1, ["10.42.1.0/24"]))
+    second.observed([...device.peers.values()])
+    second.desired("a", wanted(1, ["10.42.1.0/24"]))
     expect(device.settle(second)).toEqual([])
     expect(device.asked).toBe(asked)
     second.sweep()
@@ -165,7 +165,7 @@ describe("PeerTable", () => {
     const [device, table] = [new FakeDevice(), newTable()]
     const key = () => device.peers.get(keyOf(1))?.presharedKey
     table.setPresharedKey("a", bytes(7))
-    table.want("a", wanted(1, []))
+    table.desired("a", wanted(1, []))
     device.settle(table)
     expect(key()).toEqual(bytes(7))
     table.setPresharedKey("a", bytes(8))
@@ -185,23 +185,23 @@ describe("PeerTable", () => {
 
     test("what it announces anew counts at once", () => {
       const [device, table] = [new FakeDevice(), newTable()]
-      table.want("a", wanted(1, []))
+      table.desired("a", wanted(1, []))
       device.settle(table)
       device.hear(1, { endpoint: elsewhere, lastHandshake: NOW - 1000 })
-      table.load([...device.peers.values()])
-      table.want("a", wanted(1, [], { endpoint: { address: "192.0.2.99", port: 1 } }))
+      table.observed([...device.peers.values()])
+      table.desired("a", wanted(1, [], { endpoint: { address: "192.0.2.99", port: 1 } }))
       expect(device.settle(table)).toEqual(["changed endpoint of peer a"])
       expect(addressOf(device)).toBe("192.0.2.99")
     })
 
     test("where it is heard from counts while it is heard from, for a new instance too", () => {
       const [device, table] = [new FakeDevice(), newTable()]
-      table.want("a", wanted(1, []))
+      table.desired("a", wanted(1, []))
       device.settle(table)
       device.hear(1, { endpoint: elsewhere, lastHandshake: NOW - 1000 })
       for (const one of [table, newTable()]) {
-        one.load([...device.peers.values()])
-        one.want("a", wanted(1, []))
+        one.observed([...device.peers.values()])
+        one.desired("a", wanted(1, []))
         one.sweep()
         expect(device.settle(one)).toEqual([])
       }
@@ -210,10 +210,10 @@ describe("PeerTable", () => {
 
     test("one that is silent is sought where it announces itself", () => {
       const [device, table] = [new FakeDevice(), newTable()]
-      table.want("a", wanted(1, []))
+      table.desired("a", wanted(1, []))
       device.settle(table)
       device.hear(1, { endpoint: elsewhere, lastHandshake: NOW - 200_000 })
-      table.load([...device.peers.values()])
+      table.observed([...device.peers.values()])
       table.sweep()
       expect(device.settle(table)).toEqual(["changed endpoint of peer a"])
       expect(addressOf(device)).toBe("192.0.2.1")
@@ -240,10 +240,10 @@ describe("PeerTable", () => {
           const hostId = `h${host}`
           if (drift !== null) {
             device.do([{ publicKey: bytes(drift.key), allowedIps: drift.ips }])
-            table.load([...device.peers.values()])
+            table.observed([...device.peers.values()])
           }
           const byte = host * 2 + (peer?.key ?? 0) + 1
-          table.want(hostId, peer === null ? undefined : wanted(byte, peer.ips))
+          table.desired(hostId, peer === null ? undefined : wanted(byte, peer.ips))
           if (peer === null) keys.delete(hostId)
           else keys.set(hostId, keyOf(byte))
           for (const [prefix, hosts] of claims) {
@@ -257,7 +257,7 @@ describe("PeerTable", () => {
           }
           if (settled) device.settle(table)
         }
-        table.load([...device.peers.values()])
+        table.observed([...device.peers.values()])
         table.sweep()
         device.settle(table)
         expect([...device.peers.keys()].toSorted()).toEqual([...keys.values()].toSorted())
@@ -267,7 +267,7 @@ describe("PeerTable", () => {
         })
         expect(device.prefixes).toEqual(new Map(expected))
         const asked = device.asked
-        table.load([...device.peers.values()])
+        table.observed([...device.peers.values()])
         table.sweep()
         expect(device.settle(table)).toEqual([])
         expect(device.asked).toBe(asked)

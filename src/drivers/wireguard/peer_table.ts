@@ -68,7 +68,7 @@ export class PeerTable {
   }
 
   /** Says what the kernel has now. Peers that nobody asked for stay until {@link sweep}. */
-  load(peers: readonly WireguardPeer[]): void {
+  observed(peers: readonly WireguardPeer[]): void {
     this.#found.clear()
     this.#at.clear()
     for (const peer of peers) {
@@ -88,7 +88,7 @@ export class PeerTable {
   }
 
   /** Says what a host's peer is to be; undefined: there is to be none. */
-  want(hostId: string, peer: WantedPeer | undefined): void {
+  desired(hostId: string, peer: WantedPeer | undefined): void {
     const before = this.#wanted.get(hostId)
     if (before !== undefined) this.#giveUp(hostId, before, peer)
     this.#touched.add(hostId)

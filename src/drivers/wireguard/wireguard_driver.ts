@@ -14,7 +14,14 @@ import { NetlinkSocket } from "../../netlink/socket.ts"
 import { WG_KEY_LEN } from "../../netlink/wireguard/constants.ts"
 import type { WireguardPeer } from "../../netlink/wireguard/wireguard.ts"
 import { currentNetns, type Netns } from "../../sys/netns/netns.ts"
-import type { Driver, OverlayNetwork, OverlayPeer, OverlaySelf, PeerLink } from "../driver.ts"
+import type {
+  Driver,
+  OverlayNetwork,
+  OverlayPeer,
+  OverlaySelf,
+  PeerLink,
+  PresharedDriver,
+} from "../driver.ts"
 import { settle } from "../kernel_table.ts"
 import { type DeviceSpec, deviceTrouble, isDeviceGone, OverlayDevice } from "../overlay_device.ts"
 import { OverlayRoutes } from "../overlay_routes.ts"
@@ -47,8 +54,9 @@ interface Ready {
   readonly keys: KeyPair
 }
 
-export class WireguardDriver implements Driver {
+export class WireguardDriver implements Driver, PresharedDriver {
   readonly kind = "wireguard"
+  readonly preshared: PresharedDriver = this
   /** `lrw` and the network's number. */
   readonly device: string
   readonly #network: OverlayNetwork
@@ -63,9 +71,9 @@ export class WireguardDriver implements Driver {
   readonly #table: PeerTable
   readonly #peers = new PeerPlans<WireguardPlan>({
     plan: (peer) => this.#plan(peer),
-    want: (hostId, { wanted, routes }) => {
-      this.#table.want(hostId, wanted)
-      this.#routes.want(hostId, routes)
+    desired: (hostId, { wanted, routes }) => {
+      this.#table.desired(hostId, wanted)
+      this.#routes.desired(hostId, routes)
     },
   })
   #ready: Ready | undefined
@@ -151,19 +159,12 @@ export class WireguardDriver implements Driver {
   removePeer(hostId: string): void {
     this.#table.forgetPresharedKey(hostId)
     const giveUp = () => {
-      this.#table.want(hostId, undefined)
-      this.#routes.want(hostId, [])
+      this.#table.desired(hostId, undefined)
+      this.#routes.desired(hostId, [])
     }
     if (this.#peers.remove(hostId, giveUp)) this.#settle()
   }
 
-  /**
-   * Gives a host's peer a key that both ends know, now or when it is put. Before anything is said,
-   * the kernel keeps what an earlier instance gave it.
-   *
-   * @param key 32 bytes; undefined: none
-   * @throws LariatError internal for a key of another length; NetlinkError
-   */
   setPresharedKey(hostId: string, key: Uint8Array | undefined): void {
     if (key !== undefined && key.byteLength !== WG_KEY_LEN) {
       throw new LariatError(
@@ -221,13 +222,13 @@ export class WireguardDriver implements Driver {
   }
 
   remove(): void {
-    for (const { peer } of this.#peers.all()) this.#table.want(peer.hostId, undefined)
+    for (const { peer } of this.#peers.all()) this.#table.desired(peer.hostId, undefined)
     this.#peers.clear()
     runAll(`removing network ${this.#network.name}`, [
       () => this.#routes.clear(),
       () => this.#device.remove({ name: this.device, kind: "wireguard" }),
     ])
-    this.#table.load([])
+    this.#table.observed([])
   }
 
   #noAddress(): LariatError {
@@ -278,7 +279,7 @@ export class WireguardDriver implements Driver {
   }
 
   #loadPeers(): void {
-    this.#table.load(this.#control.read(this.#device.index).peers)
+    this.#table.observed(this.#control.read(this.#device.index).peers)
   }
 
   /** Peers by public key; none of a device that was made anew by somebody else. */

@@ -10,13 +10,20 @@ import { StateDatabase } from "../../state/state_database.ts"
 import { ClusterState } from "../state/cluster_state.ts"
 import { OverlayNetworks } from "./overlay_networks.ts"
 import { Overlays } from "./overlays.ts"
+import { Retries } from "./retries.ts"
 
 /** Networks by name; those of this host alone begin with `own`. */
 function world(names: string[]) {
   const store = new MemoryStore()
   const health = new Health()
   const memory = new ClusterState(StateDatabase.open(":memory:", { bootId: "b" }), "edge")
-  const overlays = new Overlays(health)
+  const due = new Set<() => void>()
+  const after = (_ms: number, call: () => void) => {
+    due.add(call)
+    return () => due.delete(call)
+  }
+  const retries = new Retries({ health, after })
+  const overlays = new Overlays(health, retries)
   const done: string[] = []
   const broken = new Set<string>()
   const networks = new OverlayNetworks({
@@ -24,10 +31,10 @@ function world(names: string[]) {
     keys: new Keyspace("edge"),
     memory,
     overlays,
-    health,
+    retries,
     networks: () =>
       names.map((name) => {
-        const configured = { name } as unknown as Network
+        const configured = { name, driver: "vxlan", encapsulation: {} } as unknown as Network
         return { name, leased: !name.startsWith("own"), configured } as unknown as ManagedNetwork
       }),
     open: ({ name }, number) => {
@@ -41,7 +48,14 @@ function world(names: string[]) {
     },
     onOpened: (name) => done.push(`opened ${name}`),
   })
-  return { store, health, networks, names, done, broken, memory, overlays }
+  /** Ends the waits. */
+  const wait = async () => {
+    const calls = [...due]
+    due.clear()
+    for (const call of calls) call()
+    await Bun.sleep(0)
+  }
+  return { store, health, networks, retries, names, done, broken, memory, overlays, due, wait }
 }
 
 test("each network that reaches other hosts gets a number and a driver, once", async () => {
@@ -66,20 +80,54 @@ test("a network that is gone takes its driver along", async () => {
 })
 
 test("a driver that cannot be opened is told and tried again, and the others go on", async () => {
-  const { networks, done, health, broken } = world(["a", "b"])
+  const { networks, done, health, broken, due, wait } = world(["a", "b"])
   broken.add("a")
   await networks.open()
   expect(done).toEqual(["open b 1", "opened b"])
-  expect(health.problems()).toEqual([{ severity: "error", what: "no key", hint: "h" }])
+  const what = "network a does not reach other hosts as it should: no key"
+  expect(health.problems()).toEqual([{ severity: "error", what, hint: "h" }])
+  await wait()
+  expect(health.problems()).toHaveLength(1)
   broken.clear()
-  await networks.open()
+  await wait()
+  expect(due.size).toBe(0)
   expect(done.slice(2)).toEqual(["open a 0", "opened a"])
   expect(health.problems()).toEqual([])
 })
 
-test("a network without number waits for the store", async () => {
-  const { networks, store, done } = world(["a"])
+test("a network without number waits for the store, and who closes ends that", async () => {
+  const { networks, store, done, health, wait, due, retries } = world(["a"])
   store.away = true
-  await expect(networks.open()).rejects.toMatchObject({ code: "store-away" })
+  await networks.open()
+  expect(health.problems()).toHaveLength(1)
+  await wait()
   expect(done).toEqual([])
+  store.away = false
+  await wait()
+  expect(done).toEqual(["open a 0", "opened a"])
+  expect(health.problems()).toEqual([])
+  networks.close()
+  retries.close()
+  expect(due.size).toBe(0)
+})
+
+test("who asks while a network is opened waits for the same attempt; closed meanwhile it is none", async () => {
+  const { networks, done } = world(["a"])
+  await Promise.all([networks.open(), networks.open()])
+  expect(done).toEqual(["open a 0", "opened a"])
+  const closed = world(["a"])
+  const opening = closed.networks.open()
+  closed.networks.close()
+  await opening
+  expect(closed.done).toEqual([])
+})
+
+test("a network that is gone before it could be opened is no problem any more", async () => {
+  const { networks, names, broken, health, due } = world(["a"])
+  broken.add("a")
+  await networks.open()
+  names.splice(0, 1)
+  await networks.open()
+  expect(health.problems()).toEqual([])
+  expect(due.size).toBe(0)
 })

@@ -2,20 +2,17 @@ import type { Keyspace } from "../../../cluster/records/keyspace.ts"
 import { networkNumber } from "../../../cluster/records/network_number.ts"
 import type { Store } from "../../../cluster/store/store.ts"
 import type { Network } from "../../../config/network.ts"
-import type { Cipher } from "../../../core/encapsulation.ts"
 import type { Driver } from "../../../drivers/driver.ts"
-import { IpsecDriver } from "../../../drivers/ipsec/ipsec_driver.ts"
-import { LariatError, messageOf } from "../../../errors.ts"
-import type { Health } from "../../health.ts"
+import type { KeyedDriver } from "../../../drivers/keyed_driver.ts"
 import type { ManagedNetwork } from "../../networks/networks.ts"
 import type { ClusterState } from "../state/cluster_state.ts"
 import type { Overlays } from "./overlays.ts"
+import type { Retries } from "./retries.ts"
 
 /** One network that keys are made for. */
-export interface KeyedDriver {
+export interface KeyedNetwork {
   readonly number: number
-  readonly cipher: Cipher
-  readonly driver: IpsecDriver
+  readonly driver: KeyedDriver
 }
 
 /** What {@link OverlayNetworks} work with. */
@@ -24,7 +21,7 @@ export interface OverlayNetworksOptions {
   readonly keys: Keyspace
   readonly memory: ClusterState
   readonly overlays: Overlays
-  readonly health: Health
+  readonly retries: Retries
   /** All networks of this host, as they are now. */
   readonly networks: () => readonly ManagedNetwork[]
   /** Opens a network's driver, by its number in the cluster. @throws LariatError */
@@ -36,6 +33,10 @@ export interface OverlayNetworksOptions {
 /** The networks that reach other hosts: their numbers in the cluster, and their drivers. */
 export class OverlayNetworks {
   readonly #options: OverlayNetworksOptions
+  readonly #opening = new Map<string, Promise<void>>()
+  /** Networks whose driver {@link OverlayNetworksOptions.onOpened} took in. */
+  readonly #told = new Set<string>()
+  #closed = false
 
   constructor(options: OverlayNetworksOptions) {
     this.#options = options
@@ -49,45 +50,69 @@ export class OverlayNetworks {
   }
 
   /** Those that keys are made for. */
-  keyed(): KeyedDriver[] {
-    return this.#options.overlays.all().flatMap(({ network, driver }) => {
+  keyed(): KeyedNetwork[] {
+    return this.#options.overlays.all().flatMap(({ network, driver: { keyed } }) => {
       const number = this.#options.memory.networkNumber(network)
-      if (!(driver instanceof IpsecDriver) || number === undefined) return []
-      return [{ number, cipher: driver.cipher, driver }]
+      return keyed === undefined || number === undefined ? [] : [{ number, driver: keyed }]
     })
   }
 
   /**
-   * Opens the drivers of networks that have none, and closes those of networks that are gone. One
-   * that cannot be opened is a problem of the agent's status.
-   *
-   * @throws LariatError `store-away` where a network has no number yet
+   * Opens the drivers of networks that have none, and closes those of networks that are gone.
+   * Resolves when each was tried; what failed is tried again by {@link Retries}.
    */
   async open(): Promise<void> {
-    const { store, keys, memory, overlays } = this.#options
-    const wanted = this.all()
+    const { overlays, retries } = this.#options
+    const wanted = new Set(this.all().map(({ name }) => name))
     for (const { network } of overlays.all()) {
-      if (!wanted.some(({ name }) => name === network)) overlays.remove(network)
+      if (wanted.has(network)) continue
+      overlays.remove(network)
+      this.#told.delete(network)
     }
-    for (const network of wanted) {
-      const { name } = network
-      if (overlays.adjust(network)) continue
-      const number = memory.networkNumber(name) ?? (await networkNumber(store, keys.networks, name))
-      memory.putNetworkNumber(name, number)
-      this.#openOne(network, number)
+    for (const network of retries.failing()) if (!wanted.has(network)) retries.held(network)
+    for (const network of wanted) await this.#openOnce(network)
+  }
+
+  /** Opens nothing any more. */
+  close(): void {
+    this.#closed = true
+  }
+
+  /** One attempt at a time for each network: who asks meanwhile waits for the same one. */
+  #openOnce(network: string): Promise<void> {
+    const running = this.#opening.get(network)
+    if (running !== undefined) return running
+    const opening = this.#open(network).finally(() => this.#opening.delete(network))
+    this.#opening.set(network, opening)
+    return opening
+  }
+
+  /** Never rejects. */
+  async #open(network: string): Promise<void> {
+    const { store, keys, memory, overlays, retries, open, onOpened } = this.#options
+    try {
+      const before = this.#find(network)
+      if (before === undefined) return
+      if (!overlays.adjust(before)) {
+        const number =
+          memory.networkNumber(network) ?? (await networkNumber(store, keys.networks, network))
+        // It may have gone meanwhile.
+        const configured = this.#find(network)
+        if (configured === undefined) return
+        memory.putNetworkNumber(network, number)
+        overlays.add({ network, driver: open(configured, number), configured })
+      }
+      if (this.#told.has(network)) return
+      retries.held(network)
+      onOpened(network)
+      this.#told.add(network)
+    } catch (error) {
+      retries.failed(network, error, () => void this.#openOnce(network))
     }
   }
 
-  #openOne(network: Network, number: number): void {
-    const { overlays, health, open, onOpened } = this.#options
-    const { name } = network
-    try {
-      overlays.add({ network: name, driver: open(network, number), configured: network })
-      health.clear(`overlay/${name}`)
-      onOpened(name)
-    } catch (error) {
-      const hint = error instanceof LariatError ? error.hint : undefined
-      health.raise(`overlay/${name}`, { severity: "error", what: messageOf(error), hint })
-    }
+  /** As it is configured now, while it is to be opened. */
+  #find(network: string): Network | undefined {
+    return this.#closed ? undefined : this.all().find(({ name }) => name === network)
   }
 }

@@ -4,6 +4,7 @@ import { LariatError } from "../../../errors.ts"
 import { Health } from "../../health.ts"
 import type { Carried } from "./driver_change.ts"
 import { Overlays } from "./overlays.ts"
+import { Retries } from "./retries.ts"
 
 const SELF: OverlaySelf = { hostId: "a", underlay: ["192.0.2.1"], overlay: [], blocks: [] }
 
@@ -20,6 +21,28 @@ const CONFIGURED: Carried = {
 
 function peer(hostId: string): OverlayPeer {
   return { ...SELF, hostId, name: hostId, number: 2, mtu: undefined, parameters: {} }
+}
+
+/** Overlays whose waits end when the test says so. */
+function world() {
+  const health = new Health()
+  const due = new Set<() => void>()
+  const waits: number[] = []
+  const retries = new Retries({
+    health,
+    random: () => 1,
+    after: (ms, call) => {
+      waits.push(ms)
+      due.add(call)
+      return () => due.delete(call)
+    },
+  })
+  const wait = () => {
+    const calls = [...due]
+    due.clear()
+    for (const call of calls) call()
+  }
+  return { health, retries, overlays: new Overlays(health, retries), wait, waits, due }
 }
 
 /** A driver that writes down what it is asked for. */
@@ -48,7 +71,7 @@ function recorder(fail: () => boolean = () => false) {
 }
 
 test("peers that are known before the host is ready are put when it is", () => {
-  const overlays = new Overlays(new Health())
+  const { overlays } = world()
   const { asked, driver } = recorder()
   overlays.add({ network: "n", driver, configured: CONFIGURED })
   overlays.putPeer("n", peer("b"))
@@ -62,8 +85,7 @@ test("peers that are known before the host is ready are put when it is", () => {
 })
 
 test("nothing is taken away before every peer was named", () => {
-  const health = new Health()
-  const overlays = new Overlays(health)
+  const { health, overlays } = world()
   const { asked, driver } = recorder()
   overlays.add({ network: "n", driver, configured: CONFIGURED })
   overlays.prepare("n", SELF)
@@ -74,9 +96,8 @@ test("nothing is taken away before every peer was named", () => {
   expect(health.repairs()[0]?.what).toBe("network n: a route was put back")
 })
 
-test("a driver that fails is a problem, and is tried again; another goes on", () => {
-  const health = new Health()
-  const overlays = new Overlays(health)
+test("a driver that fails is a problem, and is tried again until it holds; another goes on", () => {
+  const { health, overlays, wait, waits, due } = world()
   let broken = true
   const bad = recorder(() => broken)
   const good = recorder()
@@ -86,14 +107,62 @@ test("a driver that fails is a problem, and is tried again; another goes on", ()
   expect(health.problems()).toMatchObject([{ severity: "error", hint: "load it" }])
   expect(overlays.isPrepared("bad")).toBe(false)
   expect(overlays.isPrepared("good")).toBe(true)
+  // What is said meanwhile is not tried at once, and is known when it is.
+  overlays.prepare("bad", { ...SELF })
+  overlays.putPeer("bad", peer("b"))
+  expect(bad.asked).toEqual(["prepare"])
+  wait()
+  expect(health.problems()).toHaveLength(1)
   broken = false
-  overlays.prepare("bad", SELF)
+  wait()
+  expect(bad.asked).toEqual(["prepare", "prepare", "prepare", "put b"])
   expect(overlays.isPrepared("bad")).toBe(true)
+  expect(health.problems()).toEqual([])
+  expect(waits).toEqual([1000, 2000])
+  expect(due.size).toBe(0)
+})
+
+test("a peer that fails stands until all holds, whatever works meanwhile", () => {
+  const { health, overlays, wait, waits } = world()
+  let broken = false
+  const { asked, driver } = recorder(() => broken)
+  overlays.add({ network: "n", driver, configured: CONFIGURED })
+  overlays.prepare("n", SELF)
+  overlays.completed("n")
+  broken = true
+  overlays.putPeer("n", peer("b"))
+  overlays.putPeer("n", peer("c"))
+  expect(waits).toEqual([1000])
+  broken = false
+  overlays.putPeer("n", peer("d"))
+  overlays.repair()
+  expect(health.problems()).toHaveLength(1)
+  asked.length = 0
+  wait()
+  expect(asked).toEqual(["prepare", "put b", "put c", "put d", "repair"])
   expect(health.problems()).toEqual([])
 })
 
+test("who closes or takes the network away ends the trying", () => {
+  const { health, retries, overlays, due } = world()
+  const { asked, driver } = recorder(() => asked.length === 1)
+  const other = recorder(() => true)
+  overlays.add({ network: "gone", driver, configured: CONFIGURED })
+  overlays.add({ network: "n", driver: other.driver, configured: CONFIGURED })
+  for (const network of ["gone", "n"]) overlays.prepare(network, SELF)
+  expect(due.size).toBe(2)
+  overlays.remove("gone")
+  expect(due.size).toBe(1)
+  expect(health.problems()).toHaveLength(1)
+  retries.close()
+  expect(due.size).toBe(0)
+  overlays.putPeer("n", peer("b"))
+  overlays.prepare("n", { ...SELF, blocks: ["10.42.7.0/24"] })
+  expect(due.size).toBe(0)
+})
+
 test("a network that is gone leaves nothing, an agent that ends leaves everything", () => {
-  const overlays = new Overlays(new Health())
+  const { overlays } = world()
   const [one, two] = [recorder(), recorder()]
   overlays.add({ network: "one", driver: one.driver, configured: CONFIGURED })
   overlays.add({ network: "two", driver: two.driver, configured: CONFIGURED })
@@ -105,8 +174,7 @@ test("a network that is gone leaves nothing, an agent that ends leaves everythin
 })
 
 test("what a running driver cannot change is a problem until it is put back", () => {
-  const health = new Health()
-  const overlays = new Overlays(health)
+  const { health, overlays } = world()
   expect(overlays.adjust({ name: "n", ...CONFIGURED })).toBe(false)
   overlays.add({ network: "n", driver: recorder().driver, configured: CONFIGURED })
   const encapsulation = { ...CONFIGURED.encapsulation, vni: 7 }

@@ -4,7 +4,6 @@ import type { Directory, DirectoryPeer } from "../../../cluster/directory/direct
 import type { HealthReport } from "../../../cluster/health/peer_health.ts"
 import type { Network } from "../../../config/network.ts"
 import { overheadOf } from "../../../core/overhead.ts"
-import { IpsecDriver } from "../../../drivers/ipsec/ipsec_driver.ts"
 import { messageOf } from "../../../errors.ts"
 import { NETLINK_XFRM } from "../../../netlink/constants.ts"
 import { Monitor } from "../../../netlink/monitor.ts"
@@ -60,18 +59,18 @@ export function startPeerMonitoring(parts: PeerMonitoringDependencies): PeerMoni
     prober: EchoProber.open(),
     clock: monotonicMs,
     facts: ({ network, hostId }) => {
-      const driver = overlays.get(network)?.driver
+      const keyed = overlays.get(network)?.driver.keyed
       const alive = directory.host(hostId)?.member
       // Hosts that have just met agree on keys first: nothing of it is missing yet.
       const met = since.get(`${network} ${hostId}`) ?? 0
-      if (!(driver instanceof IpsecDriver) || monotonicMs() - met < MEETING_MS) return { alive }
-      return { ...driver.facts(hostId), alive }
+      if (keyed === undefined || monotonicMs() - met < MEETING_MS) return { alive }
+      return { ...keyed.facts(hostId), alive }
     },
     repair: ({ network, hostId }, repair) => {
       if (repair === "none") return
       // Drivers without keys of the ring have nothing else that could be made anew.
-      const rotates =
-        repair === "rotate-keys" && overlays.get(network)?.driver instanceof IpsecDriver
+      const keyed = overlays.get(network)?.driver.keyed
+      const rotates = repair === "rotate-keys" && keyed !== undefined
       const what = rotates ? "new keys" : "policies and routes put back"
       context.health.repaired(`network ${network}: ${what}, since ${nameOf(hostId)} did not answer`)
       if (rotates) parts.rotate()
@@ -126,18 +125,17 @@ function fullSize(
 ): number | undefined {
   const network = networks().find((one) => one.name === name)
   if (network === undefined) return undefined
-  const driver = overlays.get(name)?.driver
+  const keyed = overlays.get(name)?.driver.keyed
   const outer = context.underlay.mtu
   const family = familyOf(context.host.ip)
-  if (!(driver instanceof IpsecDriver)) return overheadOf(network.driver, { outer, family }).mtu
-  const { cipher, hasUdpRoom: udp } = driver
+  if (keyed === undefined) return overheadOf(network.driver, { outer, family }).mtu
+  const { cipher, hasUdpRoom: udp } = keyed
   return overheadOf("ipsec", { outer, family, cipher, udp }).mtu
 }
 
 function listenToKernel({ context, overlays, moved }: PeerMonitoringDependencies): Monitor {
   const monitor = new Monitor()
-  const ipsec = () =>
-    overlays.all().flatMap(({ driver }) => (driver instanceof IpsecDriver ? [driver] : []))
+  const drivers = () => overlays.all().flatMap(({ driver }) => driver.keyed ?? [])
   const failed = (error: unknown) =>
     context.log.info("associations are not watched: {why}", { why: messageOf(error) })
   monitor
@@ -152,14 +150,14 @@ function listenToKernel({ context, overlays, moved }: PeerMonitoringDependencies
           try {
             const event = parseXfrmEvent(message)
             if (event?.kind === "moved") moved(event)
-            else if (event !== undefined) for (const driver of ipsec()) driver.handle(event)
+            else if (event !== undefined) for (const driver of drivers()) driver.handle(event)
           } catch (error) {
             failed(error)
           }
         }
       },
       () => {
-        for (const driver of ipsec()) driver.handle({ kind: "flushed" })
+        for (const driver of drivers()) driver.handle({ kind: "flushed" })
       },
     )
     // A kernel without XFRM has no associations either.

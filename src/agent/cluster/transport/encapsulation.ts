@@ -14,7 +14,6 @@ import { sameEndpoint } from "../../../cluster/nat/nat_message.ts"
 import type { PreSharedKey } from "../../../cluster/records/psk.ts"
 import type { Network } from "../../../config/network.ts"
 import type { Driver } from "../../../drivers/driver.ts"
-import { IpsecDriver } from "../../../drivers/ipsec/ipsec_driver.ts"
 import { addressOf, ownFamily } from "../../../drivers/underlay_address.ts"
 import { messageOf } from "../../../errors.ts"
 import type { XfrmEvent } from "../../../netlink/xfrm/event.ts"
@@ -153,7 +152,7 @@ export class Encapsulation {
   /** Takes in that a peer's packets come from another place. */
   moved({ reqid, address, port }: XfrmEvent & { readonly kind: "moved" }): void {
     for (const { network, driver } of this.#parts.drivers()) {
-      const hostId = driver instanceof IpsecDriver ? driver.hostOf(reqid) : undefined
+      const hostId = driver.keyed?.hostOf(reqid)
       const peer = this.#peers.get(hostId ?? "")
       const pair = peer?.pairs.get(network)
       if (hostId === undefined || peer === undefined || pair === undefined) continue
@@ -185,7 +184,7 @@ export class Encapsulation {
   #keepOpen(): void {
     const remotes = this.#parts
       .drivers()
-      .flatMap(({ driver }) => (driver instanceof IpsecDriver ? [...driver.udpRemotes()] : []))
+      .flatMap(({ driver }) => [...(driver.keyed?.udpRemotes() ?? [])])
     const detections = [...this.#detections.values()]
     const unknown = remotes.filter(([number]) => !detections.some((one) => one.knows(number)))
     for (const [, { address, ourPort, peerPort }] of unknown) {
@@ -200,7 +199,7 @@ export class Encapsulation {
   /** A port is not used any more: nor, perhaps, is the room for it in each packet. */
   #retired(): void {
     for (const { network, driver } of this.#parts.drivers()) {
-      if (driver instanceof IpsecDriver) driver.setUdp(this.#own.has(network))
+      driver.keyed?.setUdp(this.#own.has(network))
     }
     void this.#tellAll()
   }
@@ -209,7 +208,7 @@ export class Encapsulation {
   #isUsed(port: number): boolean {
     return this.#parts
       .drivers()
-      .some(({ driver }) => driver instanceof IpsecDriver && driver.encapsulationPorts().has(port))
+      .some(({ driver }) => driver.keyed?.encapsulationPorts().has(port) === true)
   }
 
   /** A peer is not reached from this port any more. */
@@ -265,8 +264,8 @@ export class Encapsulation {
   /** Tells a network's driver how a host is reached, as far as that is known. */
   #apply(hostId: string, peer: Peer, network: string): void {
     const { drivers, log } = this.#parts
-    const driver = drivers().find((one) => one.network === network)?.driver
-    if (!(driver instanceof IpsecDriver)) return
+    const driver = drivers().find((one) => one.network === network)?.driver.keyed
+    if (driver === undefined) return
     const pair = peer.pairs.get(network)
     const learned =
       pair === undefined || this.#detections.get(pair.ourPort)?.knows(peer.number) !== true
