@@ -21,7 +21,8 @@ export interface PeerPath extends PeerLink {
 
 /**
  * The drivers of this host's networks. A driver that fails does not keep the others, or containers
- * of this host, from working: it becomes a problem of `status` and is tried again.
+ * of this host, from working: it becomes a problem of `status`. Whoever calls {@link prepare} again
+ * tries that again; what fails later is mended by {@link repair}.
  */
 export class Overlays {
   readonly #health: Health
