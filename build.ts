@@ -1,5 +1,6 @@
 /**
- * Builds Lariat: `bun build.ts [--host] [--outdir DIR] [--stamp TEXT]`.
+ * Builds Lariat: `bun build.ts [--host] [--outdir DIR] [--stamp TEXT]`, or only writes the notices
+ * of what is bundled: `bun build.ts --notices`.
  *
  * dist/lariat-linux-x64 and dist/lariat-linux-arm64 are whole programs, dist/lariat is the one for
  * this machine, dist/SHA256SUMS has their hashes. The same sources at the same commit give the same
@@ -21,13 +22,26 @@ import {
 import { basename, join, relative, resolve } from "node:path"
 import { parseArgs } from "node:util"
 import { compileWasm, wasmModulePath } from "./asm/compile.mjs"
+import { bundledPackages, noticesModule, noticesText, readNotice } from "./src/packaging/notices.ts"
 
 const ROOT = import.meta.dirname
+const NOTICES = join(ROOT, "src/packaging/notices.generated.ts")
 const NPM_TIMEOUT_MS = 5 * 60_000
 
 /** Platforms in the words of Lariat's file names, and of the npm packages that carry Bun. */
 const ARCHITECTURES = { x64: "linux-x64", arm64: "linux-aarch64" } as const
 type Architecture = keyof typeof ARCHITECTURES
+
+/** How sources become a bundle, also where only its inputs are asked for. */
+const BUNDLE = {
+  target: "bun",
+  // Chunks lie side by side in the program, so a worker must too for its relative URL to hold.
+  naming: { entry: "[name].[ext]" },
+  minify: true,
+  format: "esm",
+  // Each role loads its own chunks alone: the plugin starts in a third of the time.
+  splitting: true,
+} as const
 
 interface Options {
   readonly outdir: string
@@ -44,6 +58,7 @@ async function build(options: Options): Promise<void> {
     rmSync(join(options.outdir, `lariat-linux-${architecture}`), { force: true })
   }
   await timed("wasm core", checkWasm)
+  await timed("notices", checkNotices)
   const define = {
     LARIAT_VERSION: JSON.stringify(manifest().version),
     LARIAT_BUILD: JSON.stringify(commit()),
@@ -87,6 +102,28 @@ async function checkWasm(): Promise<string> {
   return `${bytes.length} bytes, as committed`
 }
 
+/** The generated module is committed; it must be what the bundle of now makes. */
+async function checkNotices(): Promise<string> {
+  const { packages, source } = await bundleNotices()
+  const committed = existsSync(NOTICES) ? readFileSync(NOTICES, "utf8") : ""
+  if (committed !== source) {
+    throw new Error(
+      `${relative(ROOT, NOTICES)} is not what the bundle holds: run bun build.ts --notices`,
+    )
+  }
+  return `${packages} packages, as committed`
+}
+
+async function bundleNotices(): Promise<{ packages: number; source: string }> {
+  const { metafile } = await Bun.build({ ...BUNDLE, entrypoints: entrypoints(), metafile: true })
+  if (metafile === undefined) throw new Error("the bundle does not say what it holds")
+  // The bundler's paths start where this process did.
+  const packages = bundledPackages(Object.keys(metafile.inputs)).map((path) =>
+    readNotice(resolve(path)),
+  )
+  return { packages: packages.length, source: noticesModule(noticesText(packages, Bun.version)) }
+}
+
 async function compile(
   file: string,
   architecture: Architecture,
@@ -95,16 +132,11 @@ async function compile(
   const directory = join(file, "..", `.new-${process.pid}`)
   try {
     const result = await Bun.build({
-      entrypoints: [join(ROOT, "src/main.ts"), ...workers()],
-      // Chunks lie side by side in the program, so a worker must too for its relative URL to hold.
-      naming: { entry: "[name].[ext]" },
+      ...BUNDLE,
+      entrypoints: entrypoints(),
       define,
-      minify: true,
       // Saves the plugin a third of what its start costs beyond the runtime's own.
       bytecode: true,
-      format: "esm",
-      // Each role loads its own chunks alone: the plugin starts in a third of the time.
-      splitting: true,
       compile: {
         target: `bun-linux-${architecture}`,
         executablePath: await runtime(architecture),
@@ -126,12 +158,12 @@ async function compile(
 }
 
 /** Workers are entry points of their own; nothing imports them. */
-function workers(): string[] {
+function entrypoints(): string[] {
   const found = [...new Bun.Glob("src/**/*_worker.ts").scanSync(ROOT)].sort()
   const names = found.map((file) => basename(file))
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) throw new Error(`two workers are named ${twice}`)
-  return found.map((file) => join(ROOT, file))
+  return ["src/main.ts", ...found].map((file) => join(ROOT, file))
 }
 
 /** Path of the Bun that becomes part of the program. */
@@ -196,14 +228,18 @@ const { values } = parseArgs({
     host: { type: "boolean", default: false },
     outdir: { type: "string", default: join(ROOT, "dist") },
     stamp: { type: "string" },
+    notices: { type: "boolean", default: false },
   },
 })
 try {
-  await build({
-    outdir: resolve(values.outdir),
-    architectures: values.host ? [hostArchitecture()] : ["x64", "arm64"],
-    stamp: values.stamp,
-  })
+  if (values.notices) writeFileSync(NOTICES, (await bundleNotices()).source)
+  else {
+    await build({
+      outdir: resolve(values.outdir),
+      architectures: values.host ? [hostArchitecture()] : ["x64", "arm64"],
+      stamp: values.stamp,
+    })
+  }
 } catch (error) {
   const causes = error instanceof AggregateError ? error.errors : [error]
   for (const cause of causes) {

@@ -110,16 +110,24 @@ describe("the build", () => {
     },
   )
 
-  test(
-    "refuses a WASM module that is not what its sources compile to",
-    () => {
-      const place = join(scratch, "stale")
+  test.each([
+    ["a WASM module", "src/core/wasm.generated.ts", "AGFzbQ", "run node asm/compile.mjs"],
+    [
+      "a list of notices",
+      "src/packaging/notices.generated.ts",
+      "commander",
+      "run bun build.ts --notices",
+    ],
+  ])(
+    "refuses %s when it is stale: %s",
+    (what, module, part, remedy) => {
+      const place = join(scratch, `stale ${what}`)
       copyCheckout(place)
-      const generated = join(place, "src/core/wasm.generated.ts")
-      writeFileSync(generated, readFileSync(generated, "utf8").replace("AGFzbQ", "AGFzbR"))
+      const generated = join(place, module)
+      writeFileSync(generated, readFileSync(generated, "utf8").replace(part, "AGFzbR"))
       const built = run([BUN, "build.ts", "--host"], place)
       expect(built.status).toBe(1)
-      expect(built.stderr).toContain("run node asm/compile.mjs")
+      expect(built.stderr).toContain(remedy)
       expect(existsSync(join(place, "dist/lariat"))).toBe(false)
     },
     BUILD_TIMEOUT_MS,
@@ -135,6 +143,27 @@ describe("the program", () => {
       readFileSync(join(ROOT, "src/core/wasm.generated.ts"), "utf8"),
     )?.[1]
     expect(said).toContain(hash?.slice(0, 12) ?? "no hash")
+  })
+
+  test("has the licence of every package that is bundled, and of the runtime", async () => {
+    const entrypoints = [join(ROOT, "src/main.ts")]
+    const { metafile } = await Bun.build({ entrypoints, target: "bun", metafile: true })
+    const bundled = Object.keys(metafile?.inputs ?? {}).flatMap(
+      (path) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? [],
+    )
+    expect(bundled).toContain("commander")
+    const said = run([BINARY, "licenses"], scratch)
+    expect(said.status).toBe(0)
+    for (const name of new Set(bundled)) {
+      const folder = join(ROOT, "node_modules", name)
+      const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"))
+      expect(said.stdout).toContain(`${name} ${version} (`)
+      const text = readFileSync(join(folder, "LICENSE"), "utf8").replaceAll("\r\n", "\n").trim()
+      expect(said.stdout).toContain(text)
+    }
+    expect(said.stdout).toContain(`Bun ${Bun.version}`)
+    expect(said.stdout).toContain("JavaScriptCore")
+    expect(said.stdout).toContain("GNU LIBRARY GENERAL PUBLIC LICENSE")
   })
 
   test("reads nothing from the directory that it is started in", () => {

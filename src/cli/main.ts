@@ -213,6 +213,14 @@ function commands(setExit: (code: number) => void): Command {
       const { version } = await import("./version.ts")
       setExit(version(options))
     })
+
+  program
+    .command("licenses")
+    .description("licences and notices of all that is in the program")
+    .action(async () => {
+      const { licenses } = await import("./licenses.ts")
+      setExit(licenses())
+    })
   return program
 }
 

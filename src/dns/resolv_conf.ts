@@ -12,8 +12,8 @@ export const DNS_PORT = 53
 const MAX_SERVERS = 8
 
 /**
- * The nameservers of a resolv.conf(5), in its order, each once. Lines that name none, or one with a
- * zone id, are passed over, as all resolvers do.
+ * The nameservers of a resolv.conf(5), in its order, each once. Lines that name none are passed
+ * over, and those with a zone id: other resolvers ask such servers, this one cannot.
  */
 export function parseResolvConf(text: string): readonly ServerAddress[] {
   const addresses = text.split(/\r?\n/).flatMap((line) => {

@@ -35,8 +35,8 @@ type Listed = Exclude<ModelRecord, EnvironmentRecord>
 
 /**
  * What is known of hosts, networks, stacks, services and containers. Lists have a stable order
- * ({@link OrderedRecords}) and are not to be changed. A change costs what changed: nothing is
- * rebuilt.
+ * ({@link OrderedRecords}) and are not to be changed. A change costs a search in the lists
+ * that have the record; each of them is copied when it is next asked for.
  */
 export class Model {
   readonly #records: { readonly [K in Listed["metadata_kind"]]: OrderedRecords<Listed> } = {

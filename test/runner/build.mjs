@@ -35,7 +35,7 @@ function sourcesHash(root) {
   const files = ["build.ts", "package.json", "package-lock.json"]
   for (const folder of ["src", "asm"]) {
     for (const name of readdirSync(join(root, folder), { recursive: true }).map(String)) {
-      if (/\.(ts|mjs|json|wasm)$/.test(name) && !name.endsWith(".test.ts")) {
+      if (/\.(ts|mjs|json|wasm|txt)$/.test(name) && !name.endsWith(".test.ts")) {
         files.push(`${folder}/${name}`)
       }
     }

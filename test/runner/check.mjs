@@ -18,7 +18,7 @@ export async function check(root) {
   const checks = [
     ["format and lint", [tool("biome"), "check", "--error-on-warnings", "."]],
     ["types", [tool("tsc"), "-p", "."]],
-    ["structure", [tool("bun"), "test", "./test/structure.test.ts"]],
+    ["structure", [tool("bun"), "test", "./test/structure.test.ts", "./test/readme.test.ts"]],
   ]
   const outcomes = []
   const directory = mkdtempSync(join(tmpdir(), "lariat-check-"))

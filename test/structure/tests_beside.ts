@@ -35,6 +35,7 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/cli/dns.ts": "test/netns/dns.blackbox.test.ts",
   "src/cli/doctor.ts": "test/netns/commands.blackbox.test.ts",
   "src/cli/endpoints.ts": "test/clients/lariat.ts",
+  "src/cli/licenses.ts": "test/build.test.ts",
   "src/cli/main.ts": "test/build.test.ts",
   "src/cli/metadata.ts": "test/netns/metadata_limits.blackbox.test.ts",
   "src/cli/objects.ts": "test/netns/metadata_limits.blackbox.test.ts",

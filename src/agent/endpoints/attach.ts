@@ -31,7 +31,8 @@ import { Undo } from "./undo.ts"
  * writes down that it is done. Whatever fails, everything before it is taken back. After a crash
  * at any step the row tells the next start what to take back.
  *
- * Nothing is awaited on the way to success, so no other call can come in between.
+ * Once the namespace is open nothing is awaited on the way to success, so no other call can come in
+ * between. Before that others can: clearing the way waits, and so does a lease of a block.
  *
  * @throws LariatError
  */

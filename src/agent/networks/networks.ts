@@ -68,7 +68,8 @@ export class Networks {
 
   /**
    * Takes the networks of the YAML in, then those remembered from netconfs. A network whose subnets
-   * are as before keeps its allocator; one that has gone stays as long as it has addresses in use.
+   * are as before keeps its allocator. One that has gone from the YAML is dropped, also with
+   * addresses in use; one of a netconf that cannot be taken stays written down as long as it has any.
    *
    * @returns remarks about networks that could not be taken as they stand
    */

@@ -7,8 +7,9 @@ import type { IdentityRecord } from "./identity_record.ts"
 import { MAX_HOST_NUMBER } from "./spi.ts"
 
 /**
- * Records of one host whose sequence is remembered. Far more than a host has (a bridge holds 1,024
- * ports), and a bound on what a host that went bad can make the others remember.
+ * Records of one host whose sequence is remembered: a bound on what a host that went bad can make
+ * the others remember. More than a host has at a time (a bridge holds 1,024 ports); sequences of
+ * records that are gone count too, so one that lives long enough may come to it.
  */
 export const MAX_KEYS_PER_HOST = 32_768
 
@@ -129,7 +130,7 @@ export class Pins {
    *
    * @returns the body
    * @throws PeerRefusedError `unknown-host` where the host has no pin; `limit` where it has more
-   *   records than a host can have; else what {@link open} says
+   *   records than a host can have; else what {@link verify} says
    */
   verify(text: string, options: Omit<VerifyOptions, "publicKey" | "lastSequence">): unknown {
     const { hostId, key } = options
