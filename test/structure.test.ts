@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { checkCode } from "./structure/code.ts"
+import { checkDependencies } from "./structure/dependencies.ts"
 import { checkCycles, checkFolders, checkRooms } from "./structure/rooms.ts"
 import { parseSource, type SourceFile } from "./structure/source_file.ts"
 import { checkTestsBeside, LIVE_TESTED } from "./structure/tests_beside.ts"
@@ -23,6 +24,11 @@ describe("the sources", () => {
   test("import one way between rooms", () => expectNone(checkRooms(sources)))
 
   test("lie in folders that one can take in", () => expectNone(checkFolders(sources)))
+
+  test("use each package as package.json declares it", () => {
+    const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"))
+    expectNone(checkDependencies(sources, manifest))
+  })
 
   test("import without cycles", () => expectNone(checkCycles(sources)))
 
@@ -105,6 +111,30 @@ describe("the rules", () => {
       Array.from({ length: count }, (_, index) => parseSource(`src/dns/f${index}${end}`, ""))
     expect(checkFolders([...many(25, ".ts"), ...many(25, ".test.ts")])).toEqual([])
     expect(checkFolders(many(26, ".ts")).map(({ path }) => path)).toEqual(["src/dns"])
+  })
+
+  test.each([
+    ["src/dns/a.ts", "@x/used/part", "dependencies", []],
+    ["src/dns/a.test.ts", "@x/used", "devDependencies", []],
+    ["src/dns/a.ts", "@x/used", "devDependencies", ["@x/used is a development dependency"]],
+    [
+      "src/dns/a.test.ts",
+      "@x/used",
+      "dependencies",
+      ["only tests import @x/used: it belongs to devDependencies"],
+    ],
+    [
+      "test/a.ts",
+      "@x/used",
+      "dependencies",
+      ["only tests import @x/used: it belongs to devDependencies"],
+    ],
+    ["src/dns/a.ts", "@x/other", "dependencies", ["nothing imports @x/used: take it out"]],
+  ] as const)("%s with %s of %s", (path, specifier, group, wanted) => {
+    const file = parseSource(path, `import { x } from "${specifier}"`)
+    const manifest = { [group]: { "@x/used": "1.0.0" } }
+    const found = checkDependencies([file], manifest).map(({ message }) => message)
+    expect(found).toEqual([...wanted])
   })
 
   test("what a comment or a string says is no import", () => {

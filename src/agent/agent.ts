@@ -4,7 +4,7 @@ import { getLogger } from "@logtape/logtape"
 import { BRIDGE_TYPES, type Netconf } from "../config/netconf/netconf.ts"
 import { parseNetconf } from "../config/netconf/parse.ts"
 import type { Configuration, Network } from "../config/network.ts"
-import type { Family } from "../core/address.ts"
+import { type Family, familyOf } from "../core/address.ts"
 import { Kernel } from "../endpoint/kernel.ts"
 import { messageOf } from "../errors.ts"
 import { bootId, monotonicMs } from "../sys/clock.ts"
@@ -30,7 +30,7 @@ import { HostDns } from "./services/dns_server.ts"
 import { MetadataFeed } from "./services/metadata_feed.ts"
 import { MetadataObjects } from "./services/metadata_objects.ts"
 import { MetadataServer } from "./services/metadata_server.ts"
-import { familyOf, hostIdentity } from "./state/identity.ts"
+import { hostIdentity, outerFamily } from "./state/identity.ts"
 import { StateDatabase } from "./state/state_database.ts"
 import { Timings } from "./timings.ts"
 import { Watch } from "./watch.ts"
@@ -269,8 +269,8 @@ function mtuAdvice(
       driver: network.driver,
       encapsulation: network.encapsulation,
       underlay: underlay.mtu,
-      outerFamily: familyOf(host.ip),
-      ipv6: network.subnets.some(({ cidr }) => cidr.includes(":")),
+      outerFamily: outerFamily(host.ip),
+      ipv6: network.subnets.some(({ cidr }) => familyOf(cidr) === 6),
     })
     return advice === undefined ? undefined : `network ${network.name}: ${advice}`
   } catch (error) {

@@ -61,8 +61,3 @@ export const EXTENDED_INTERFACE_KEYS = ["mtu", "socketPath", "pciID"] as const
 
 /** The keys of routes that came with CNI 1.1.0; numbers, as in {@link AttachRoute}. */
 export const EXTENDED_ROUTE_KEYS = ["mtu", "advmss", "priority", "table", "scope"] as const
-
-/** 4 or 6 by the spelling of an address or prefix. */
-export function familyOf(text: string): 4 | 6 {
-  return text.includes(":") ? 6 : 4
-}

@@ -1,5 +1,6 @@
 /** Attachments as the JSON that each CNI version wants. */
 
+import { familyOf } from "../core/address.ts"
 import {
   type AttachDns,
   type AttachInterface,
@@ -8,7 +9,6 @@ import {
   type AttachRoute,
   EXTENDED_INTERFACE_KEYS,
   EXTENDED_ROUTE_KEYS,
-  familyOf,
 } from "./result.ts"
 import { type CniVersion, resultShape } from "./version.ts"
 

@@ -1,6 +1,6 @@
 /** Checks within one network that a schema can not make. */
 
-import { type Prefix, parsePrefix, prefixContains } from "../core/address.ts"
+import { familyOf, type Prefix, parsePrefix, prefixContains } from "../core/address.ts"
 import type { DefaultNetworkInput } from "./driver_schema.ts"
 import type { Netconf, NetconfProblem } from "./netconf/netconf.ts"
 import type { Subnet } from "./network.ts"
@@ -65,7 +65,7 @@ function checkMtu(conf: Netconf, subnets: readonly Subnet[]): NetconfProblem[] {
   if (conf.mtu === 0) return []
   const overhead = conf.linkMTUOverhead === "auto" ? 0 : conf.linkMTUOverhead
   const mtu = conf.mtu - overhead
-  const hasIpv6 = subnets.some((subnet) => subnet.cidr.includes(":"))
+  const hasIpv6 = subnets.some((subnet) => familyOf(subnet.cidr) === 6)
   const least = hasIpv6 ? MIN_MTU_IPV6 : MIN_MTU_IPV4
   if (mtu >= least) return []
   const why = hasIpv6 ? "IPv6 needs" : "an IPv4 host must take"

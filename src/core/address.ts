@@ -3,8 +3,9 @@
  * Text comes in as people write it and goes out canonical (RFC 5952).
  */
 
+import { Address4, Address6 } from "ip-address"
 import { LariatError } from "../errors.ts"
-import { quoteInput, readAddress, writeAddress } from "./address_text.ts"
+import { addressFault, quoteInput, refusedAddress } from "./address_fault.ts"
 
 /** The IP version. */
 export type Family = 4 | 6
@@ -26,19 +27,59 @@ export interface Prefix {
 }
 
 /**
+ * What may be an address at all. The package reads more than that: prefix lengths, zone ids, dotted
+ * parts of IPv6 addresses.
+ */
+const PLAIN = /^(?:[0-9.]{7,15}|[0-9a-fA-F:]{2,39})$/
+
+/** The family of an address or prefix, by its spelling: of a text that was read and found good. */
+export function familyOf(text: string): Family {
+  return text.includes(":") ? 6 : 4
+}
+
+/** The prefix of one address alone: `10.42.5.1` as `10.42.5.1/32`. */
+export function hostPrefix(address: string): string {
+  return `${address}/${familyOf(address) === 4 ? 32 : 128}`
+}
+
+/**
  * Reads `10.42.0.1` or `fd00::1`. Zone ids, IPv4-mapped addresses, dotted parts of IPv6 addresses,
  * leading zeros in IPv4 numbers, white space and prefix lengths are refused.
  *
  * @throws LariatError config-invalid
  */
 export function parseAddress(text: string): Address {
-  const bytes = readAddress(text)
-  return { family: bytes.length === 4 ? 4 : 6, bytes }
+  const family = familyOf(text)
+  const groups = PLAIN.test(text) ? groupsOf(text, family) : undefined
+  if (groups === undefined) throw addressFault(text)
+  if (family === 4) return { family, bytes: Uint8Array.from(groups, Number) }
+  const values = groups.map((group) => Number.parseInt(group, 16))
+  const bytes = Uint8Array.from(values.flatMap((value) => [value >> 8, value & 0xff]))
+  // One address must have one spelling: it is the key of leases and of the metadata's callers.
+  if (values.slice(0, 6).join() === "0,0,0,0,0,65535") {
+    const hint = `Write ${bytes.subarray(12).join(".")}`
+    throw refusedAddress(text, "it is an IPv4-mapped IPv6 address", hint)
+  }
+  return { family, bytes }
+}
+
+/** Four decimal numbers or eight hexadecimal groups; undefined for what is no address. */
+function groupsOf(text: string, family: Family): readonly string[] | undefined {
+  try {
+    return (family === 4 ? new Address4(text) : new Address6(text)).parsedAddress
+  } catch {
+    return undefined
+  }
 }
 
 /** Canonical text: dotted decimal, or RFC 5952. */
 export function formatAddress(address: Address): string {
-  return writeAddress(address.bytes)
+  const { family, bytes } = address
+  if (family === 4) return bytes.join(".")
+  const groups = Array.from({ length: 8 }, (_, i) =>
+    (((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0)).toString(16),
+  )
+  return new Address6(groups.join(":")).correctForm()
 }
 
 /**
@@ -67,7 +108,7 @@ export function parsePrefix(text: string): Prefix {
 
 /** Canonical text of address and prefix length; the host bits are kept. */
 export function formatPrefix(prefix: Prefix): string {
-  return `${writeAddress(prefix.bytes)}/${prefix.length}`
+  return `${formatAddress(prefix)}/${prefix.length}`
 }
 
 /** The network's mask for one byte of an address. */

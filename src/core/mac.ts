@@ -1,7 +1,7 @@
 /** Ethernet MAC addresses (EUI-48) as text and bytes. */
 
 import { LariatError } from "../errors.ts"
-import { quoteInput } from "./address_text.ts"
+import { quoteInput } from "./address_fault.ts"
 
 /** Bytes of a MAC address: ETH_ALEN of linux/if_ether.h. */
 const MAC_BYTES = 6

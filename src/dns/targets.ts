@@ -1,5 +1,5 @@
 /** What a name stands for: which containers answer for a service, and at which addresses. */
-import { parseAddress } from "../core/address.ts"
+import { familyOf, parseAddress } from "../core/address.ts"
 import { isRunning, type Model } from "../metadata/model.ts"
 import type { ContainerRecord, ServiceRecord } from "../metadata/records.ts"
 import { linkTarget } from "./names.ts"
@@ -21,7 +21,7 @@ const MAX_ALIASES = 16
 export function containerTarget(container: ContainerRecord, model: Model): Target {
   const owner = networkOwner(container, model)
   if (owner === undefined) return { v4: [], v6: [] }
-  const texts = [owner.primary_ip ?? "", ...owner.ips.filter((ip) => ip.includes(":"))]
+  const texts = [owner.primary_ip ?? "", ...owner.ips.filter((ip) => familyOf(ip) === 6)]
   return byFamily(texts)
 }
 

@@ -3,6 +3,7 @@
  * It has this host's own addresses on the network.
  */
 
+import { hostPrefix } from "../core/address.ts"
 import { parseMac } from "../core/mac.ts"
 import { LariatError } from "../errors.ts"
 import { NetlinkError } from "../netlink/error.ts"
@@ -195,11 +196,6 @@ export function deviceTrouble(socket: NetlinkSocket, name: string): string | und
 /** What every device of ours bears as alias, for people and for the next instance. */
 export function aliasOf({ kind, network }: Pick<DeviceSpec, "kind" | "network">): string {
   return `${ALIAS} ${kind} ${network}`
-}
-
-/** `10.42.5.1` as `10.42.5.1/32`. */
-export function hostPrefix(address: string): string {
-  return `${address}/${address.includes(":") ? 128 : 32}`
 }
 
 /**

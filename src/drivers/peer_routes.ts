@@ -2,14 +2,15 @@
 
 import {
   type Family,
+  familyOf,
   formatPrefix,
+  hostPrefix,
   networkOf,
   parsePrefix,
   prefixesOverlap,
 } from "../core/address.ts"
 import { LariatError } from "../errors.ts"
 import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "./driver.ts"
-import { hostPrefix } from "./overlay_device.ts"
 import type { OverlayRoute } from "./overlay_routes.ts"
 
 /** Where the kernel counts nothing by peer. */
@@ -83,7 +84,7 @@ export function routesVia(
   const routes: OverlayRoute[] = []
   let missing = reason
   for (const dst of prefixes) {
-    const hop = hops[dst.includes(":") ? 6 : 4]
+    const hop = hops[familyOf(dst)]
     if (typeof hop === "string") missing ??= hop
     else routes.push({ ...hop, dst })
   }

@@ -8,8 +8,8 @@ import {
   prefixContains,
 } from "../core/address.ts"
 
-/** The family of an address; undefined for what is none. */
-export function familyOf(address: string): Family | undefined {
+/** The family of what may be an address; undefined for what is none. */
+export function familyIfAddress(address: string): Family | undefined {
   try {
     return parseAddress(address).family
   } catch {
@@ -19,7 +19,7 @@ export function familyOf(address: string): Family | undefined {
 
 /** The first address of a family, canonical; what is no address is passed over. */
 export function addressOf(addresses: readonly string[], family: Family): string | undefined {
-  const found = addresses.find((address) => familyOf(address) === family)
+  const found = addresses.find((address) => familyIfAddress(address) === family)
   return found === undefined ? undefined : formatAddress(parseAddress(found))
 }
 

@@ -1,6 +1,6 @@
 /** Messages that give a container's interface its addresses and routes. */
 
-import { parseAddress, parsePrefix, prefixContains } from "../core/address.ts"
+import { familyOf, parseAddress, parsePrefix, prefixContains } from "../core/address.ts"
 import { RTPROT_STATIC } from "../netlink/constants.ts"
 import type { MessageWriter } from "../netlink/message.ts"
 import { newAddress } from "../netlink/route/addr.ts"
@@ -38,5 +38,5 @@ export function routeRequests(
 
 /** Whether any of the addresses is IPv6. */
 export function usesIpv6(addresses: readonly string[]): boolean {
-  return addresses.some((address) => address.includes(":"))
+  return addresses.some((address) => familyOf(address) === 6)
 }

@@ -1,6 +1,6 @@
 /** The container's end of a port: bringing it up with addresses and routes. */
 
-import { formatAddress, parsePrefix } from "../core/address.ts"
+import { familyOf, formatAddress, parsePrefix } from "../core/address.ts"
 import { LariatError } from "../errors.ts"
 import { RTN_LOCAL } from "../netlink/constants.ts"
 import type { MessageWriter } from "../netlink/message.ts"
@@ -74,7 +74,7 @@ function bringUp(socket: NetlinkSocket, ifname: string, ipv6: boolean): LinkInfo
  */
 export function settleIpv6(socket: NetlinkSocket, addresses: readonly string[]): void {
   const waiting = addresses
-    .filter((address) => address.includes(":"))
+    .filter((address) => familyOf(address) === 6)
     .map((address) => formatAddress(parsePrefix(address)))
   for (let query = 0; waiting.length > 0 && query < SETTLE_QUERIES + SETTLE_PAUSES; query++) {
     const [address = ""] = waiting

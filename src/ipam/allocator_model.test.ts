@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import { addressAdd, type Family, formatAddress, parseAddress } from "../core/address.ts"
+import { addressAdd, type Family, familyOf, formatAddress, parseAddress } from "../core/address.ts"
 import { LariatError } from "../errors.ts"
 import { type AllocateOptions, Allocator } from "./allocator.ts"
 import type { PoolSpec } from "./pool.ts"
@@ -98,7 +98,7 @@ function modelAllocate(model: Model, options: AllocateOptions): string[] | strin
   const wanted = (options.families ?? [4, 6]).filter(
     (family) =>
       (options.families !== undefined || model.pools.some((pool) => pool.family === family)) &&
-      !requested.some((address) => address.includes(":") === (family === 6)),
+      !requested.some((address) => familyOf(address) === family),
   )
   for (const family of wanted) {
     const pools = model.pools.filter((pool) => pool.family === family)
@@ -121,8 +121,8 @@ function modelAllocate(model: Model, options: AllocateOptions): string[] | strin
     modelGive(model, address)
     result.push(address)
   }
-  const four = result.filter((address) => !address.includes(":"))
-  return [...four, ...result.filter((address) => address.includes(":"))]
+  const four = result.filter((address) => familyOf(address) === 4)
+  return [...four, ...result.filter((address) => familyOf(address) === 6)]
 }
 
 function codeOrValue<T>(action: () => T): T | string {
@@ -262,7 +262,7 @@ function fresh(specs: readonly PoolSpec[]): { model: Model; real: Real } {
       const special = never ? [network, "10.0.0.15", "10.0.1.3"] : []
       return {
         spec,
-        family: spec.cidr.includes(":") ? 6 : 4,
+        family: familyOf(spec.cidr),
         addresses: enumerate(spec).filter((at) => at !== spec.gateway && !special.includes(at)),
         last: undefined,
       }

@@ -27,7 +27,7 @@ export function familyNumber(family: Family): number {
 }
 
 /** The family of the kernel's number, or undefined for others (AF_MPLS, AF_BRIDGE). */
-export function familyOf(number: number): Family | undefined {
+export function familyOfNumber(number: number): Family | undefined {
   if (number === c.AF_INET) return 4
   return number === c.AF_INET6 ? 6 : undefined
 }
@@ -65,7 +65,7 @@ export function putAddress(
 export function decodeAddress({ payload }: Message): AddressInfo | undefined {
   if (payload.byteLength < IFADDRMSG_BYTES) throw malformed(`${payload.byteLength} bytes`)
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
-  const family = familyOf(view.getUint8(0))
+  const family = familyOfNumber(view.getUint8(0))
   if (family === undefined) return undefined
   const attributes = parseAttributes(payload.subarray(align(IFADDRMSG_BYTES)))
   // With a point-to-point address, IFA_ADDRESS is the far end.

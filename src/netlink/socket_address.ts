@@ -2,7 +2,7 @@
 
 import { formatAddress, parseAddress } from "../core/address.ts"
 import { LariatError } from "../errors.ts"
-import { familyNumber, familyOf } from "./addr_codec.ts"
+import { familyNumber, familyOfNumber } from "./addr_codec.ts"
 
 /** An address with a port, of UDP for instance. */
 export interface Endpoint {
@@ -29,7 +29,7 @@ export function encodeEndpoint({ address, port }: Endpoint): Uint8Array {
 /** @throws LariatError decode when it is too short; undefined for another family */
 export function decodeEndpoint(payload: Uint8Array): Endpoint | undefined {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
-  const family = payload.byteLength < 2 ? undefined : familyOf(view.getUint16(0, true))
+  const family = payload.byteLength < 2 ? undefined : familyOfNumber(view.getUint16(0, true))
   if (family === undefined) return undefined
   if (payload.byteLength < (family === 4 ? SOCKADDR_IN_BYTES : SOCKADDR_IN6_BYTES)) {
     throw new LariatError(`Cannot read a socket address: it has ${payload.byteLength} bytes`, {

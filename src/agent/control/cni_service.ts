@@ -19,7 +19,7 @@ import { attachRequest, endpointNames, requestedAddresses } from "../endpoints/n
 import { reserve } from "../endpoints/reserve.ts"
 import { verify } from "../endpoints/verify.ts"
 import type { EndpointKey } from "../networks/attach_request.ts"
-import { familyOf } from "../state/identity.ts"
+import { outerFamily } from "../state/identity.ts"
 
 /** One CNI call, read. */
 interface Call {
@@ -92,7 +92,7 @@ export class CniService {
       pool,
       delegated,
       underlay: this.#context.underlay.mtu,
-      outerFamily: familyOf(this.#context.host.ip),
+      outerFamily: outerFamily(this.#context.host.ip),
     }
     const result = await attach(this.#context, attachRequest(input))
     const network = pool ?? this.#context.networks.get(conf.name)

@@ -1,6 +1,6 @@
 /** What may be wrong with a host, each matter on its own. Pure: a view goes in, findings come out. */
 
-import { parsePrefix, prefixesOverlap } from "../../core/address.ts"
+import { familyOf, parsePrefix, prefixesOverlap } from "../../core/address.ts"
 import type { Finding } from "./finding.ts"
 import type { HostView, KernelFeatures, ViewedNetwork } from "./host_view.ts"
 import { checkDns, checkMetadata, checkUpstreams } from "./service_checks.ts"
@@ -80,7 +80,7 @@ function checkKernel({ features, networks, agent }: HostView): Finding[] {
   const alone = !("away" in agent) && (agent.cluster ?? null) === null
   for (const { driver, subnets } of networks) {
     for (const feature of BY_DRIVER[driver] ?? []) (alone ? nice : needed).add(feature)
-    if (subnets.some((cidr) => cidr.includes(":"))) needed.add("ipv6")
+    if (subnets.some((cidr) => familyOf(cidr) === 6)) needed.add("ipv6")
   }
   const lacking = (wanted: Iterable<keyof KernelFeatures>, state: "error" | "warning") =>
     [...wanted]

@@ -1,5 +1,6 @@
 /** Asking the servers that containers ask for what they must know. */
 
+import { familyOf } from "../../core/address.ts"
 import { encodeName } from "../../dns/name.ts"
 import { METADATA_NAME } from "../../dns/names.ts"
 import { DNS_PORT, type ServerAddress } from "../../dns/resolv_conf.ts"
@@ -102,7 +103,7 @@ async function probe(
 function reachable(listen: string): ServerAddress {
   const { hostname, port } = listenAddress(listen)
   if (!isWildcard(hostname)) return { address: hostname, port }
-  return { address: hostname.includes(":") ? "::1" : "127.0.0.1", port }
+  return { address: familyOf(hostname) === 6 ? "::1" : "127.0.0.1", port }
 }
 
 /** @param name labels without the root's zero */

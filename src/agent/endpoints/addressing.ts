@@ -1,5 +1,6 @@
 import {
   addressAdd,
+  familyOf,
   formatAddress,
   formatPrefix,
   networkOf,
@@ -76,8 +77,8 @@ export function withGateways(
   if (request.gateway === "none") return given.map((one) => ({ ...one, gateway: undefined }))
   return given.map((one) => {
     if (request.bridgeIpAsGateway) {
-      const ipv6 = one.address.includes(":")
-      const onBridge = bridgeAddresses.find((text) => text.includes(":") === ipv6)
+      const family = familyOf(one.address)
+      const onBridge = bridgeAddresses.find((text) => familyOf(text) === family)
       if (onBridge !== undefined) return { ...one, gateway: onBridge.split("/")[0] }
     }
     return { ...one, gateway: one.gateway ?? firstAddress(one) }
@@ -115,7 +116,7 @@ export function endpointRoutes(
   request: AttachRequest,
 ): RouteSpec[] {
   const gatewayOf = (dst: string) =>
-    given.find(({ address }) => address.includes(":") === dst.includes(":"))?.gateway
+    given.find(({ address }) => familyOf(address) === familyOf(dst))?.gateway
   const routes: RouteSpec[] = request.routes.map((route) => ({
     ...route,
     dst: canonicalPrefix(route.dst),
@@ -123,7 +124,7 @@ export function endpointRoutes(
   }))
   if (isAlone(request)) {
     for (const { address, gateway, gatewayPrefix } of given) {
-      if (!address.includes(":") || gateway === undefined) continue
+      if (familyOf(address) === 4 || gateway === undefined) continue
       const dst = canonicalPrefix(`${address}/${gatewayPrefix}`)
       if (!routes.some((route) => route.dst === dst)) routes.push({ dst, gw: gateway })
     }
@@ -131,7 +132,7 @@ export function endpointRoutes(
   if (request.gateway !== "default") return routes
   for (const { address, gateway } of given) {
     if (gateway === undefined) continue
-    const dst = address.includes(":") ? "::/0" : "0.0.0.0/0"
+    const dst = familyOf(address) === 6 ? "::/0" : "0.0.0.0/0"
     const other = routes.find((route) => route.dst === dst)
     if (other === undefined) routes.push({ dst, gw: gateway })
     else if (other.gw !== undefined && !sameText(other.gw, gateway)) {

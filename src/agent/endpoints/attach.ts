@@ -1,5 +1,5 @@
 import { type AttachResult, NO_DNS } from "../../cni/result.ts"
-import type { Family } from "../../core/address.ts"
+import { type Family, familyOf } from "../../core/address.ts"
 import { randomMac } from "../../core/mac.ts"
 import { adoptPort, releaseAdopted } from "../../endpoint/adopt_port.ts"
 import { announce } from "../../endpoint/announce.ts"
@@ -334,7 +334,7 @@ function resultOf(
 }
 
 function familiesOf(given: readonly GivenAddress[]): Family[] {
-  return [...new Set(given.map(({ address }) => (address.includes(":") ? 6 : 4)))]
+  return [...new Set(given.map(({ address }) => familyOf(address)))]
 }
 
 function withoutPrefix(text: string): string {

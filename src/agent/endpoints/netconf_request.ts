@@ -1,7 +1,7 @@
 import type { CniEnvironment } from "../../cni/protocol.ts"
 import type { AttachResult } from "../../cni/result.ts"
 import type { Netconf } from "../../config/netconf/netconf.ts"
-import type { Family } from "../../core/address.ts"
+import { type Family, familyOf } from "../../core/address.ts"
 import type { RouteSpec } from "../../endpoint/port.ts"
 import { LariatError } from "../../errors.ts"
 import type { HostNat } from "../../firewall/state.ts"
@@ -39,8 +39,8 @@ export interface NetconfRequestInput {
 export function attachRequest(input: NetconfRequestInput): AttachRequest {
   const { conf, env, args, pool, delegated, underlay } = input
   const ipv6 =
-    pool?.subnets.some(({ cidr }) => cidr.includes(":")) ??
-    delegated?.ips.some(({ address }) => address.includes(":")) ??
+    pool?.subnets.some(({ cidr }) => familyOf(cidr) === 6) ??
+    delegated?.ips.some(({ address }) => familyOf(address) === 6) ??
     false
   const mtu = linkMtu({
     mtu: conf.mtu,
@@ -119,8 +119,8 @@ function hostNat(conf: Netconf, pool: ManagedNetwork | undefined): HostNat[] {
 function bridgeAddresses(conf: Netconf): string[] {
   return conf.bridgeIPs.map((text) => {
     if (text.includes("/")) return text
-    const ipv6 = text.includes(":")
-    const subnet = conf.bridgeSubnets.find((cidr) => cidr.includes(":") === ipv6)
+    const family = familyOf(text)
+    const subnet = conf.bridgeSubnets.find((cidr) => familyOf(cidr) === family)
     const length = subnet?.split("/")[1]
     if (length !== undefined) return `${text}/${length}`
     throw new LariatError(

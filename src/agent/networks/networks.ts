@@ -1,7 +1,13 @@
 import type { Netconf } from "../../config/netconf/netconf.ts"
 import type { DriverKind, Network, Subnet } from "../../config/network.ts"
 import { resolveSubnet } from "../../config/subnet.ts"
-import { parsePrefix, prefixContains, prefixesOverlap } from "../../core/address.ts"
+import {
+  familyOf,
+  hostPrefix,
+  parsePrefix,
+  prefixContains,
+  prefixesOverlap,
+} from "../../core/address.ts"
 import { LariatError } from "../../errors.ts"
 import { Allocator } from "../../ipam/allocator.ts"
 import type { PoolSpec } from "../../ipam/pool.ts"
@@ -215,7 +221,7 @@ export class Networks {
     const allocator = new Allocator({
       network: name,
       subnets: pools,
-      families: subnets.map(({ cidr }) => (cidr.includes(":") ? 6 : 4)),
+      families: subnets.map(({ cidr }) => familyOf(cidr)),
       restMs,
       clock,
       ownerOf,
@@ -300,10 +306,6 @@ function subnetFrom(network: string, input: Parameters<typeof resolveSubnet>[0])
     `Cannot use ${input.network_address} for the network ${network}: ${first?.message ?? "it is no usable subnet"}`,
     { code: "config-invalid", hint: first?.hint },
   )
-}
-
-function hostPrefix(address: string): string {
-  return address.includes(":") ? `${address}/128` : `${address}/32`
 }
 
 function sameSubnets(a: readonly Subnet[], b: readonly Subnet[]): boolean {

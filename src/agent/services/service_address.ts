@@ -1,6 +1,7 @@
 /** The addresses that the host serves its containers on. */
 
 import { networkInterfaces } from "node:os"
+import { hostPrefix } from "../../core/address.ts"
 import type { Kernel } from "../../endpoint/kernel.ts"
 import { LariatError } from "../../errors.ts"
 import { newAddress } from "../../netlink/route/addr.ts"
@@ -32,7 +33,7 @@ export function ensureHostAddress(kernel: Kernel, hostname: string): void {
   if (isWildcard(hostname) || hostAddresses().includes(hostname)) return
   const index = kernel.link(LOOPBACK)?.index
   if (index === undefined) return
-  const prefix = `${hostname}/${hostname.includes(":") ? 128 : 32}`
+  const prefix = hostPrefix(hostname)
   kernel.apply([changeLink(index, { up: true }), newAddress(index, prefix, { replace: true })])
 }
 

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { hostname } from "node:os"
 import type { AgentSettings } from "../../config/network.ts"
-import type { Family } from "../../core/address.ts"
+import { type Family, familyOf } from "../../core/address.ts"
 import type { StateDatabase } from "./state_database.ts"
 
 /** Who this host is. */
@@ -48,8 +48,8 @@ export function hostIdentity(
 }
 
 /** The family of packets between hosts, as this host's own address says; 4 without one. */
-export function familyOf(ip: string | undefined): Family {
-  return ip?.includes(":") === true ? 6 : 4
+export function outerFamily(ip: string | undefined): Family {
+  return ip === undefined ? 4 : familyOf(ip)
 }
 
 /**

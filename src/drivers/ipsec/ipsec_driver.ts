@@ -3,6 +3,7 @@
  * {@link IpsecDriver.setSaPairs} is told.
  */
 
+import { familyOf, hostPrefix } from "../../core/address.ts"
 import { CIPHERS, type Cipher } from "../../core/encapsulation.ts"
 import { runAll } from "../../errors.ts"
 import { NETLINK_ROUTE, NETLINK_XFRM } from "../../netlink/constants.ts"
@@ -14,7 +15,7 @@ import { currentNetns, type Netns } from "../../sys/netns/netns.ts"
 import type { Driver, OverlayNetwork, OverlayPeer, OverlaySelf, PeerLink } from "../driver.ts"
 import { settle } from "../kernel_table.ts"
 import type { KeyedDriver } from "../keyed_driver.ts"
-import { type DeviceSpec, hostPrefix, OverlayDevice } from "../overlay_device.ts"
+import { type DeviceSpec, OverlayDevice } from "../overlay_device.ts"
 import { OverlayRoutes } from "../overlay_routes.ts"
 import { checkOwnAddresses, peerPrefixes } from "../peer_routes.ts"
 import { addressOf, ownFamily } from "../underlay_address.ts"
@@ -378,7 +379,7 @@ export class IpsecDriver implements Driver, KeyedDriver {
         : prefixes.map((dst) => ({
             dst,
             index,
-            source: addressOf(sources, dst.includes(":") ? 6 : 4),
+            source: addressOf(sources, familyOf(dst)),
           })),
     )
     return before

@@ -1,5 +1,6 @@
 /** The policies of one network: which packets go, and may have come, through which tunnel. */
 
+import { familyOf } from "../../core/address.ts"
 import type { Direction, Policy, PolicyInfo, Template } from "../../netlink/xfrm/policy.ts"
 
 /** Peers' policies come before what blocks. */
@@ -59,9 +60,9 @@ export function peerPolicies(
   // Any of its associations, old or new.
   const inside: Template = { source: remote, destination: local, reqid, spi: 0 }
   return prefixes.flatMap((prefix) => {
-    const v6 = prefix.includes(":")
+    const family = familyOf(prefix)
     const out: Policy = {
-      source: v6 ? "::/0" : "0.0.0.0/0",
+      source: family === 6 ? "::/0" : "0.0.0.0/0",
       destination: prefix,
       direction: "out",
       priority: PEER_PRIORITY,
@@ -69,7 +70,7 @@ export function peerPolicies(
       ifId,
     }
     const back = subnets
-      .filter((subnet) => subnet.includes(":") === v6)
+      .filter((subnet) => familyOf(subnet) === family)
       .flatMap((destination) =>
         (["in", "fwd"] as const).map(
           (direction): Policy => ({
@@ -86,7 +87,7 @@ export function peerPolicies(
     const clear = (["in", "fwd"] as const).map(
       (direction): Policy => ({
         source: prefix,
-        destination: v6 ? "::/0" : "0.0.0.0/0",
+        destination: family === 6 ? "::/0" : "0.0.0.0/0",
         direction,
         // Without an interface the policies above are met by clear text too, and come first.
         priority: ifId === undefined ? BLOCK_PRIORITY : PEER_PRIORITY,
@@ -109,7 +110,7 @@ export function basePolicies(
   ifId: number | undefined,
 ): Policy[] {
   const policy = (destination: string, priority: number, action: "block" | "allow"): Policy => ({
-    source: destination.includes(":") ? "::/0" : "0.0.0.0/0",
+    source: familyOf(destination) === 6 ? "::/0" : "0.0.0.0/0",
     destination,
     direction: "out" as Direction,
     priority,

@@ -5,6 +5,7 @@
  * ends in it. Either way nothing for the network leaves by the bridge or the underlay in clear.
  */
 
+import { familyOf } from "../../core/address.ts"
 import { type Cipher, overheadOf } from "../../core/overhead.ts"
 import { NETLINK_ROUTE } from "../../netlink/constants.ts"
 import { getLink, newDummy } from "../../netlink/route/link.ts"
@@ -70,7 +71,7 @@ export function tunnelDevice(
     network: network.name,
     mtu: overheadOf("ipsec", { outer: network.underlayMtu, cipher, family, udp }).mtu,
     mac: undefined,
-    ipv6: texts.some((text) => text.includes(":")),
+    ipv6: texts.some((text) => familyOf(text) === 6),
     make: (link) => (ifId === undefined ? newDummy(link) : newXfrmLink(link, ifId)),
     unfit: () => undefined,
   }

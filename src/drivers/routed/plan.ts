@@ -6,7 +6,7 @@ import type { RouteInfo } from "../../netlink/route/route.ts"
 import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "../driver.ts"
 import type { OverlayRoute } from "../overlay_routes.ts"
 import { type Hop, peerPrefixes, routesVia } from "../peer_routes.ts"
-import { addressOf, familyOf, liesIn } from "../underlay_address.ts"
+import { addressOf, familyIfAddress, liesIn } from "../underlay_address.ts"
 
 /** What a plan rests on. */
 export interface RoutedContext {
@@ -30,7 +30,7 @@ export function planPeer(context: RoutedContext, peer: OverlayPeer): RoutedPlan 
   const { self, network, way } = context
   const mtu = peer.mtu !== undefined && peer.mtu < network.underlayMtu ? peer.mtu : undefined
   const gateways = peer.underlay.flatMap((address) => {
-    const family = familyOf(address)
+    const family = familyIfAddress(address)
     if (family === undefined) return []
     const inside = liesIn(address, network.subnets)
     const route = inside ? undefined : way(address)

@@ -3,6 +3,7 @@
  * blocks lie behind its own address. No byte is added to a packet, and nothing is encrypted.
  */
 
+import { familyOf } from "../../core/address.ts"
 import { runAll } from "../../errors.ts"
 import { NETLINK_ROUTE } from "../../netlink/constants.ts"
 import { newBridge } from "../../netlink/route/link.ts"
@@ -15,7 +16,7 @@ import { settle } from "../kernel_table.ts"
 import { type DeviceSpec, isDeviceGone, OverlayDevice } from "../overlay_device.ts"
 import { OverlayRoutes } from "../overlay_routes.ts"
 import { checkOwnAddresses, NO_COUNTERS } from "../peer_routes.ts"
-import { familyOf } from "../underlay_address.ts"
+import { familyIfAddress } from "../underlay_address.ts"
 import { neighbourTrouble, planPeer, type RoutedPlan } from "./plan.ts"
 
 /** A peer that was put, and what came of it. */
@@ -186,7 +187,7 @@ export class RoutedDriver implements Driver {
   }
 
   #waysTo(addresses: readonly string[]): Map<string, RouteInfo> {
-    const real = addresses.filter((address) => familyOf(address) !== undefined)
+    const real = addresses.filter((address) => familyIfAddress(address) !== undefined)
     return lookUpRoutes(this.#socket, [...new Set(real)])
   }
 

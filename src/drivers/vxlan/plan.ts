@@ -1,9 +1,8 @@
 /** What the kernel is to have for one peer of a VXLAN network. */
 
-import type { Family } from "../../core/address.ts"
+import { type Family, hostPrefix } from "../../core/address.ts"
 import { overheadOf } from "../../core/overhead.ts"
 import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "../driver.ts"
-import { hostPrefix } from "../overlay_device.ts"
 import type { OverlayRoute } from "../overlay_routes.ts"
 import { type Hop, peerPrefixes, routesVia } from "../peer_routes.ts"
 import { addressOf, liesIn } from "../underlay_address.ts"

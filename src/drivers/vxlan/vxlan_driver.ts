@@ -4,7 +4,7 @@
  * that was not told are dropped.
  */
 
-import type { Family } from "../../core/address.ts"
+import { type Family, familyOf } from "../../core/address.ts"
 import { overheadOf } from "../../core/overhead.ts"
 import { LariatError, runAll } from "../../errors.ts"
 import { NETLINK_ROUTE, NUD_PERMANENT } from "../../netlink/constants.ts"
@@ -33,7 +33,7 @@ import { OverlayRoutes } from "../overlay_routes.ts"
 import { PeerPlans } from "../peer_plans.ts"
 import { checkOwnAddresses, NO_COUNTERS } from "../peer_routes.ts"
 import { waysTo, wayTrouble } from "../peer_ways.ts"
-import { addressOf, familyOf, ownFamily } from "../underlay_address.ts"
+import { addressOf, ownFamily } from "../underlay_address.ts"
 import { type Forwarding, type Neighbour, planPeer, type VxlanPlan } from "./plan.ts"
 import { type Vtep, vtepMac, vtepParameters } from "./vtep.ts"
 
@@ -219,7 +219,7 @@ export class VxlanDriver implements Driver {
       network: name,
       mtu: overheadOf("vxlan", { outer: underlayMtu, family: vtep.family }).mtu,
       mac: vtep.mac,
-      ipv6: [...subnets, ...self.overlay].some((text) => text.includes(":")),
+      ipv6: [...subnets, ...self.overlay].some((text) => familyOf(text) === 6),
       make: (link) => newVxlan(link, { ...vtep, learning: false }),
       unfit: (link) => unfit(getVxlan(this.#socket, link.index), vtep),
     }

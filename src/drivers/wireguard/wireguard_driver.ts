@@ -4,7 +4,7 @@
  * touches no packet. It never leaves this process.
  */
 
-import type { Family } from "../../core/address.ts"
+import { type Family, familyOf } from "../../core/address.ts"
 import { overheadOf } from "../../core/overhead.ts"
 import { LariatError, runAll } from "../../errors.ts"
 import { NETLINK_GENERIC, NETLINK_ROUTE } from "../../netlink/constants.ts"
@@ -262,7 +262,7 @@ export class WireguardDriver implements Driver, PresharedDriver {
       network: name,
       mtu: this.#mtu(family),
       mac: undefined,
-      ipv6: [...subnets, ...self.overlay].some((text) => text.includes(":")),
+      ipv6: [...subnets, ...self.overlay].some((text) => familyOf(text) === 6),
       make: (link) => newLink("wireguard", link),
       unfit: () => undefined,
     }

@@ -3,7 +3,7 @@
 import { type Address, formatAddress, parseAddress } from "../../core/address.ts"
 import { formatMac, parseMac } from "../../core/mac.ts"
 import { LariatError } from "../../errors.ts"
-import { familyNumber, familyOf } from "../addr_codec.ts"
+import { familyNumber, familyOfNumber } from "../addr_codec.ts"
 import { align, parseAttributes } from "../attribute.ts"
 import * as c from "../constants.ts"
 import { type Message, MessageWriter } from "../message.ts"
@@ -130,7 +130,7 @@ function put(writer: MessageWriter, index: number, to: Address, details: Details
 
 function destination(number: number, bytes: Uint8Array | undefined): string | undefined {
   if (bytes === undefined) return undefined
-  const family = familyOf(number) ?? (bytes.byteLength === 4 ? 4 : 6)
+  const family = familyOfNumber(number) ?? (bytes.byteLength === 4 ? 4 : 6)
   if (bytes.byteLength !== (family === 4 ? 4 : 16)) {
     throw new LariatError("Cannot read a neighbour message: its address has a wrong length", {
       code: "decode",

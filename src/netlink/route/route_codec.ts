@@ -3,7 +3,7 @@
 import type { Prefix } from "../../core/address.ts"
 import { type Address, type Family, formatAddress, formatPrefix } from "../../core/address.ts"
 import { LariatError } from "../../errors.ts"
-import { familyBytes, familyNumber, familyOf } from "../addr_codec.ts"
+import { familyBytes, familyNumber, familyOfNumber } from "../addr_codec.ts"
 import { align, parseAttributes, readU16, readU32 } from "../attribute.ts"
 import * as c from "../constants.ts"
 import type { Message, MessageWriter } from "../message.ts"
@@ -93,7 +93,7 @@ function putGateway(writer: MessageWriter, family: Family, gateway: Address): vo
 export function decodeRoute({ payload }: Message): RouteInfo | undefined {
   if (payload.byteLength < RTMSG_BYTES) throw malformed(`${payload.byteLength} bytes`)
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
-  const family = familyOf(view.getUint8(0))
+  const family = familyOfNumber(view.getUint8(0))
   if (family === undefined) return undefined
   const attributes = parseAttributes(payload.subarray(align(RTMSG_BYTES)))
   const metrics = parseAttributes(attributes.get(c.RTA_METRICS) ?? NOTHING)
@@ -132,7 +132,7 @@ function gatewayOf(
 ): string | undefined {
   const via = attributes.get(c.RTA_VIA)
   if (via === undefined) return address(family, attributes.get(c.RTA_GATEWAY))
-  const viaFamily = familyOf(readU16(via))
+  const viaFamily = familyOfNumber(readU16(via))
   return viaFamily === undefined ? undefined : address(viaFamily, via.subarray(2))
 }
 

@@ -2,7 +2,7 @@
 
 import { formatPrefix } from "../../core/address.ts"
 import { LariatError } from "../../errors.ts"
-import { familyBytes, familyOf } from "../addr_codec.ts"
+import { familyBytes, familyOfNumber } from "../addr_codec.ts"
 import { parseAttributeList, parseAttributes, readU8, readU16, readU64 } from "../attribute.ts"
 import { GENL_HDRLEN } from "../genetlink.ts"
 import type { Message } from "../message.ts"
@@ -97,7 +97,7 @@ function decodePeer(payload: Uint8Array): WireguardPeer {
 
 function decodeAllowedIp(payload: Uint8Array): string {
   const attributes = parseAttributes(payload)
-  const family = familyOf(number(attributes.get(w.WGALLOWEDIP_A_FAMILY)))
+  const family = familyOfNumber(number(attributes.get(w.WGALLOWEDIP_A_FAMILY)))
   const bytes = attributes.get(w.WGALLOWEDIP_A_IPADDR)
   const mask = attributes.get(w.WGALLOWEDIP_A_CIDR_MASK)
   if (family === undefined || bytes?.byteLength !== familyBytes(family) || mask === undefined) {

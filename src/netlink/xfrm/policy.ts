@@ -1,6 +1,6 @@
 /** Policies: which packets must go through which association, in or out. */
 
-import type { Family } from "../../core/address.ts"
+import { type Family, familyOf } from "../../core/address.ts"
 import { familyNumber } from "../addr_codec.ts"
 import { parseAttributes, readU32 } from "../attribute.ts"
 import { AF_INET6, NLM_F_CREATE, NLM_F_EXCL } from "../constants.ts"
@@ -124,7 +124,7 @@ function policyMessage(type: number, flags: number, verb: string, policy: Policy
 function putTemplate(writer: MessageWriter, { source, destination, reqid, spi }: Template): void {
   putXfrmAddress(writer, destination)
   writer.u32be(spi).u8(x.IPPROTO_ESP).zeros(3)
-  writer.u16(familyNumber(destination.includes(":") ? 6 : 4)).zeros(2)
+  writer.u16(familyNumber(familyOf(destination))).zeros(2)
   putXfrmAddress(writer, source)
   writer.u32(reqid).u8(x.XFRM_MODE_TUNNEL).u8(x.XFRM_SHARE_ANY).u8(0).zeros(1)
   // Any algorithm that the association has.

@@ -1,6 +1,6 @@
 /** Security associations: what can be asked of the kernel about them. */
 
-import type { Family } from "../../core/address.ts"
+import { type Family, familyOf } from "../../core/address.ts"
 import { LariatError } from "../../errors.ts"
 import { familyNumber } from "../addr_codec.ts"
 import { parseAttributes, readU32 } from "../attribute.ts"
@@ -112,7 +112,13 @@ function putState(writer: MessageWriter, state: NewState): MessageWriter {
   writer.zeros(48)
   const flags = x.XFRM_STATE_AF_UNSPEC | (replayWindow > 0 ? x.XFRM_STATE_ESN : 0)
   // The window of the header holds 32 packets; the attribute counts.
-  writer.u32(reqid).u16(familyOf(destination)).u8(x.XFRM_MODE_TUNNEL).u8(0).u8(flags).zeros(7)
+  writer
+    .u32(reqid)
+    .u16(familyNumber(familyOf(destination)))
+    .u8(x.XFRM_MODE_TUNNEL)
+    .u8(0)
+    .u8(flags)
+    .zeros(7)
   putProtection(writer, protection)
   if (replayWindow > 0) {
     const words = Math.ceil(Math.min(replayWindow, x.MAX_REPLAY_WINDOW) / 32)
@@ -132,7 +138,11 @@ export function deleteState({ destination, spi }: StateId): MessageWriter {
     operation: `delete the association ${spiText(spi)} to ${destination}`,
   })
   putXfrmAddress(writer, destination)
-  return writer.u32be(spi).u16(familyOf(destination)).u8(x.IPPROTO_ESP).zeros(1)
+  return writer
+    .u32be(spi)
+    .u16(familyNumber(familyOf(destination)))
+    .u8(x.IPPROTO_ESP)
+    .zeros(1)
 }
 
 /** Every ESP association of the namespace. @throws NetlinkError */
@@ -212,8 +222,4 @@ function putEncapsulation(writer: MessageWriter, encapsulation: XfrmEncapsulatio
     // Padding, and the original address, which only transport mode wants.
     writer.zeros(2 + x.XFRM_ADDRESS_BYTES)
   })
-}
-
-function familyOf(address: string): number {
-  return familyNumber(address.includes(":") ? 6 : 4)
 }

@@ -24,6 +24,7 @@ export interface SocketAddress {
  * @throws LariatError usage when it is no address
  */
 export function ipSocketAddress(ip: string, port: number): SocketAddress {
+  // Not familyOf of core: the CNI plugin loads this file, and must not wait for what core loads.
   const family = ip.includes(":") ? AF_INET6 : AF_INET
   const bytes = new Uint8Array(family === AF_INET6 ? 28 : 16)
   const view = new DataView(bytes.buffer)

@@ -1,5 +1,6 @@
 /** HTTP GET over a plain socket, without an event loop: for use inside a network namespace. */
 
+import { familyOf } from "../../core/address.ts"
 import { LariatError } from "../../errors.ts"
 import { check } from "../ffi/errno.ts"
 import { concat } from "../ffi/file.ts"
@@ -92,7 +93,7 @@ export function httpGet(
   options: HttpGetOptions = {},
 ): HttpAnswer {
   const { timeoutMs = 2000, maxBytes = 1_048_576, from, headers = {} } = options
-  const host = ip.includes(":") ? `[${ip}]` : ip
+  const host = familyOf(ip) === 6 ? `[${ip}]` : ip
   const url = `http://${host}:${port}${path}`
   const deadline = deadlineIn(timeoutMs)
   const address = ipSocketAddress(ip, port)

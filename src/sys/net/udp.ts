@@ -1,6 +1,7 @@
 /** UDP sockets on both runtimes: one that serves, and one that asks a single server. */
 
 import { createSocket, type Socket } from "node:dgram"
+import { familyOf } from "../../core/address.ts"
 import { LariatError, messageOf } from "../../errors.ts"
 import { bunGlobal } from "../ffi/bun_global.ts"
 import { UdpBatch } from "./udp_batch.ts"
@@ -157,7 +158,7 @@ async function connectBun(
 ): Promise<ConnectedUdpSocket> {
   const socket = await bun.udpSocket({
     // Bun takes IPv4 unless the own address says otherwise.
-    hostname: hostname.includes(":") ? "::" : "0.0.0.0",
+    hostname: familyOf(hostname) === 6 ? "::" : "0.0.0.0",
     connect: { hostname, port },
     socket: { data: (_, bytes) => onMessage(bytes), error: onError },
   })
@@ -195,5 +196,5 @@ function connectNode(
 }
 
 function nodeSocket(address: string, reusePort: boolean): Socket {
-  return createSocket({ type: address.includes(":") ? "udp6" : "udp4", reusePort })
+  return createSocket({ type: familyOf(address) === 6 ? "udp6" : "udp4", reusePort })
 }

@@ -7,10 +7,11 @@
  * nothing is asked nothing runs.
  */
 
+import { type Family, familyOf } from "../../core/address.ts"
 import { LariatError } from "../../errors.ts"
 import { EMSGSIZE, SystemError } from "../ffi/errno.ts"
 import { MessageBuffer } from "../net/message_header.ts"
-import { AF_INET6, ipSocketAddress, type SocketAddress } from "../net/socket_address.ts"
+import { ipSocketAddress, type SocketAddress } from "../net/socket_address.ts"
 import { echoPacketLimits, encodeEcho } from "./echo_packet.ts"
 import { addressBytes, type EchoError, EchoSocket, realtimeMs } from "./echo_socket.ts"
 
@@ -234,7 +235,7 @@ export class EchoProber {
     const probe = round.probes[index]
     if (probe === undefined) return
     const to = ipSocketAddress(probe.destination, 0)
-    const family = familyOf(to)
+    const family = familyOf(probe.destination)
     const socket = this.#sockets.get(family)
     if (socket === undefined) {
       settle(round, index, { kind: "unsent", errno: EAFNOSUPPORT })
@@ -368,7 +369,7 @@ function roundTrip({ sentMs, round }: Flight, receivedMs: number | undefined): n
 }
 
 function checkProbe({ destination, source, packetBytes }: EchoProbe): void {
-  const family = familyOf(ipSocketAddress(destination, 0))
+  const family = checkedFamily(destination)
   const { min, max } = echoPacketLimits(family)
   if (!Number.isInteger(packetBytes) || packetBytes < min || packetBytes > max) {
     throw new LariatError(
@@ -376,15 +377,17 @@ function checkProbe({ destination, source, packetBytes }: EchoProbe): void {
       { code: "usage" },
     )
   }
-  if (source !== undefined && familyOf(ipSocketAddress(source, 0)) !== family) {
+  if (source !== undefined && checkedFamily(source) !== family) {
     throw new LariatError(`Cannot probe ${destination} from ${source}: another family`, {
       code: "usage",
     })
   }
 }
 
-function familyOf({ family }: SocketAddress): 4 | 6 {
-  return family === AF_INET6 ? 6 : 4
+/** @throws LariatError usage when it is no address */
+function checkedFamily(address: string): Family {
+  ipSocketAddress(address, 0)
+  return familyOf(address)
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -1,6 +1,12 @@
 import type { BlockLeases } from "../../../cluster/blocks/block_lease.ts"
 import type { Network } from "../../../config/network.ts"
-import { type Family, parseAddress, parsePrefix, prefixContains } from "../../../core/address.ts"
+import {
+  type Family,
+  familyOf,
+  parseAddress,
+  parsePrefix,
+  prefixContains,
+} from "../../../core/address.ts"
 import { LariatError } from "../../../errors.ts"
 import type { Allocator } from "../../../ipam/allocator.ts"
 import { BlockPlan, type BlockSpec } from "../../../ipam/blocks.ts"
@@ -377,8 +383,4 @@ export class BlockKeeper {
     const stats = this.#options.allocatorOf(network)?.stats() ?? []
     return stats.find((one) => one.block === block)?.used ?? 0
   }
-}
-
-function familyOf(cidr: string): Family {
-  return cidr.includes(":") ? 6 : 4
 }

@@ -3,6 +3,7 @@
 import type { Directory, DirectoryPeer } from "../../../cluster/directory/directory.ts"
 import type { HealthReport } from "../../../cluster/health/peer_health.ts"
 import type { Network } from "../../../config/network.ts"
+import { familyOf } from "../../../core/address.ts"
 import { overheadOf } from "../../../core/overhead.ts"
 import { messageOf } from "../../../errors.ts"
 import { NETLINK_XFRM } from "../../../netlink/constants.ts"
@@ -16,7 +17,7 @@ import { parseXfrmEvent, type XfrmEvent } from "../../../netlink/xfrm/event.ts"
 import { monotonicMs } from "../../../sys/clock.ts"
 import { EchoProber } from "../../../sys/probes/echo.ts"
 import type { AgentContext } from "../../context.ts"
-import { familyOf } from "../../state/identity.ts"
+import { outerFamily } from "../../state/identity.ts"
 import type { Overlays } from "../overlays/overlays.ts"
 import { PeerWatch, type WatchedPath } from "./peer_watch.ts"
 
@@ -99,7 +100,7 @@ export function startPeerMonitoring(parts: PeerMonitoringDependencies): PeerMoni
       if (destination === undefined || fullBytes === undefined) return
       const source = parts
         .selfOverlay(network)
-        .find((address) => address.includes(":") === destination.includes(":"))
+        .find((address) => familyOf(address) === familyOf(destination))
       if (source === undefined) return
       const key = `${network} ${peer.hostId}`
       if (!since.has(key)) since.set(key, monotonicMs())
@@ -127,7 +128,7 @@ function fullSize(
   if (network === undefined) return undefined
   const keyed = overlays.get(name)?.driver.keyed
   const outer = context.underlay.mtu
-  const family = familyOf(context.host.ip)
+  const family = outerFamily(context.host.ip)
   if (keyed === undefined) return overheadOf(network.driver, { outer, family }).mtu
   const { cipher, hasUdpRoom: udp } = keyed
   return overheadOf("ipsec", { outer, family, cipher, udp }).mtu

@@ -13,6 +13,7 @@ import {
 import { sameEndpoint } from "../../../cluster/nat/nat_message.ts"
 import type { PreSharedKey } from "../../../cluster/records/psk.ts"
 import type { Network } from "../../../config/network.ts"
+import { familyOf } from "../../../core/address.ts"
 import type { Driver } from "../../../drivers/driver.ts"
 import { addressOf, ownFamily } from "../../../drivers/underlay_address.ts"
 import { messageOf } from "../../../errors.ts"
@@ -188,7 +189,7 @@ export class Encapsulation {
     const detections = [...this.#detections.values()]
     const unknown = remotes.filter(([number]) => !detections.some((one) => one.knows(number)))
     for (const [, { address, ourPort, peerPort }] of unknown) {
-      const family = address.includes(":") ? 6 : 4
+      const family = familyOf(address)
       const from = addressOf(this.#parts.underlay(), family)
       this.#own.socket(family, ourPort)?.keepAlive({ address, port: peerPort }, from)
     }
@@ -311,7 +312,7 @@ export class Encapsulation {
 
   #send(datagrams: readonly NatDatagram[]): void {
     for (const one of datagrams) {
-      const socket = this.#own.socket(one.to.address.includes(":") ? 6 : 4, one.from.port)
+      const socket = this.#own.socket(familyOf(one.to.address), one.from.port)
       // What cannot be sent now is sent again when the answer stays away.
       if (one.kind === "keepalive") socket?.keepAlive(one.to, one.from.address)
       else socket?.send(one.bytes, one.to, one.from.address)
