@@ -8,6 +8,7 @@ import { checkCycles, checkFolders, checkRooms } from "./structure/rooms.ts"
 import { parseSource, type SourceFile } from "./structure/source_file.ts"
 import { checkTestsBeside, LIVE_TESTED } from "./structure/tests_beside.ts"
 import { checkTopLevel } from "./structure/top_level.ts"
+import { checkUnused, USED_OUTSIDE } from "./structure/unused.ts"
 import type { Violation } from "./structure/violation.ts"
 
 const ROOT = join(import.meta.dirname, "..")
@@ -38,6 +39,8 @@ describe("the sources", () => {
     const exists = (path: string) => existsSync(join(ROOT, path))
     expectNone(checkTestsBeside(sources, LIVE_TESTED, exists, strip))
   })
+
+  test("are all of use", () => expectNone(checkUnused(files, USED_OUTSIDE)))
 
   test("are not too long, the WASM core's either", () => {
     expectNone(files.flatMap(checkCode).filter(({ message }) => message.includes("lines")))
@@ -192,15 +195,6 @@ describe("the rules", () => {
   })
 
   test.each([
-    ["export default 1", "default export"],
-    ["export { x as default }", "default export"],
-    ["let x: any", "the type any"],
-    ["f(x as any)", "the type any"],
-    ["let x: Map<string, any>", "the type any"],
-    ["x!.y", "a non-null assertion"],
-    ["f(x)!", "a non-null assertion"],
-    ["x[0]!", "a non-null assertion"],
-    ["class A { b!: string }", "a non-null assertion"],
     [`// @ts-${"ignore"}`, "silences a checker"],
     [`// @ts-${"expect-error"}`, "silences a checker"],
     [`// biome${"-ignore"} lint: x`, "silences a checker"],
@@ -211,17 +205,15 @@ describe("the rules", () => {
     expect(found.map((violation) => violation.message)).toEqual([message])
   })
 
-  test.each([
-    "switch (x) { default: break }",
-    "await Promise.any([])",
-    "const x = { any: 1 }",
-    "if (!x && a !== b) f(!y)",
-    "return !x",
-    'const s = "any x! export default"',
-    `const s = \`$${"{a}"} any! $${"{b}"}\``,
-    "const r = /any!/",
-    'import { x } from "./b.ts"',
-  ])("%j is fine", (text) => expect(faults("src/core/a.ts", text)).toEqual([]))
+  test("an import with its ending is fine", () => {
+    expect(faults("src/core/a.ts", 'import { x } from "./b.ts"')).toEqual([])
+  })
+
+  test("default exports, any and non-null assertions are errors of Biome's", () => {
+    const { rules } = JSON.parse(readFileSync(join(ROOT, "biome.json"), "utf8")).linter
+    expect(rules.style).toMatchObject({ noDefaultExport: "error", noNonNullAssertion: "error" })
+    expect(rules.suspicious).toMatchObject({ noExplicitAny: "error" })
+  })
 
   test("500 lines are the most, 600 of a test", () => {
     expect(faults("src/core/a.ts", "\n".repeat(499))).toEqual([])
@@ -258,6 +250,63 @@ describe("the rules", () => {
     expect(check([code], folder)).toEqual([])
     expect(check([code], folder, false)).toEqual(["src/core/a.ts"])
     expect(check([code, other], folder)).toEqual(["src/core/"])
+  })
+
+  test("what nobody outside tests uses is named", () => {
+    const check = (texts: Record<string, string>, exempt: Record<string, string> = {}) =>
+      checkUnused(
+        Object.entries(texts).map(([path, text]) => parseSource(path, text)),
+        exempt,
+      ).map(({ path, line, message }) => `${path}:${line}: ${message}`)
+    const [a, b, inTest] = ["src/core/a.ts", "src/core/b.ts", "src/core/a.test.ts"]
+    const one = "export const one = 1"
+    expect(check({ [a]: one })).toEqual([`${a}:1: nobody uses one`])
+    expect(check({ [a]: one, [inTest]: 'import { one } from "./a.ts"' })).toHaveLength(1)
+    expect(check({ [a]: `${one}\nf(one)` })).toEqual([`${a}:1: exports one to nobody`])
+    expect(
+      check({ [a]: `${one}\nf(one)`, "test/x.ts": 'import { one } from "../src/core/a.ts"' }),
+    ).toEqual([])
+    for (const use of [
+      'import { two, one as uno } from "./a.ts"',
+      'import { type one } from "./a.ts"',
+      'export { one } from "./a.ts"\nimport { one } from "./b.ts"',
+      'import * as all from "./a.ts"\nf(all.one)',
+      'import * as all from "./a.ts"\nf(all)',
+      'const { one } = await import("./a.ts")',
+    ]) {
+      expect(check({ [a]: one, [b]: use })).toEqual([])
+    }
+    expect(check({ [a]: one, [b]: 'import * as all from "./a.ts"\nf(all.two)' })).toHaveLength(1)
+    for (const text of [
+      "export async function one() {}",
+      "export abstract class one {}",
+      "export type one = 1",
+      "const one = 1\nexport { one }",
+      "export class A { f(): A { return this } }\nexport interface one { a: A }",
+    ]) {
+      expect(check({ [a]: text, [b]: 'import { A } from "./a.ts"\nf(x.f())' })).toHaveLength(1)
+    }
+    expect(check({ [a]: "export interface A { b: 1 }\nexport const f = (a: A) => a" })).toEqual([
+      `${a}:2: nobody uses f`,
+    ])
+    expect(check({ [a]: one }, { one: "Bun calls it" })).toEqual([])
+    expect(check({ [a]: "" }, { one: "Bun calls it" })).toEqual(["one:1: need not be excused"])
+  })
+
+  test("members of classes that no source names are named", () => {
+    const members = (text: string, other = "") =>
+      checkUnused([parseSource("src/core/a.ts", text), parseSource("src/core/b.ts", other)], {})
+        .filter(({ message }) => message.includes("member"))
+        .map(({ line, message }) => `${line}: ${message}`)
+    const text = "class A {\n  readonly x = 1\n  f<T>(g: T): T {\n    return g\n  }\n}"
+    expect(members(text)).toEqual(["2: nobody uses the member x", "3: nobody uses the member f"])
+    expect(members(text, "a.x + a?.f()")).toEqual([])
+    expect(members(text, "interface B { x: 1 }\nconst { f } = a")).toEqual([])
+    expect(members("class A {\n  static async *f() {}\n  get g() { return 1 }\n}")).toHaveLength(2)
+    expect(members("class A {\n  constructor() {}\n  #f() {}\n  private g() {}\n}")).toEqual([])
+    expect(members("class A {\n  f() {\n    a\n    b()\n    if (c) {}\n    d = 1\n  }\n}")).toEqual(
+      ["2: nobody uses the member f"],
+    )
   })
 
   test("the top level is closed", () => {

@@ -10,9 +10,6 @@ import { oneLine } from "./text.ts"
 /** STATUS: the plugin cannot serve an ADD (CNI SPEC 1.1.0, Error). */
 export const NOT_AVAILABLE = 50
 
-/** STATUS: as {@link NOT_AVAILABLE}, and existing containers have limited connectivity. */
-export const LIMITED = 51
-
 /**
  * The CNI number of each of our codes. 1 to 11 are the specification's (8 is libcni's); from 100 on
  * they are our own. Every failure that passes by itself is 11, so that a runtime tries again; an

@@ -37,13 +37,7 @@ export interface CniResponse {
   readonly stderr: string
 }
 
-/** A command's call: `status`, `endpoints`, `version`, `reload`, … */
-export interface ControlRequest {
-  readonly op: Exclude<string, "cni">
-  readonly [key: string]: unknown
-}
-
-/** The agent's answer to a {@link ControlRequest}. */
+/** The agent's answer to a command's call: `status`, `endpoints`, `version`, `reload`, … */
 export type ControlResponse =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly code: string; readonly message: string; readonly hint?: string }

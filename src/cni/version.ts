@@ -17,7 +17,7 @@ export type CniVersion = (typeof CNI_VERSIONS)[number]
 export const NEWEST_VERSION: CniVersion = "1.1.0"
 
 /** What a configuration without `cniVersion` means; the key came with 0.2.0. */
-export const UNSAID_VERSION: CniVersion = "0.1.0"
+const UNSAID_VERSION: CniVersion = "0.1.0"
 
 /** What a plugin can be called for. */
 export const CNI_COMMANDS = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"] as const
@@ -57,7 +57,7 @@ export function isCniCommand(text: unknown): text is CniCommand {
 }
 
 /** The first version in which the command may be called. */
-export function commandSince(command: CniCommand): CniVersion {
+function commandSince(command: CniCommand): CniVersion {
   return COMMAND_SINCE[command] ?? "0.1.0"
 }
 

@@ -57,7 +57,7 @@ const labelValue = read(z.union([z.string(), z.number(), z.boolean()], "must be 
 const hostLabels = z.record(z.string(), labelValue, "must be a map from label to text")
 
 /** `agent`. */
-export const agentSchema = section({
+const agentSchema = section({
   stateDir: optional(absolutePath, "What must survive a restart; default /var/lib/lariat"),
   runDir: optional(absolutePath, "Sockets; default /run/lariat"),
   store: optional(store, "sqlite, or the URL of an etcd; default sqlite"),

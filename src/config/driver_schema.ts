@@ -2,7 +2,7 @@
 
 import * as z from "zod/mini"
 import { CIPHERS } from "../core/encapsulation.ts"
-import { netconfForEditors, networkName } from "./netconf/schema.ts"
+import { networkName } from "./netconf/schema.ts"
 import {
   address,
   anyMap,
@@ -20,7 +20,7 @@ import {
 } from "./value_schema.ts"
 
 /** The data paths that `driver` may name. */
-export const DRIVER_KINDS = ["ipsec", "vxlan", "routed", "wireguard", "none"] as const
+const DRIVER_KINDS = ["ipsec", "vxlan", "routed", "wireguard", "none"] as const
 
 /** Pools of one network; each is compared with every other. */
 const MAX_SUBNETS = 64
@@ -114,12 +114,3 @@ export const driverSchema = section({ ...driverKeys, cni_config: optional(cniCon
 export type DriverInput = z.output<typeof driverSchema>
 export type DefaultNetworkInput = NonNullable<DriverInput["default_network"]>
 export type SubnetInput = z.output<typeof subnet>
-
-/** {@link driverSchema} with the keys of `cni_config` spelt out, for editors. */
-export const driverForEditors = section({
-  ...driverKeys,
-  cni_config: optional(
-    z.record(z.string(), netconfForEditors),
-    "CNI configurations by file name, run in the order of the names",
-  ),
-})

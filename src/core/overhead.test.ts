@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { LariatError } from "../errors.ts"
-import { type EncapLayer, type EspAlgorithm, packetSize } from "./encapsulation.ts"
-import { CIPHERS, overheadOf, stackOverhead } from "./overhead.ts"
+import { CIPHERS, type EncapLayer, type EspAlgorithm, packetSize } from "./encapsulation.ts"
+import { overheadOf, stackOverhead } from "./overhead.ts"
 
 const tunnel = (cipher: EspAlgorithm, udp = false): EncapLayer[] => [
   { kind: "esp", mode: "tunnel", cipher, udp },

@@ -12,7 +12,7 @@ import {
 } from "./encapsulation.ts"
 import { wasmCore } from "./wasm.ts"
 
-export { CIPHERS, type Cipher, type EncapLayer, type OverheadPart } from "./encapsulation.ts"
+export type { Cipher } from "./encapsulation.ts"
 
 /** The sum: `outer` = `mtu` + `overhead`, and the parts add up to `overhead`. All in bytes. */
 export interface Overhead {

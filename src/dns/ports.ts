@@ -15,7 +15,7 @@ export interface PublishedPort {
 export type PortTargets = ReadonlyMap<string, readonly Uint8Array[]>
 
 /** Reads a port of the metadata; undefined for one that is none. */
-export function parsePort(text: string): PublishedPort | undefined {
+function parsePort(text: string): PublishedPort | undefined {
   const match = /^(?:.*:)?(\d{1,5}):(\d{1,5})(?:\/([a-z]+))?$/i.exec(text)
   const [publicPort, privatePort] = [Number(match?.[1]), Number(match?.[2])]
   if (match === null || publicPort > 65_535 || privatePort > 65_535) return undefined

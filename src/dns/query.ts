@@ -107,7 +107,7 @@ export class QueryReader {
 }
 
 /** Where labels without pointers end, at the root's zero; -1 when they do not. */
-export function labelsEnd(bytes: Uint8Array, start: number): number {
+function labelsEnd(bytes: Uint8Array, start: number): number {
   let at = start
   for (;;) {
     const length = bytes[at]

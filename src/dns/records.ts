@@ -19,7 +19,7 @@ export interface RecordBlock {
 export const OWNED_BYTES = 2 + RECORD_FIXED_BYTES
 
 /** No answer may be longer than a TCP message: 2,048 AAAA records are 57,344 bytes. */
-export const MAX_RECORDS = 2048
+const MAX_RECORDS = 2048
 
 export const NO_RECORDS: RecordBlock = { bytes: new Uint8Array(0), count: 0 }
 

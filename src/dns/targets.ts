@@ -77,7 +77,7 @@ export function union(targets: readonly Target[]): Target {
   return v4.length + v6.length > 0 ? { v4, v6 } : { v4, v6, alias }
 }
 
-export function isEmpty({ v4, v6, alias }: Target): boolean {
+function isEmpty({ v4, v6, alias }: Target): boolean {
   return v4.length === 0 && v6.length === 0 && alias === undefined
 }
 

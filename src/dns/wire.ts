@@ -15,7 +15,6 @@ export const FLAG_TC = 0x0200
 export const FLAG_RD = 0x0100
 export const FLAG_RA = 0x0080
 /** RFC 4035 §3.1.6, §3.2.2. */
-export const FLAG_AD = 0x0020
 export const FLAG_CD = 0x0010
 export const MASK_OPCODE = 0x7800
 export const MASK_RCODE = 0x000f

@@ -26,7 +26,7 @@ import { ensureSettings, type Setting } from "./sysctl.ts"
  * Link group of the devices of drivers. A link has its group from its making on and its alias a
  * moment later: one that was left half made is known by it.
  */
-export const OVERLAY_GROUP = 27510
+const OVERLAY_GROUP = 27510
 
 const ALIAS = "lariat"
 
@@ -194,7 +194,7 @@ export function deviceTrouble(socket: NetlinkSocket, name: string): string | und
 }
 
 /** What every device of ours bears as alias, for people and for the next instance. */
-export function aliasOf({ kind, network }: Pick<DeviceSpec, "kind" | "network">): string {
+function aliasOf({ kind, network }: Pick<DeviceSpec, "kind" | "network">): string {
   return `${ALIAS} ${kind} ${network}`
 }
 

@@ -15,11 +15,11 @@ import type { NetlinkSocket } from "../netlink/socket.ts"
 import { KernelTable, type Settled, settle } from "./kernel_table.ts"
 
 /** RTM_F_* number of our routes (`proto`); free in /etc/iproute2/rt_protos. */
-export const RTPROT_LARIAT = 76
+const RTPROT_LARIAT = 76
 /** Metric of routes to peers' blocks. */
-export const PEER_METRIC = 76
+const PEER_METRIC = 76
 /** Metric of `unreachable`: no other route to the same prefix is worse. */
-export const FALLBACK_METRIC = 0x7fff_ffff
+const FALLBACK_METRIC = 0x7fff_ffff
 /** linux/rtnetlink.h RTNH_F_ONLINK, as the kernel tells it in a route's flags. */
 const ONLINK = 4
 

@@ -4,7 +4,7 @@ import { LariatError } from "../errors.ts"
 import type { Kernel } from "./kernel.ts"
 
 /** BR_MAX_PORTS of net/bridge/br_private.h is 1,024; number 0 is not given to a port. */
-export const MAX_BRIDGE_PORTS = 1023
+const MAX_BRIDGE_PORTS = 1023
 
 /** Ports by bridge, at most as many too many as others have removed since they were counted. */
 const counts = new WeakMap<Kernel, Map<number, number>>()

@@ -14,16 +14,12 @@ export interface UnderlayOptions {
 }
 
 /**
- * The largest packet, in bytes, that leaves this host whole: the MTU of the link that the route
- * uses, or of the route itself where it has a smaller one. 1500 when there is no route.
+ * The largest packet, in bytes, that leaves this host whole, and the index of the link that the
+ * route uses: the MTU of that link, or of the route itself where it has a smaller one. 1500 and 0
+ * when there is no route.
  *
  * @throws NetlinkError; LariatError config-invalid when `toward` is no address
  */
-export function underlayMtu(kernel: Kernel, options: UnderlayOptions = {}): number {
-  return underlay(kernel, options).mtu
-}
-
-/** {@link underlayMtu} with the index of the link that the route uses, 0 without a route. */
 export function underlay(
   kernel: Kernel,
   options: UnderlayOptions = {},

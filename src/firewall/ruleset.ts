@@ -19,14 +19,14 @@ export const TABLE: Table = {
 /** Source NAT of others is at 100 (NF_IP_PRI_NAT_SRC of linux/netfilter_ipv4.h). */
 const NAT_SRC_PRIORITY = 100
 
-export const TRANSLATE = "translate"
+const TRANSLATE = "translate"
 
 /**
  * The base chain comes one step before everybody else's source NAT, because chains of one
  * priority run in the order of their making, which differs between boots. The system that this
  * one replaces hooked itself in as the first rule for the same reason.
  */
-export const POSTROUTING: Chain = {
+const POSTROUTING: Chain = {
   name: "postrouting",
   base: {
     type: "nat",
@@ -39,7 +39,7 @@ export const POSTROUTING: Chain = {
 /** NF_IP_PRI_MANGLE of linux/netfilter_ipv4.h: where packets are changed, before filters see them. */
 const MANGLE_PRIORITY = -150
 
-export const FORWARD: Chain = {
+const FORWARD: Chain = {
   name: "forward",
   base: {
     type: "filter",

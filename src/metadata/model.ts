@@ -52,7 +52,6 @@ export class Model {
   readonly #sharers = new Groups<ContainerRecord>()
   readonly #byAddress = new Groups<ContainerRecord>()
   readonly #servicesOfStack = new Groups<ServiceRecord>()
-  readonly #servicesOfUuid = new Groups<ServiceRecord>()
   readonly #listeners = new Set<(change: ModelChange) => void>()
   #version = 0
   /** By kind and key, while a batch runs. */
@@ -111,11 +110,6 @@ export class Model {
 
   container(uuid: string): ContainerRecord | undefined {
     return this.#records.container.get(uuid) as ContainerRecord | undefined
-  }
-
-  /** A service and its sidekicks, which have one uuid. */
-  servicesOfUuid(uuid: string): readonly ServiceRecord[] {
-    return this.#servicesOfUuid.list(uuid)
   }
 
   servicesOfStack(stackUuid: string): readonly ServiceRecord[] {
@@ -221,7 +215,6 @@ export class Model {
 
   #group(key: string, record: ModelRecord | undefined, action: "add" | "remove"): void {
     if (record?.metadata_kind === "service") {
-      this.#servicesOfUuid[action](record.uuid, key, record)
       if (record.stack_uuid !== null) this.#servicesOfStack[action](record.stack_uuid, key, record)
     } else if (record?.metadata_kind === "container") {
       const { network_from_container_uuid: parent } = record

@@ -169,9 +169,6 @@ export type ModelRecord =
 /** What kinds of objects there are. */
 export type RecordKind = ModelRecord["metadata_kind"]
 
-/** The record of a kind. */
-export type RecordOf<K extends RecordKind> = Extract<ModelRecord, { readonly metadata_kind: K }>
-
 /** What names a record among those of its kind: its uuid, for a service with its name behind it. */
 export function recordKey(record: ModelRecord): string {
   return record.metadata_kind === "service" ? serviceKey(record) : record.uuid

@@ -15,7 +15,6 @@ export const SOCK_NONBLOCK = 0o4000
 export const SOL_SOCKET = 1
 export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33
-export const MSG_PEEK = 0x2
 export const MSG_TRUNC = 0x20
 export const MSG_DONTWAIT = 0x40
 export const SOL_NETLINK = 270
@@ -35,23 +34,17 @@ export const NETLINK_GET_STRICT_CHK = 12
 // --- linux/netlink.h: struct nlmsghdr is 16 bytes, everything is aligned to 4
 export const NLMSG_HDRLEN = 16
 export const NLMSG_ALIGNTO = 4
-export const NLMSG_NOOP = 1
 export const NLMSG_ERROR = 2
 export const NLMSG_DONE = 3
-export const NLMSG_OVERRUN = 4
 
 // --- linux/netlink.h: flags of every message
 export const NLM_F_REQUEST = 0x001
-export const NLM_F_MULTI = 0x002
 export const NLM_F_ACK = 0x004
-export const NLM_F_ECHO = 0x008
 /** The dump is inconsistent: something changed while it ran. */
 export const NLM_F_DUMP_INTR = 0x010
-/** The kernel honoured the dump's filter. */
-export const NLM_F_DUMP_FILTERED = 0x020
 // flags of GET requests
-export const NLM_F_ROOT = 0x100
-export const NLM_F_MATCH = 0x200
+const NLM_F_ROOT = 0x100
+const NLM_F_MATCH = 0x200
 export const NLM_F_DUMP = NLM_F_ROOT | NLM_F_MATCH
 // flags of NEW requests
 export const NLM_F_REPLACE = 0x100
@@ -67,18 +60,15 @@ export const NLM_F_ACK_TLVS = 0x200
 // --- linux/netlink.h: struct nlattr is 4 bytes
 export const NLA_HDRLEN = 4
 export const NLA_F_NESTED = 0x8000
-export const NLA_F_NET_BYTEORDER = 0x4000
 export const NLA_TYPE_MASK = 0x3fff
 
 // --- linux/netlink.h: attributes of an extended acknowledgement
 export const NLMSGERR_ATTR_MSG = 1
-export const NLMSGERR_ATTR_OFFS = 2
 
 // --- linux/rtnetlink.h: message types
 export const RTM_NEWLINK = 16
 export const RTM_DELLINK = 17
 export const RTM_GETLINK = 18
-export const RTM_SETLINK = 19
 export const RTM_NEWADDR = 20
 export const RTM_DELADDR = 21
 export const RTM_GETADDR = 22
@@ -88,12 +78,10 @@ export const RTM_GETROUTE = 26
 export const RTM_NEWNEIGH = 28
 export const RTM_DELNEIGH = 29
 export const RTM_GETNEIGH = 30
-export const RTM_NEWNSID = 88
 export const RTM_GETNSID = 90
 
 // --- linux/rtnetlink.h: multicast groups (numbers for NETLINK_ADD_MEMBERSHIP)
 export const RTNLGRP_LINK = 1
-export const RTNLGRP_NEIGH = 3
 export const RTNLGRP_IPV4_IFADDR = 5
 export const RTNLGRP_IPV4_ROUTE = 7
 export const RTNLGRP_IPV6_IFADDR = 9
@@ -102,27 +90,20 @@ export const RTNLGRP_IPV6_ROUTE = 11
 // --- linux/rtnetlink.h: struct rtmsg
 export const RT_TABLE_UNSPEC = 0
 export const RT_TABLE_MAIN = 254
-export const RT_TABLE_LOCAL = 255
 export const RTPROT_UNSPEC = 0
-export const RTPROT_KERNEL = 2
 export const RTPROT_BOOT = 3
 export const RTPROT_STATIC = 4
 export const RT_SCOPE_UNIVERSE = 0
 export const RT_SCOPE_LINK = 253
-export const RT_SCOPE_HOST = 254
 export const RTN_UNSPEC = 0
 export const RTN_UNICAST = 1
 export const RTN_LOCAL = 2
-export const RTN_BLACKHOLE = 6
 export const RTN_UNREACHABLE = 7
 export const RTNH_F_ONLINK = 4
 export const RTM_F_CLONED = 0x200
-export const RTM_F_LOOKUP_TABLE = 0x1000
 
 // --- linux/rtnetlink.h: attributes of routes
 export const RTA_DST = 1
-export const RTA_SRC = 2
-export const RTA_IIF = 3
 export const RTA_OIF = 4
 export const RTA_GATEWAY = 5
 export const RTA_PRIORITY = 6
@@ -139,26 +120,19 @@ export const IFA_ADDRESS = 1
 export const IFA_LOCAL = 2
 export const IFA_LABEL = 3
 export const IFA_BROADCAST = 4
-export const IFA_CACHEINFO = 6
 export const IFA_FLAGS = 8
 export const IFA_F_NODAD = 0x02
-export const IFA_F_DADFAILED = 0x08
-export const IFA_F_TENTATIVE = 0x40
-export const IFA_F_PERMANENT = 0x80
 export const IFA_F_NOPREFIXROUTE = 0x200
 
 // --- linux/neighbour.h
 export const NDA_DST = 1
 export const NDA_LLADDR = 2
-export const NUD_REACHABLE = 0x02
 export const NUD_NOARP = 0x40
 export const NUD_PERMANENT = 0x80
 export const NTF_SELF = 0x02
-export const NTF_PROXY = 0x08
 
 // --- linux/net_namespace.h
 export const NETNSA_NSID = 1
-export const NETNSA_PID = 2
 export const NETNSA_FD = 3
 /** The namespace has no number in ours (NETNSA_NSID_NOT_ASSIGNED, net/net_namespace.h). */
 export const NETNSA_NSID_NOT_ASSIGNED = -1

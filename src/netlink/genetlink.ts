@@ -9,7 +9,7 @@ import type { NetlinkSocket } from "./socket.ts"
 /** Bytes of struct genlmsghdr: command (1), version (1), reserved (2). */
 export const GENL_HDRLEN = 4
 /** The family of families. */
-export const GENL_ID_CTRL = 0x10
+const GENL_ID_CTRL = 0x10
 const CTRL_CMD_GETFAMILY = 3
 const CTRL_ATTR_FAMILY_ID = 1
 const CTRL_ATTR_FAMILY_NAME = 2

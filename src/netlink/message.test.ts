@@ -3,17 +3,16 @@ import fc from "fast-check"
 import { LariatError } from "../errors.ts"
 import {
   parseAttributeList,
-  readI32,
+  parseAttributes,
   readString,
   readU8,
   readU16,
   readU16be,
   readU32,
   readU32be,
-  readU64,
   readU64be,
 } from "./attribute.ts"
-import { MessageWriter, parseAttributes, parseMessages } from "./message.ts"
+import { MessageWriter, parseMessages } from "./message.ts"
 
 const only = (writer: MessageWriter) => {
   const [message] = parseMessages(writer.finish(7))
@@ -52,10 +51,7 @@ describe("MessageWriter", () => {
       .attrU16be(3, 65_001)
       .attrU32(4, 4_000_000_000)
       .attrU32be(5, 4_000_000_001)
-      .attrI32(6, -5)
-      .attrU64(7, 2n ** 63n)
       .attrU64be(8, 2n ** 63n + 1n)
-      .attrFlag(9)
     const got = parseAttributes(only(writer).payload)
     const at = (type: number) => got.get(type) ?? new Uint8Array(0)
     expect(readU8(at(1))).toBe(250)
@@ -63,10 +59,7 @@ describe("MessageWriter", () => {
     expect(readU16be(at(3))).toBe(65_001)
     expect(readU32(at(4))).toBe(4_000_000_000)
     expect(readU32be(at(5))).toBe(4_000_000_001)
-    expect(readI32(at(6))).toBe(-5)
-    expect(readU64(at(7))).toBe(2n ** 63n)
     expect(readU64be(at(8))).toBe(2n ** 63n + 1n)
-    expect(got.get(9)?.byteLength).toBe(0)
   })
 
   test("nested attributes of any shape come back", () => {
@@ -144,7 +137,7 @@ describe("parsing", () => {
 
   test("a payload shorter than its number is malformed", () => {
     expect(() => readU32(new Uint8Array(3))).toThrow(/4 bytes expected, 3 are there/)
-    expect(() => readU64(new Uint8Array(0))).toThrow(LariatError)
+    expect(() => readU64be(new Uint8Array(0))).toThrow(LariatError)
   })
 
   test("text ends at its first zero, or with the payload", () => {

@@ -4,8 +4,6 @@ import { LariatError } from "../errors.ts"
 import { align } from "./attribute.ts"
 import { NLA_HDRLEN, NLMSG_HDRLEN } from "./constants.ts"
 
-export { parseAttributes } from "./attribute.ts"
-
 /** A received message; `payload` is a view of the bytes after its 16-byte header. */
 export interface Message {
   readonly type: number
@@ -129,12 +127,6 @@ export class MessageWriter {
     return this.bytes(value).pad()
   }
 
-  /** An attribute without a payload: its presence says it all. */
-  attrFlag(type: number): this {
-    this.#header(type, 0)
-    return this
-  }
-
   attrU8(type: number, value: number): this {
     this.#header(type, 1)
     return this.u8(value).pad()
@@ -158,16 +150,6 @@ export class MessageWriter {
   attrU32be(type: number, value: number): this {
     this.#header(type, 4)
     return this.u32be(value)
-  }
-
-  attrI32(type: number, value: number): this {
-    this.#header(type, 4)
-    return this.i32(value)
-  }
-
-  attrU64(type: number, value: bigint): this {
-    this.#header(type, 8)
-    return this.u64(value)
   }
 
   attrU64be(type: number, value: bigint): this {

@@ -5,9 +5,7 @@
  * Arguments: URLs with commas between, password of root, files of CA, certificate and key, prefix.
  */
 import { readFileSync } from "node:fs"
-import { DatabaseSync } from "node:sqlite"
 import { EtcdStore } from "../../src/cluster/store/etcd/etcd_store.ts"
-import { SqliteStore } from "../../src/cluster/store/sqlite_store.ts"
 import type { Store } from "../../src/cluster/store/store.ts"
 import { secureFetch } from "../../src/sys/http/fetch.ts"
 import { Ear, errorOf } from "./ear.ts"
@@ -51,5 +49,4 @@ const pem = (path: string) => readFileSync(path, "utf8")
 const fetch = secureFetch({ ca: pem(ca), cert: pem(cert), key: pem(key) })
 const user = { name: "root", password }
 const etcd = await use(new EtcdStore(urls, { ...timersOfRuntime, fetch }, { user }))
-const sqlite = await use(new SqliteStore(new DatabaseSync(":memory:"), timersOfRuntime.now))
-console.log(JSON.stringify({ etcd, sqlite, refused: await refused() }))
+console.log(JSON.stringify({ etcd, refused: await refused() }))

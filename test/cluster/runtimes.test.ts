@@ -37,7 +37,6 @@ for (const [name, argv] of [
     ])
     const result = JSON.parse(output)
     expect(result.etcd).toEqual(seen)
-    expect(result.sqlite).toEqual(seen)
     expect(result.refused).toContain("http://127.0.0.1:29999: connection refused")
   })
 }

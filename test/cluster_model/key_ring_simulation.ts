@@ -17,7 +17,7 @@ import {
 import { KeyRing } from "../../src/cluster/keys/key_ring.ts"
 import type { PeerSaPairs, RingPlan } from "../../src/cluster/keys/ring_plan.ts"
 import { PeerRefusedError } from "../../src/cluster/records/envelope.ts"
-import { decodeSpi } from "../../src/cluster/records/spi.ts"
+import { decodeSpi } from "./decode_spi.ts"
 
 export const GRACE_MS = 10_000
 const NETWORKS = [

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test"
 import { enableForwarding, forwardingEnabled } from "../../src/endpoint/forwarding.ts"
 import { readSetting, settingPath } from "../../src/endpoint/ipv6.ts"
-import { underlayMtu } from "../../src/endpoint/underlay.ts"
+import { underlay } from "../../src/endpoint/underlay.ts"
 import { writeProc } from "../../src/sys/ffi/file.ts"
 import { Fixture } from "./endpoint_fixture.ts"
 import { ip } from "./guard.ts"
@@ -27,30 +27,30 @@ afterEach(() => {
   fixture.close()
 })
 
-describe("underlayMtu", () => {
+describe("the MTU of the underlay", () => {
   test("1500 without a default route", () => {
-    expect(underlayMtu(fixture.kernel)).toBe(1500)
+    expect(underlay(fixture.kernel).mtu).toBe(1500)
   })
 
   test("that of the default route's link; the least priority counts", () => {
     ip("route", "add", "default", "via", "192.0.2.9", "metric", "200")
-    expect(underlayMtu(fixture.kernel)).toBe(8900)
+    expect(underlay(fixture.kernel).mtu).toBe(8900)
     ip("route", "add", "default", "via", "192.0.1.9", "metric", "100")
-    expect(underlayMtu(fixture.kernel)).toBe(1400)
+    expect(underlay(fixture.kernel).mtu).toBe(1400)
   })
 
   test("that of the route to a peer, and of the route itself where it is smaller", () => {
     ip("route", "add", "default", "via", "192.0.1.9")
-    expect(underlayMtu(fixture.kernel, { toward: "192.0.2.77" })).toBe(8900)
-    expect(underlayMtu(fixture.kernel, { toward: "203.0.113.1" })).toBe(1400)
+    expect(underlay(fixture.kernel, { toward: "192.0.2.77" }).mtu).toBe(8900)
+    expect(underlay(fixture.kernel, { toward: "203.0.113.1" }).mtu).toBe(1400)
     ip("route", "add", "198.51.100.0/24", "via", "192.0.2.9", "mtu", "1280")
-    expect(underlayMtu(fixture.kernel, { toward: "198.51.100.1" })).toBe(1280)
+    expect(underlay(fixture.kernel, { toward: "198.51.100.1" }).mtu).toBe(1280)
   })
 
   test("an IPv6 default route where there is no other", () => {
     ip("addr", "add", "2001:db8::1/64", "dev", "up0", "nodad")
     ip("-6", "route", "add", "default", "via", "2001:db8::9", "dev", "up0")
-    expect(underlayMtu(fixture.kernel)).toBe(1400)
+    expect(underlay(fixture.kernel).mtu).toBe(1400)
   })
 })
 

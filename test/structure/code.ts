@@ -53,10 +53,6 @@ export function checkCode(file: SourceFile): Violation[] {
       report(line, `imports ${specifier} without .ts`)
     }
   }
-  for (const [index, token] of file.tokens.entries()) {
-    const message = syntaxFault(file.tokens, index)
-    if (message !== undefined) report(token.line, message)
-  }
   if (file.path.startsWith("src/") && !isTest(file.path)) {
     checkRuntime(file, report)
     checkPrograms(file, report)
@@ -66,34 +62,6 @@ export function checkCode(file: SourceFile): Violation[] {
 }
 
 type Report = (line: number, message: string) => void
-
-function syntaxFault(tokens: readonly Token[], index: number): string | undefined {
-  const [before, token, after] = [tokens[index - 1], tokens[index], tokens[index + 1]]
-  switch (token?.kind) {
-    case SyntaxKind.DefaultKeyword:
-      return before?.value === "export" || before?.value === "as" ? "default export" : undefined
-    case SyntaxKind.AnyKeyword:
-      // `Promise.any`, a key and a method of that name are no types.
-      if (before?.value === "." || before?.value === "?.") return undefined
-      return [":", "(", "?"].includes(after?.value ?? "") ? undefined : "the type any"
-    case SyntaxKind.ExclamationToken:
-      return !token.startsLine && endsOperand(before) ? "a non-null assertion" : undefined
-    default:
-      return undefined
-  }
-}
-
-function endsOperand(token: Token | undefined): boolean {
-  switch (token?.kind) {
-    case SyntaxKind.Identifier:
-    case SyntaxKind.CloseParenToken:
-    case SyntaxKind.CloseBracketToken:
-    case SyntaxKind.ThisKeyword:
-      return true
-    default:
-      return false
-  }
-}
 
 function checkRuntime(file: SourceFile, report: Report): void {
   if (roomOf(file.path) === "sys") return

@@ -3,11 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { CIPHERS, type Cipher } from "../../src/core/encapsulation.ts"
 import { overheadOf } from "../../src/core/overhead.ts"
 import { availableCiphers } from "../../src/drivers/ipsec/cipher_probe.ts"
-import {
-  IpsecDriver,
-  type IpsecOptions,
-  type SaPair,
-} from "../../src/drivers/ipsec/ipsec_driver.ts"
+import { IpsecDriver, type IpsecOptions } from "../../src/drivers/ipsec/ipsec_driver.ts"
+import type { SaPair } from "../../src/drivers/ipsec/sa_pairs.ts"
 import { hasXfrmInterfaces } from "../../src/drivers/ipsec/tunnel_device.ts"
 import { NETLINK_XFRM } from "../../src/netlink/constants.ts"
 import { parseMessages } from "../../src/netlink/message.ts"

@@ -3,11 +3,8 @@ import { randomBytes } from "node:crypto"
 import type { Cipher } from "../../src/core/encapsulation.ts"
 import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "../../src/drivers/driver.ts"
 import { keyBytes } from "../../src/drivers/ipsec/ciphers.ts"
-import {
-  IpsecDriver,
-  type IpsecOptions,
-  type SaPair,
-} from "../../src/drivers/ipsec/ipsec_driver.ts"
+import { IpsecDriver, type IpsecOptions } from "../../src/drivers/ipsec/ipsec_driver.ts"
+import type { SaPair } from "../../src/drivers/ipsec/sa_pairs.ts"
 import { errorsOf } from "./host_state.ts"
 import type { LabHost } from "./lab_host.ts"
 

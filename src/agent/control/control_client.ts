@@ -6,7 +6,7 @@ import { callUnix } from "../../sys/net/unix_client.ts"
 const TIMEOUT_MS = 10_000
 
 /** The agent's socket: LARIAT_SOCKET, else in LARIAT_RUN_DIR, else the default place. */
-export function agentSocket(env: Readonly<Record<string, string | undefined>>): string {
+function agentSocket(env: Readonly<Record<string, string | undefined>>): string {
   return env.LARIAT_SOCKET ?? `${env.LARIAT_RUN_DIR ?? "/run/lariat"}/agent.sock`
 }
 

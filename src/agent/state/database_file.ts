@@ -30,7 +30,7 @@ const AUTOCHECKPOINT = 8192
 const COMPANIONS: readonly string[] = ["", "-wal", "-shm"]
 
 /** The path of a database that lives in memory only. */
-export const IN_MEMORY = ":memory:"
+const IN_MEMORY = ":memory:"
 
 /** How to open a {@link DatabaseFile}. */
 export interface DatabaseFileOptions {

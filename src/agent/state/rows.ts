@@ -109,12 +109,12 @@ export function textOf(row: Row, column: string): string {
 }
 
 /** A text column that may be NULL. */
-export function maybeTextOf(row: Row, column: string): string | undefined {
+function maybeTextOf(row: Row, column: string): string | undefined {
   return row[column] === null ? undefined : textOf(row, column)
 }
 
 /** An integer column. */
-export function integerOf(row: Row, column: string): number {
+function integerOf(row: Row, column: string): number {
   const value = row[column]
   if (typeof value !== "number" || !Number.isSafeInteger(value)) {
     throw unreadable(row, column, "an integer")

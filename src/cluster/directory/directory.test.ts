@@ -144,29 +144,6 @@ describe("a host", () => {
     pass(1)
     expect(directory.mayTakeOver("n", A, "h1")).toBe(true)
   })
-
-  test("that is forgotten takes everything with it, and may come back with another key", () => {
-    const { observer, directory, h1, h2, tell } = world()
-    tell(...h1.join(), h1.claimWrite(A), h1.endpointWrite("10.42.1.7"))
-    const anew = new TestHost("h3", 1, keys)
-    tell(anew.identityWrite(), anew.claimWrite(A))
-    expect(observer.takeRefused()).toEqual(["identity number ?"])
-    observer.take()
-    directory.forget("h1")
-    expect(observer.take()).toEqual(["removed h1 10.42.1.7", "gone h1", "host h3"])
-    expect(directory.holderOf("n", A)?.hostId).toBe("h3")
-    expect(directory.hosts().map(({ hostId }) => hostId)).toEqual(["h3"])
-    directory.forget(h2.id)
-  })
-
-  test("that is forgotten leaves its blocks to who claims them", () => {
-    const { directory, h1, h2, tell } = world()
-    tell(...h1.join(), ...h2.join(), h1.claimWrite(A))
-    tell(h2.claimWrite(A))
-    expect(directory.holderOf("n", A)?.hostId).toBe("h1")
-    directory.forget("h1")
-    expect(directory.holderOf("n", A)?.hostId).toBe("h2")
-  })
 })
 
 describe("what is refused, is told once and changes nothing", () => {

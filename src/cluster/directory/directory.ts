@@ -193,19 +193,6 @@ export class Directory implements WatchListener {
     this.#refused.postpone(deafMs)
   }
 
-  /** Forgets a host for good: it may come back with another key. An administrator's decision. */
-  forget(hostId: string): void {
-    const host = this.host(hostId)
-    this.#options.pins.forget(hostId)
-    if (host !== undefined) {
-      this.#model.delete(host)
-      if (host.member) this.#options.listener.hostGone(hostId)
-    }
-    // Its number may be another's now.
-    for (const { change } of this.#refused.ofKind("identity")) this.#try(change)
-    this.#queue.add(this.#settle())
-  }
-
   /** All announcements and acknowledgements are to be told again with the next snapshot. */
   retellKeys(): void {
     const { keys } = this.#options

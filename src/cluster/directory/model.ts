@@ -158,7 +158,7 @@ export class DirectoryModel {
 }
 
 /** A network and a block or address of it, as one text. */
-export function placeOf(network: string, blockOrAddress: string): string {
+function placeOf(network: string, blockOrAddress: string): string {
   return `${network} ${blockOrAddress}`
 }
 

@@ -4,7 +4,7 @@ import { BodyReader } from "../records/record_body.ts"
 import { MAX_ERA } from "./announcement.ts"
 
 /** More hosts than this are not named one by one: `*` says that all must wait. */
-export const MAX_REFUSED = 512
+const MAX_REFUSED = 512
 /** Names every host. */
 const ALL = "*"
 const HOST = /^(\*|[A-Za-z0-9][A-Za-z0-9._-]{0,63})$/

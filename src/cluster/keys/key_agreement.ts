@@ -64,7 +64,7 @@ export function keymatBytes(cipher: Cipher): number {
 }
 
 /** prf of RFC 7296 §2.13: HMAC-SHA-256. */
-export function prf(key: Uint8Array, data: Uint8Array): Uint8Array {
+function prf(key: Uint8Array, data: Uint8Array): Uint8Array {
   return createHmac("sha256", key).update(data).digest()
 }
 

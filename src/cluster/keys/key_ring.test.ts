@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { decodeSpi } from "../records/spi.ts"
+import { decodeSpi } from "../../../test/cluster_model/decode_spi.ts"
 import type { Acknowledgement } from "./acknowledgement.ts"
 import type { Announcement } from "./announcement.ts"
 import { publicValueOf } from "./key_agreement.ts"

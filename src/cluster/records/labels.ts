@@ -5,8 +5,8 @@ import type { BodyReader } from "./record_body.ts"
 /** The most labels of one record. */
 export const MAX_LABELS = 256
 /** The most characters of a label's key, and of its value. */
-export const MAX_LABEL_KEY = 256
-export const MAX_LABEL_VALUE = 8192
+const MAX_LABEL_KEY = 256
+const MAX_LABEL_VALUE = 8192
 /** The most bytes of all labels as JSON: an envelope has 64 KiB, and holds more than labels. */
 export const MAX_LABEL_BYTES = 48 * 1024
 

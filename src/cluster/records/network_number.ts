@@ -4,7 +4,7 @@ import { LariatError } from "../../errors.ts"
 import type { Store } from "../store/store.ts"
 
 /** An SPI has four bits for it. */
-export const MAX_NETWORKS = 16
+const MAX_NETWORKS = 16
 /** Each attempt means that another host took the same number at the same moment. */
 const MAX_ATTEMPTS = 2 * MAX_NETWORKS
 

@@ -28,12 +28,10 @@ export interface SequenceRow {
   readonly sequence: number
 }
 
-/** What is to be stored: everything, or what changed since it was last asked for. */
+/** What is to be stored. */
 export interface PinRows {
   readonly pins: readonly PinRow[]
   readonly sequences: readonly SequenceRow[]
-  /** Hosts that were forgotten: their rows are to be deleted first. */
-  readonly forgotten: readonly string[]
 }
 
 interface Pin extends IdentityRecord {
@@ -48,15 +46,12 @@ interface Pin extends IdentityRecord {
 export class Pins {
   readonly #pins = new Map<string, Pin>()
   readonly #hostOfNumber = new Map<number, string>()
-  readonly #newPins = new Set<string>()
-  readonly #newSequences = new Map<string, SequenceRow>()
-  readonly #forgotten = new Set<string>()
 
   /**
    * @param rows as {@link rows} gave them; default none
    * @throws LariatError decode where they contradict each other
    */
-  constructor(rows: Omit<PinRows, "forgotten"> = { pins: [], sequences: [] }) {
+  constructor(rows: PinRows = { pins: [], sequences: [] }) {
     for (const { hostId, publicKey, number } of rows.pins) {
       const bad =
         !isPublicKey(publicKey) ||
@@ -118,10 +113,7 @@ export class Pins {
         { hint: "if the host was set up anew, let this one forget it" },
       )
     }
-    if (known === undefined) {
-      this.#put(hostId, record)
-      this.#newPins.add(hostId)
-    }
+    if (known === undefined) this.#put(hostId, record)
   }
 
   /**
@@ -153,22 +145,8 @@ export class Pins {
         `Cannot take ${key} of host ${hostId}: limit: it has ${MAX_KEYS_PER_HOST} records already`,
       )
     }
-    if (last !== sequence) {
-      pin.sequences.set(key, sequence)
-      this.#newSequences.set(`${hostId} ${key}`, { hostId, key, sequence })
-    }
+    pin.sequences.set(key, sequence)
     return body
-  }
-
-  /** Forgets a host: it may come back with another key and number. An administrator's decision. */
-  forget(hostId: string): void {
-    const pin = this.#pins.get(hostId)
-    if (pin === undefined) return
-    this.#pins.delete(hostId)
-    this.#hostOfNumber.delete(pin.number)
-    this.#newPins.delete(hostId)
-    for (const key of pin.sequences.keys()) this.#newSequences.delete(`${hostId} ${key}`)
-    this.#forgotten.add(hostId)
   }
 
   /** Everything, to be stored. */
@@ -177,24 +155,7 @@ export class Pins {
     const sequences = [...this.#pins].flatMap(([hostId, pin]) =>
       [...pin.sequences].map(([key, sequence]) => ({ hostId, key, sequence })),
     )
-    return { pins, sequences, forgotten: [...this.#forgotten] }
-  }
-
-  /** What changed since the last call, to be stored: deletions first, then rows to put. */
-  takeChanges(): PinRows {
-    const pins = [...this.#newPins].flatMap((hostId) => {
-      const pin = this.#pins.get(hostId)
-      return pin === undefined ? [] : [rowOf(hostId, pin)]
-    })
-    const changes = {
-      pins,
-      sequences: [...this.#newSequences.values()],
-      forgotten: [...this.#forgotten],
-    }
-    this.#newPins.clear()
-    this.#newSequences.clear()
-    this.#forgotten.clear()
-    return changes
+    return { pins, sequences }
   }
 
   #put(hostId: string, { publicKey, number }: IdentityRecord): void {

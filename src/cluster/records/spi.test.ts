@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { decodeSpi, encodeSpi, type SpiParts } from "./spi.ts"
+import { decodeSpi } from "../../../test/cluster_model/decode_spi.ts"
+import { encodeSpi, type SpiParts } from "./spi.ts"
 
 const parts: fc.Arbitrary<SpiParts> = fc.record({
   sender: fc.integer({ min: 1, max: 65_535 }),

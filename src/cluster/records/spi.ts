@@ -19,7 +19,7 @@ export const SPI_GENERATIONS = 64
 /** The host number has 16 bits; 0 is none, which keeps SPIs above RFC 4303 §2.1's reserved 255. */
 export const MAX_HOST_NUMBER = 0xffff
 /** The network's number has four bits. */
-export const MAX_NETWORK_NUMBER = 15
+const MAX_NETWORK_NUMBER = 15
 
 /**
  * The SPI, in host byte order: sender << 16 | network << 12 | receiver's generation << 6 | sender's
@@ -37,21 +37,6 @@ export function encodeSpi(parts: SpiParts): number {
   const receiverBits = receiverGeneration % SPI_GENERATIONS
   const senderBits = senderGeneration % SPI_GENERATIONS
   return sender * 0x1_0000 + network * 0x1000 + receiverBits * SPI_GENERATIONS + senderBits
-}
-
-/**
- * What an SPI found in the kernel says; of the generations only the lowest six bits.
- *
- * @returns undefined where it is none of ours: its sender would be host number 0
- */
-export function decodeSpi(spi: number): SpiParts | undefined {
-  if (!Number.isInteger(spi) || spi < 0x1_0000 || spi > 0xffff_ffff) return undefined
-  return {
-    sender: spi >>> 16,
-    network: (spi >>> 12) & MAX_NETWORK_NUMBER,
-    receiverGeneration: (spi >>> 6) & (SPI_GENERATIONS - 1),
-    senderGeneration: spi & (SPI_GENERATIONS - 1),
-  }
 }
 
 function within(what: string, value: number, least: number, most: number): void {

@@ -1,4 +1,4 @@
-/** What no store takes as a commit, so that both of them refuse the same. */
+/** What no store takes as a commit, so that all of them refuse the same. */
 
 import { LariatError } from "../../errors.ts"
 import type { Condition, Write } from "./store.ts"

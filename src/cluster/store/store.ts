@@ -72,7 +72,7 @@ export interface Presence extends Subscription {
 /** How a store is. */
 export interface StoreHealth {
   readonly reachable: boolean
-  /** Which member serves, without credentials; `sqlite` for the embedded one. */
+  /** Which member serves, without credentials. */
   readonly endpoint: string
   /** Why it is not reachable, and since when (monotonic milliseconds). */
   readonly reason?: string | undefined

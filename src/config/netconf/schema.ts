@@ -224,6 +224,3 @@ export const bridgeNetconfSchema = section({ ...bridgeKeys, ipam: optional(forei
 
 /** A configuration of another plugin, which calls us for its IPAM. */
 export const otherNetconfSchema = looseSection({ ...commonKeys, ipam: optional(foreignIpam) })
-
-/** What a file of `cni_config` may hold, for editors: all keys of one of our configurations. */
-export const netconfForEditors = section({ ...bridgeKeys, ipam: optional(ipamSchema) })

@@ -27,7 +27,7 @@ import { positionIn } from "./line_position.ts"
 /** Values made from one file. */
 export const MAX_NODES = 20_000
 /** Levels of maps and lists in one evaluated part. */
-export const MAX_NESTING = 64
+const MAX_NESTING = 64
 
 /** Where an entry's key and its value begin, offsets into the text. */
 interface Mark {

@@ -28,10 +28,6 @@ import { type Route, SaPairs, type UdpRemote } from "./sa_pairs.ts"
 import { faultsOf, type PeerFaults, trafficOf } from "./sa_usage.ts"
 import { chooseIfId, deviceName, tunnelDevice } from "./tunnel_device.ts"
 
-export type { PeerEncapsulation } from "./peer_encapsulations.ts"
-export type { PeerKeys } from "./peer_keys.ts"
-export type { SaPair } from "./sa_pairs.ts"
-
 /** Settings of {@link IpsecDriver}. */
 export interface IpsecOptions {
   /** Default aes256gcm16. */

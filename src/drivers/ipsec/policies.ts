@@ -4,11 +4,11 @@ import { familyOf } from "../../core/address.ts"
 import type { Direction, Policy, PolicyInfo, Template } from "../../netlink/xfrm/policy.ts"
 
 /** Peers' policies come before what blocks. */
-export const PEER_PRIORITY = 1000
+const PEER_PRIORITY = 1000
 /** What is local needs no tunnel: where policies are not bound to an interface. */
-export const LOCAL_PRIORITY = 2000
+const LOCAL_PRIORITY = 2000
 /** Everything else of the network is blocked. */
-export const BLOCK_PRIORITY = 60_000
+const BLOCK_PRIORITY = 60_000
 
 /** Of "Lariat": the first byte of our reqids; then the network's number, then the host's. */
 const REQID_BASE = 0x4c00_0000

@@ -1,7 +1,7 @@
 /** The kernel's counters of what went wrong with IPsec (Documentation/networking/xfrm_proc.rst). */
 
 /** What a counter of /proc/net/xfrm_stat means, in a sentence; those that point at a cause. */
-export const MEANINGS: Readonly<Record<string, string>> = {
+const MEANINGS: Readonly<Record<string, string>> = {
   XfrmInNoStates: "packets came for an association that is not there",
   XfrmInStateProtoError: "packets failed authentication: keys or ESN differ",
   XfrmInStateModeError: "packets came through an association of another mode",

@@ -10,8 +10,6 @@ export const NFNL_MSG_BATCH_END = 0x11
 export const NFNETLINK_V0 = 0
 /** Attribute of NFNL_MSG_BATCH_BEGIN: refuse the batch unless this is the generation (U32). */
 export const NFNL_BATCH_GENID = 1
-/** Multicast group that hears every change of a ruleset. */
-export const NFNLGRP_NFTABLES = 7
 /** struct nfgenmsg: family (1), version (1), resource id (2, network byte order). */
 export const NFGENMSG_BYTES = 4
 
@@ -34,13 +32,11 @@ export const NFT_MSG_GETTABLE = 1
 export const NFT_MSG_DELTABLE = 2
 export const NFT_MSG_NEWCHAIN = 3
 export const NFT_MSG_GETCHAIN = 4
-export const NFT_MSG_DELCHAIN = 5
 export const NFT_MSG_NEWRULE = 6
 export const NFT_MSG_GETRULE = 7
 export const NFT_MSG_DELRULE = 8
 export const NFT_MSG_NEWSET = 9
 export const NFT_MSG_GETSET = 10
-export const NFT_MSG_DELSET = 11
 export const NFT_MSG_NEWSETELEM = 12
 export const NFT_MSG_GETSETELEM = 13
 export const NFT_MSG_DELSETELEM = 14
@@ -51,7 +47,6 @@ export const NFT_MSG_GETGEN = 16
 export const NFT_REG_VERDICT = 0
 export const NFT_REG_1 = 1
 export const NFT_REG_2 = 2
-export const NFT_REG32_00 = 8
 export const NFT_REG32_01 = 9
 /** Bytes of one of the registers 1 to 4. */
 export const NFT_REG_SIZE = 16
@@ -85,13 +80,10 @@ export const NFTA_HOOK_PRIORITY = 2
 // --- nf_tables.h: rules
 export const NFTA_RULE_TABLE = 1
 export const NFTA_RULE_CHAIN = 2
-export const NFTA_RULE_HANDLE = 3
 export const NFTA_RULE_EXPRESSIONS = 4
 export const NFTA_RULE_USERDATA = 7
 
 // --- nf_tables.h: sets
-export const NFT_SET_ANONYMOUS = 0x1
-export const NFT_SET_CONSTANT = 0x2
 export const NFT_SET_INTERVAL = 0x4
 export const NFT_SET_MAP = 0x8
 export const NFT_SET_CONCAT = 0x80
@@ -165,7 +157,6 @@ export const NFTA_PAYLOAD_LEN = 4
 export const PAYLOAD_BASES = ["link", "network", "transport"] as const
 export const NFTA_META_DREG = 1
 export const NFTA_META_KEY = 2
-export const NFT_META_MARK = 3
 export const NFT_META_IIFNAME = 6
 export const NFT_META_OIFNAME = 7
 export const NFT_META_NFPROTO = 15
@@ -179,7 +170,6 @@ export const NFTA_FIB_DREG = 1
 export const NFTA_FIB_RESULT = 2
 export const NFTA_FIB_FLAGS = 3
 export const NFT_FIB_RESULT_ADDRTYPE = 3
-export const NFTA_FIB_F_SADDR = 0x1
 export const NFTA_FIB_F_DADDR = 0x2
 export const NFTA_RT_DREG = 1
 export const NFTA_RT_KEY = 2

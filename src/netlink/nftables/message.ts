@@ -86,7 +86,7 @@ export function required(
   return payload
 }
 
-export function malformed(why: string): LariatError {
+function malformed(why: string): LariatError {
   return new LariatError(`Cannot read a message of nftables: ${why}`, { code: "decode" })
 }
 

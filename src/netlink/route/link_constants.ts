@@ -2,28 +2,17 @@
 
 // --- linux/if.h: flags of struct ifinfomsg
 export const IFF_UP = 0x1
-export const IFF_BROADCAST = 0x2
-export const IFF_LOOPBACK = 0x8
 export const IFF_RUNNING = 0x40
 export const IFF_PROMISC = 0x100
-export const IFF_LOWER_UP = 0x10000
-/** IFNAMSIZ: longest interface name in bytes, with its terminating zero. */
-export const IFNAMSIZ = 16
-/** IFALIASZ: longest alias in bytes, with its terminating zero. */
-export const IFALIASZ = 256
 
 // --- linux/if_link.h: attributes of links
 export const IFLA_ADDRESS = 1
-export const IFLA_BROADCAST = 2
 export const IFLA_IFNAME = 3
 export const IFLA_MTU = 4
 export const IFLA_LINK = 5
 export const IFLA_MASTER = 10
 export const IFLA_PROTINFO = 12
-export const IFLA_TXQLEN = 13
-export const IFLA_OPERSTATE = 16
 export const IFLA_LINKINFO = 18
-export const IFLA_NET_NS_PID = 19
 export const IFLA_IFALIAS = 20
 export const IFLA_AF_SPEC = 26
 export const IFLA_GROUP = 27
@@ -33,8 +22,6 @@ export const IFLA_PROMISCUITY = 30
 export const IFLA_NUM_TX_QUEUES = 31
 export const IFLA_NUM_RX_QUEUES = 32
 export const IFLA_LINK_NETNSID = 37
-export const IFLA_NEW_IFINDEX = 49
-export const IFLA_ALT_IFNAME = 53
 
 /** Leave out the counters in answers (linux/rtnetlink.h): a quarter of the bytes. */
 export const RTEXT_FILTER_SKIP_STATS = 1 << 3
@@ -59,16 +46,11 @@ export const VETH_INFO_PEER = 1
 
 // --- linux/if_link.h: IFLA_INFO_DATA of a bridge
 export const IFLA_BR_FORWARD_DELAY = 1
-export const IFLA_BR_AGEING_TIME = 4
-export const IFLA_BR_STP_STATE = 5
 export const IFLA_BR_VLAN_FILTERING = 7
-export const IFLA_BR_GROUP_FWD_MASK = 9
 export const IFLA_BR_MCAST_SNOOPING = 23
 
 // --- linux/if_link.h: IFLA_PROTINFO and IFLA_INFO_SLAVE_DATA of a bridge port
-export const IFLA_BRPORT_STATE = 1
 export const IFLA_BRPORT_MODE = 4
-export const IFLA_BRPORT_GUARD = 5
 export const IFLA_BRPORT_LEARNING = 8
 export const IFLA_BRPORT_UNICAST_FLOOD = 9
 export const IFLA_BRPORT_PROXYARP = 10

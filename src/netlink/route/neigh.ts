@@ -41,30 +41,6 @@ export function deleteNeigh(index: number, address: string): MessageWriter {
   return put(writer, index, parseAddress(address), { state: c.NUD_PERMANENT })
 }
 
-/** The message that makes the host answer for `address` on the link (proxy ARP, proxy NDP). */
-export function newProxyNeigh(index: number, address: string): MessageWriter {
-  const writer = new MessageWriter(c.RTM_NEWNEIGH, c.NLM_F_CREATE | c.NLM_F_REPLACE, {
-    operation: `answer for ${address} on link ${index}`,
-  })
-  return put(writer, index, parseAddress(address), {
-    state: c.NUD_PERMANENT,
-    flags: c.NTF_PROXY,
-  })
-}
-
-/** The message that sends frames for `mac` to `address` (forwarding entry of a vxlan). */
-export function newForwarding(index: number, mac: string, address: string): MessageWriter {
-  const writer = new MessageWriter(c.RTM_NEWNEIGH, c.NLM_F_CREATE | c.NLM_F_APPEND, {
-    operation: `forward ${mac} to ${address} on link ${index}`,
-  })
-  return put(writer, index, parseAddress(address), {
-    family: c.AF_BRIDGE,
-    state: c.NUD_NOARP | c.NUD_PERMANENT,
-    flags: c.NTF_SELF,
-    mac: parseMac(mac),
-  })
-}
-
 /**
  * The neighbours of one link, or of all.
  *

@@ -11,10 +11,8 @@ export const WG_CMD_SET_DEVICE = 1
 
 // --- enum wgdevice_attribute
 export const WGDEVICE_A_IFINDEX = 1
-export const WGDEVICE_A_IFNAME = 2
 export const WGDEVICE_A_PRIVATE_KEY = 3
 export const WGDEVICE_A_PUBLIC_KEY = 4
-export const WGDEVICE_A_FLAGS = 5
 export const WGDEVICE_A_LISTEN_PORT = 6
 export const WGDEVICE_A_PEERS = 8
 

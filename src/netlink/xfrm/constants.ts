@@ -11,20 +11,15 @@ export const XFRM_MSG_EXPIRE = 0x18
 export const XFRM_MSG_UPDPOLICY = 0x19
 export const XFRM_MSG_UPDSA = 0x1a
 export const XFRM_MSG_FLUSHSA = 0x1c
-export const XFRM_MSG_FLUSHPOLICY = 0x1d
 export const XFRM_MSG_MAPPING = 0x26
 
-export const XFRMNLGRP_ACQUIRE = 1
 export const XFRMNLGRP_EXPIRE = 2
 export const XFRMNLGRP_SA = 3
-export const XFRMNLGRP_POLICY = 4
 export const XFRMNLGRP_MAPPING = 8
 
-export const XFRMA_ALG_AUTH = 1
 export const XFRMA_ALG_CRYPT = 2
 export const XFRMA_ENCAP = 4
 export const XFRMA_TMPL = 5
-export const XFRMA_SA = 6
 export const XFRMA_ALG_AEAD = 18
 export const XFRMA_ALG_AUTH_TRUNC = 20
 export const XFRMA_REPLAY_ESN_VAL = 23

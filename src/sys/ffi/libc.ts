@@ -11,8 +11,6 @@ import { openDenoFfi } from "./libc_deno.ts"
 import { type Ffi, type Libc, PLUGIN_CALLS, type RawFunction, SIGNATURES } from "./libc_symbols.ts"
 import { isDeno } from "./runtime.ts"
 
-export type { Libc, Memory } from "./libc_symbols.ts"
-
 const ffi: Ffi = isDeno ? openDenoFfi() : openBunFfi()
 
 let lastErrno = 0

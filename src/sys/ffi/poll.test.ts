@@ -1,6 +1,9 @@
 import { expect, test } from "bun:test"
 import { libc } from "./libc.ts"
-import { deadlineIn, POLLHUP, POLLIN, POLLOUT, remainingMs, waitFor } from "./poll.ts"
+import { deadlineIn, POLLIN, POLLOUT, remainingMs, waitFor } from "./poll.ts"
+
+// include/uapi/asm-generic/poll.h
+const POLLHUP = 0x10
 
 test("events, hang-up and the deadline", () => {
   const pair = new Int32Array(2)

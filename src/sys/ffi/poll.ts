@@ -6,8 +6,6 @@ import { errno, libc } from "./libc.ts"
 // include/uapi/asm-generic/poll.h
 export const POLLIN = 0x1
 export const POLLOUT = 0x4
-export const POLLERR = 0x8
-export const POLLHUP = 0x10
 
 /** A point in time on the clock of performance.now(), in ms. */
 export type Deadline = number

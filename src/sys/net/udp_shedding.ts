@@ -24,7 +24,7 @@ export interface Shedding {
   shed(sources: readonly ShedSource[]): void
 }
 
-export const MAX_SOURCES = 16
+const MAX_SOURCES = 16
 
 // include/uapi/asm-generic/socket.h, include/uapi/linux/sock_diag.h
 const SO_ATTACH_FILTER = 26

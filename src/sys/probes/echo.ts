@@ -69,7 +69,7 @@ export interface EchoProberOptions {
 const EAFNOSUPPORT = 97
 
 /** Most probes that wait for a reply at once: a sequence number has 16 bits. */
-export const MAX_ECHO_FLIGHTS = 32_768
+const MAX_ECHO_FLIGHTS = 32_768
 
 /** Sends of one tick, so that a long list does not hold up the event loop. */
 const MAX_SENDS_PER_TICK = 512

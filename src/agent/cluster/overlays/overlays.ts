@@ -163,11 +163,6 @@ export class Overlays {
     }
   }
 
-  /** How the kernel reaches a peer, by each network that has it. */
-  pathsTo(hostId: string): PeerPath[] {
-    return this.paths().filter((path) => path.hostId === hostId)
-  }
-
   /** How the kernel reaches every peer. */
   paths(): PeerPath[] {
     return this.all().flatMap(({ network, driver }) => {

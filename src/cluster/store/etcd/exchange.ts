@@ -7,9 +7,9 @@ import { EtcdFailure, failureOf, refusalOf, statusFailure } from "./failure.ts"
 import { LineSplitter } from "./json_lines.ts"
 
 /** The most of an answer that is read, bytes. */
-export const MAX_ANSWER_BYTES = 32 * 1024 * 1024
+const MAX_ANSWER_BYTES = 32 * 1024 * 1024
 /** Of a message of a stream: etcd splits what is larger than 2 MiB (--max-request-bytes + 512 KiB). */
-export const MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+const MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
 /** A request on its way to one member. */
 export interface Exchange {
