@@ -4,6 +4,7 @@ import { resolveSubnet } from "../../config/subnet.ts"
 import {
   familyOf,
   hostPrefix,
+  type Prefix,
   parsePrefix,
   prefixContains,
   prefixesOverlap,
@@ -55,6 +56,7 @@ export interface NetworksOptions {
 export class Networks {
   readonly #options: NetworksOptions
   readonly #byName = new Map<string, ManagedNetwork>()
+  readonly #prefixes = new WeakMap<Subnet, Prefix>()
   /** Of the configurations read lately: the same one comes with each container. */
   readonly #subnets = new WeakMap<Netconf, readonly Subnet[]>()
 
@@ -173,8 +175,17 @@ export class Networks {
     readonly bytes: Uint8Array
   }): ManagedNetwork | undefined {
     return this.all().find((network) =>
-      network.subnets.some(({ cidr }) => prefixContains(parsePrefix(cidr), address)),
+      network.subnets.some((subnet) => prefixContains(this.#prefixOf(subnet), address)),
     )
+  }
+
+  /** Read once: DNS asks for the address of each reverse question. */
+  #prefixOf(subnet: Subnet): Prefix {
+    const known = this.#prefixes.get(subnet)
+    if (known !== undefined) return known
+    const prefix = parsePrefix(subnet.cidr)
+    this.#prefixes.set(subnet, prefix)
+    return prefix
   }
 
   #subnetsOf(conf: Netconf): readonly Subnet[] {
