@@ -78,6 +78,16 @@ async function clients(random: Random, count: number): Promise<void> {
   )
 }
 
+/** Whether a header is one to a client. */
+function sendable(field: readonly [name: string, value: string]): boolean {
+  try {
+    new Headers([[...field]])
+    return true
+  } catch {
+    return false
+  }
+}
+
 test(
   `${REQUESTS} clients that send anything`,
   () =>
@@ -116,18 +126,16 @@ test(
         const target = fuzzedTarget(random)
         const headers = fuzzedHeaders(random)
         const from = random.pick(["10.42.10.1", "10.42.10.9", "127.0.0.1", "192.0.2.1", "", "x"])
-        const asked = api.answer(
-          {
-            method: random.pick(["GET", "GET", "HEAD", "POST", ""]),
-            target: target.startsWith("/") ? target : `/${target}`,
-            header: (name) => headers.get(name),
-            signal: new AbortController().signal,
-          },
-          from,
-        )
+        const request = new Request(`http://x${target.startsWith("/") ? target : `/${target}`}`, {
+          method: random.pick(["GET", "GET", "HEAD", "POST"]),
+          headers: [...headers].filter(sendable),
+        })
+        const asked = api.fetch(request, { address: from, gone: new AbortController().signal })
+        // What waits does so a few turns later.
+        await new Promise(setImmediate)
         for (const run of [...timers]) run()
-        const { status, body } = await asked
-        if (from === "192.0.2.1") expect([status, body.includes("orbidden")]).toEqual([403, true])
+        const { status } = await asked
+        if (from === "192.0.2.1") expect(status).toBe(403)
         else if (!STATUSES.includes(status)) throw new Error(`${status} for ${target}`)
       }
       expect([api.waiting, timers.size]).toEqual([0, 0])
