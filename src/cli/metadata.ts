@@ -1,8 +1,8 @@
 import { listenAddress } from "../agent/services/service_address.ts"
-import { MetadataApi } from "../metadata/metadata_api.ts"
+import { MetadataApi, QUESTIONS } from "../metadata/metadata_api.ts"
 import { Model } from "../metadata/model.ts"
 import { loadObjects, parseObjectsFile } from "../metadata/objects_file.ts"
-import { serveHttp } from "../sys/http/http.ts"
+import { serveFetch } from "../sys/http/fetch_server.ts"
 import { onObjects, until } from "./objects.ts"
 
 /** The options of `lariat metadata serve`. */
@@ -32,9 +32,7 @@ export async function serveMetadata(options: MetadataOptions): Promise<number> {
       return () => clearTimeout(timer)
     },
   })
-  const server = await serveHttp({ hostname, port }, (request, { address }) =>
-    api.answer(request, address),
-  )
+  const server = serveFetch({ hostname, port, ...QUESTIONS }, api.fetch)
   console.log(`metadata of ${options.objects} at http://${options.listen}/`)
   await until(["SIGTERM", "SIGINT"])
   await server.stop()

@@ -6,7 +6,7 @@
 import { LariatError } from "../errors.ts"
 
 /** Longest address text: eight groups of four digits and seven colons (RFC 4291 §2.2). */
-export const MAX_ADDRESS_TEXT = 39
+const MAX_ADDRESS_TEXT = 39
 
 /** Text as an error may show it: quoted, and cut so that hostile input cannot flood a log. */
 export function quoteInput(text: string): string {

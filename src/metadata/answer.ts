@@ -8,7 +8,12 @@ export interface Answer {
   readonly headers: Readonly<Record<string, string>>
 }
 
-const PLAIN = "text/plain; charset=utf-8"
+/** Of a text in any format. */
+export const PLAIN = "text/plain; charset=utf-8"
+/** Nothing is taken for what it is not called. */
+export const SAFE = { "X-Content-Type-Options": "nosniff" }
+/** Pages from anywhere may read a value. */
+const OPEN = { "Access-Control-Allow-Origin": "*", ...SAFE }
 
 /**
  * An answer of any length. JSON and YAML are called plain text too, as clients know it; nothing is
@@ -16,8 +21,7 @@ const PLAIN = "text/plain; charset=utf-8"
  */
 export function success(body: string): Answer {
   const headers: Record<string, string> = {
-    "Access-Control-Allow-Origin": "*",
-    "X-Content-Type-Options": "nosniff",
+    ...OPEN,
     ETag: `"${createHash("sha256").update(body).digest("base64url").slice(0, 22)}"`,
   }
   if (body !== "") headers["Content-Type"] = PLAIN
@@ -28,13 +32,10 @@ export function success(body: string): Answer {
 export function failure(status: number, message: string, format: Format): Answer {
   const body =
     format === "text" ? message : render({ code: status, message, type: "error" }, format).trimEnd()
-  return {
-    status,
-    body: `${body}\n`,
-    headers: {
-      "Access-Control-Allow-Origin": "*",
-      "Content-Type": PLAIN,
-      "X-Content-Type-Options": "nosniff",
-    },
-  }
+  return { status, body: `${body}\n`, headers: { ...OPEN, "Content-Type": PLAIN } }
+}
+
+/** An answer as it is sent. */
+export function respond({ status, body, headers }: Answer): Response {
+  return new Response(body, { status, headers })
 }

@@ -54,15 +54,16 @@ export class Answers {
 
   /** The answer to a question. */
   answer(question: Question): Answer {
+    return this.kept(question) ?? this.#make(question)
+  }
+
+  /** The answer to a question, where it was given before and is still the same. */
+  kept(question: Question): Answer | undefined {
     this.#refresh()
     // What is the same for all is found without looking who asks.
-    const common = keyFor(ANYBODY, question)
-    const known = this.#kept.get(common)
-    if (known !== undefined) return known
-    if (!dependsOnAsker(question.path)) return this.#make(question, undefined, common)
-    const asker = this.#askerAt(question.from)
-    const own = keyFor(asker?.uuid ?? NOBODY, question)
-    return this.#kept.get(own) ?? this.#make(question, asker, own)
+    const common = this.#kept.get(keyFor(ANYBODY, question))
+    if (common !== undefined || !dependsOnAsker(question.path)) return common
+    return this.#kept.get(this.key(question))
   }
 
   /** What makes two questions the same. */
@@ -84,10 +85,10 @@ export class Answers {
       : goText(found.value, MAX_KNOWN_TEXT)
   }
 
-  #make(question: Question, asker: ContainerRecord | undefined, key: string): Answer {
-    const answer = this.#answerOf(question, asker)
+  #make(question: Question): Answer {
+    const answer = this.#answerOf(question, this.#askerAt(question.from))
     // What is not there has endless names.
-    if (answer.status === 200) this.#kept.put(key, answer)
+    if (answer.status === 200) this.#kept.put(this.key(question), answer)
     return answer
   }
 

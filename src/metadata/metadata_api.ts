@@ -1,19 +1,18 @@
-import { type Answer, failure } from "./answer.ts"
+import { type Context, Hono, type MiddlewareHandler } from "hono"
+import { etag } from "hono/etag"
+import { type Answer, failure, PLAIN, respond, SAFE } from "./answer.ts"
 import { Answers, type AnswersOptions, type Question } from "./answers.ts"
 import { LongPoll, type LongPollOptions, type Schedule } from "./long_poll.ts"
 import { formatFor, wantsHtml } from "./negotiation.ts"
-import { pages } from "./pages.ts"
-import { cleanPath, splitTarget } from "./target.ts"
+import { openApi } from "./openapi.ts"
+import { PAGE, PAGE_POLICY } from "./page.ts"
+import { cleanPath, splitTarget, targetOf } from "./target.ts"
 
-/** A request, whatever server it came through. */
-export interface ApiRequest {
-  readonly method: string
-  /** Path and query as they came. */
-  readonly target: string
-  /** @param name in lower case */
-  header(name: string): string | undefined
+/** Who asks. */
+export interface Client {
+  readonly address: string
   /** Fires when the client has gone. */
-  readonly signal: AbortSignal
+  readonly gone: AbortSignal
 }
 
 /** What the API works with. */
@@ -25,26 +24,37 @@ export interface MetadataOptions extends AnswersOptions {
   readonly waiting?: LongPollOptions | undefined
 }
 
+interface Env {
+  readonly Bindings: Client
+}
+
+/** What a server of it is to allow: its questions are short, and have no body. */
+export const QUESTIONS = { idleSeconds: 75, maxBodyBytes: 64 * 1024 }
+
 /** How long a waiting request is held when it does not say, and at most, seconds. */
 const DEFAULT_WAIT_S = 60
 const MAX_WAIT_S = 120
 /** A path beyond this is no key of anything. */
 const MAX_PATH = 8192
+/** What an answer says also where it is not sent again. */
+const RETAINED = ["ETag", "Access-Control-Allow-Origin", ...Object.keys(SAFE)]
+const MISSING = { ...SAFE, "Content-Type": PLAIN }
 
 /**
- * The metadata API. It answers GET and HEAD; who asks is decided by the source address alone, which
- * the firewall makes true. Asking from outside the networks gets 403 and nothing else.
+ * The metadata API, a Hono app. It answers GET and HEAD; who asks is decided by the source address
+ * alone, which the firewall makes true. Asking from outside the networks gets 403 and nothing else.
  */
 export class MetadataApi {
   readonly #answers: Answers
   readonly #poll: LongPoll<Answer>
   readonly #mayAsk: (address: string) => boolean
-  readonly #pages = pages()
+  readonly #app: Hono<Env>
 
   constructor(options: MetadataOptions) {
     this.#answers = new Answers(options)
     this.#poll = new LongPoll(options.schedule, options.waiting)
     this.#mayAsk = options.mayAsk
+    this.#app = this.#routes()
     options.model.subscribe(() => this.#poll.changed())
   }
 
@@ -53,82 +63,95 @@ export class MetadataApi {
     return this.#poll.waiting
   }
 
-  /**
-   * Answers a request.
-   *
-   * @param from the source address
-   */
-  answer(request: ApiRequest, from: string): Answer | Promise<Answer> {
-    const format = formatFor(request.header("accept"))
-    if (!this.#mayAsk(from)) return failure(403, "Forbidden", format)
-    const { path, query } = splitTarget(request.target)
-    if (path.length > MAX_PATH) return failure(414, "URI Too Long", "text")
-    const clean = cleanPath(path)
-    if (clean !== path) return redirect(query === "" ? clean : `${clean}?${query}`)
-    const browsed = path === "/" && wantsHtml(request.header("accept"))
-    if ((request.method !== "GET" && request.method !== "HEAD") || browsed || isPage(path)) {
-      return this.#page(request, browsed ? "/page" : path)
-    }
-    const question = { path, format, from }
-    const answer =
-      query === "" ? this.#answers.answer(question) : this.#wait(question, query, request)
-    if (request.header("if-none-match") === undefined) return answer
-    return answer instanceof Promise
-      ? answer.then((late) => unlessKnown(late, request))
-      : unlessKnown(answer, request)
+  /** Answers a request. What is asked again and again does not go through the router. */
+  readonly fetch = (request: Request, client: Client): Response | Promise<Response> => {
+    const kept = this.#kept(request, client.address)
+    return kept === undefined ? this.#app.fetch(request, client) : respond(kept)
   }
 
-  #wait(question: Question, query: string, { signal }: ApiRequest): Answer | Promise<Answer> {
+  #kept({ method, url, headers }: Request, from: string): Answer | undefined {
+    const path = targetOf(url)
+    // At the root browsers get the page.
+    if (method !== "GET" || path === "/" || path.includes("?")) return undefined
+    if (headers.has("if-none-match") || !this.#mayAsk(from)) return undefined
+    return this.#answers.kept({ path, format: formatFor(headers.get("accept")), from })
+  }
+
+  #routes(): Hono<Env> {
+    const app = new Hono<Env>({ getPath: ({ url }) => splitTarget(targetOf(url)).path })
+    app.use(measured, this.#guard, tidy, etag({ retainedHeaders: RETAINED }))
+    app.get("/", async (context, next) =>
+      wantsHtml(context.req.header("accept")) ? page(context) : await next(),
+    )
+    app.get("/openapi.json", (context) => context.json(openApi(), 200, SAFE))
+    // Browsers ask for it.
+    app.get("/favicon.ico", (context) => context.notFound())
+    app.get("*", this.#wait, (context) => respond(this.#answers.answer(questionOf(context))))
+    app.notFound((context) => context.body("404 page not found\n", 404, MISSING))
+    // The server says so, as of anything else that is thrown.
+    app.onError((error) => {
+      throw error
+    })
+    return app
+  }
+
+  readonly #guard: MiddlewareHandler<Env> = async (context, next) => {
+    if (this.#mayAsk(context.env.address)) return await next()
+    return respond(failure(403, "Forbidden", questionOf(context).format))
+  }
+
+  /** Holds a request that says which value it knows until there is another. */
+  readonly #wait: MiddlewareHandler<Env> = async (context, next) => {
+    const { wait, value, maxWait } = context.req.query()
+    if (wait !== "true" || value === undefined) return await next()
     const answers = this.#answers
-    const wishes = new URLSearchParams(query)
-    const known = wishes.get("value")
-    if (wishes.get("wait") !== "true" || known === null) return answers.answer(question)
-    const answer = this.#poll.wait({
+    const question = questionOf(context)
+    const answer = await this.#poll.wait({
       key: answers.key(question),
       watched: { text: () => answers.known(question), answer: () => answers.answer(question) },
-      known,
-      ms: waitMs(wishes.get("maxWait")),
+      known: value,
+      ms: waitMs(maxWait),
       source: question.from,
-      signal,
+      signal: context.env.gone,
     })
     // An error makes existing clients rest; an answer at once would make them ask in a circle.
-    return answer ?? failure(503, "Too many wait", question.format)
-  }
-
-  async #page({ method }: ApiRequest, path: string): Promise<Answer> {
-    // HEAD as GET: the server leaves the body out, and needs its length. All others are one to the
-    // router, and not all of them can be said to it: a Request with CONNECT throws.
-    const read = method === "GET" || method === "HEAD"
-    const response = await this.#pages.request(path, { method: read ? "GET" : "POST" })
-    const headers = Object.fromEntries(response.headers)
-    return { status: response.status, headers, body: await response.text() }
+    return respond(answer ?? failure(503, "Too many wait", question.format))
   }
 }
 
-/** Paths of the router that are no part of the tree. */
-function isPage(path: string): boolean {
-  return path === "/favicon.ico" || path === "/openapi.json"
+/** HEAD has the length of the answer that Hono leaves out. */
+const measured: MiddlewareHandler<Env> = async (context, next) => {
+  await next()
+  const { status, headers } = context.res
+  if (context.req.method !== "HEAD" || status === 304) return
+  headers.set("Content-Length", `${(await context.res.clone().arrayBuffer()).byteLength}`)
 }
 
-function waitMs(text: string | null): number {
-  const seconds = text === null || !/^\d{1,9}$/.test(text) ? DEFAULT_WAIT_S : Number(text)
-  return Math.min(seconds, MAX_WAIT_S) * 1000
-}
-
-/** The answer, or that it is what the client has (RFC 9110 §13.1.2). */
-function unlessKnown(answer: Answer, request: ApiRequest): Answer {
-  const { ETag: tag } = answer.headers
-  const known = tag === undefined ? undefined : request.header("if-none-match")
-  if (known === undefined || tag === undefined) return answer
-  const same = known.split(",").some((one) => {
-    const text = one.trim()
-    return text === "*" || text === tag || text === `W/${tag}`
-  })
-  return same ? { ...answer, status: 304, body: "" } : answer
-}
-
-function redirect(location: string): Answer {
+/** Refuses endless paths, and leads to the one way to write a path. */
+const tidy: MiddlewareHandler<Env> = async (context, next) => {
+  const { path, query } = splitTarget(targetOf(context.req.url))
+  if (path.length > MAX_PATH) return respond(failure(414, "URI Too Long", "text"))
+  const clean = cleanPath(path)
+  if (clean === path) return await next()
   // A header is ASCII; escapes that are there stay as they are.
-  const Location = location.replace(/[^\x21-\x7e]+/g, encodeURIComponent)
-  return { status: 301, headers: { Location }, body: "" }
+  const location = clean.replace(/[^\x21-\x7e]+/g, encodeURIComponent)
+  return context.redirect(query === "" ? location : `${location}?${query}`, 301)
+}
+
+function page(context: Context<Env>): Response {
+  return context.body(PAGE, 200, {
+    ...SAFE,
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": PAGE_POLICY,
+    "Referrer-Policy": "no-referrer",
+  })
+}
+
+function questionOf({ req, env }: Context<Env>): Question {
+  return { path: req.path, format: formatFor(req.header("accept")), from: env.address }
+}
+
+function waitMs(text: string | undefined): number {
+  const seconds = text === undefined || !/^\d{1,9}$/.test(text) ? DEFAULT_WAIT_S : Number(text)
+  return Math.min(seconds, MAX_WAIT_S) * 1000
 }

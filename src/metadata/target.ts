@@ -7,6 +7,14 @@ export interface Target {
   readonly query: string
 }
 
+/** Path and query of a request's URL, unchanged: to read it as a URL could fail, and costs more. */
+export function targetOf(url: string): string {
+  // A client of HTTP/1.0 that names no host leaves the path alone.
+  if (url.startsWith("/")) return url
+  const at = url.indexOf("/", url.indexOf("://") + 3)
+  return at < 0 ? "/" : url.slice(at)
+}
+
 /** Splits a target at its query. */
 export function splitTarget(target: string): Target {
   const at = target.indexOf("?")

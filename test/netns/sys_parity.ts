@@ -15,7 +15,7 @@ import { keepMapped } from "../../src/sys/ffi/pages.ts"
 import { deadlineIn, POLLIN, waitFor } from "../../src/sys/ffi/poll.ts"
 import { snapshotPages, touchedRanges } from "../../src/sys/ffi/touched_pages.ts"
 import { startWorker } from "../../src/sys/ffi/worker.ts"
-import { serveHttp } from "../../src/sys/http/http.ts"
+import { serveFetch } from "../../src/sys/http/fetch_server.ts"
 import { sendFrame } from "../../src/sys/net/packet.ts"
 import { unixSocketAddress } from "../../src/sys/net/socket_address.ts"
 import { httpGet } from "../../src/sys/net/tcp.ts"
@@ -55,12 +55,13 @@ function failure(call: () => unknown): string {
 }
 
 /** The child's part: an HTTP server and a unix server; says "ready" and the port. */
-async function serve(socketPath: string): Promise<void> {
-  const server = await serveHttp(
-    { hostname: "::", port: 0, limits: { bodyBytes: 10 } },
-    async ({ method, target }, { address }) => {
-      if (target === "/throw") throw new Error("secret")
-      return { status: 200, headers: {}, body: `${method} ${address} ${target}` }
+function serve(socketPath: string): void {
+  const server = serveFetch(
+    { hostname: "::", port: 0, maxBodyBytes: 10 },
+    async ({ method, url }, { address }) => {
+      const path = new URL(url).pathname
+      if (path === "/throw") throw new Error("secret")
+      return new Response(`${method} ${address} ${path}`)
     },
   )
   createServer((socket) => {

@@ -57,10 +57,13 @@ export function checkUnused(
   files: readonly SourceFile[],
   exempt: Readonly<Record<string, string>>,
 ): Violation[] {
-  const sources = files.filter(({ path }) => path.startsWith("src/") && !isTest(path))
+  // The build is part of the product: what it alone uses is of use.
+  const sources = files.filter(
+    ({ path }) => (path.startsWith("src/") && !isTest(path)) || path === "build.ts",
+  )
   const bySources = importedNames(sources)
   const byTests = importedNames(
-    files.filter(({ path }) => !path.startsWith("src/") || isTest(path)),
+    files.filter(({ path }) => path.startsWith("test/") || isTest(path)),
   )
   const mentions = mentionedNames(sources)
   const found: Violation[] = []

@@ -1,14 +1,14 @@
 import { parseAddress } from "../../core/address.ts"
 import { messageOf } from "../../errors.ts"
-import { MetadataApi } from "../../metadata/metadata_api.ts"
-import { serveHttp } from "../../sys/http/http.ts"
+import { MetadataApi, QUESTIONS } from "../../metadata/metadata_api.ts"
+import { type FetchServer, serveFetch } from "../../sys/http/fetch_server.ts"
 import type { AgentContext } from "../context.ts"
 import { containerUuid } from "./metadata_feed.ts"
 import { ensureHostAddress, hostAddresses, listenAddress } from "./service_address.ts"
 
 const MAX_ASKERS = 4096
-/** Connections, and requests that wait for a change, of one address. */
-const MAX_PER_CONTAINER = 1024
+/** Requests that wait for a change, of one address. */
+const MAX_WAITS_PER_CONTAINER = 1024
 
 /** The metadata API on its well-known address, which the server puts on the host itself. */
 export class MetadataServer {
@@ -16,7 +16,7 @@ export class MetadataServer {
   readonly #address: string
   /** Addresses that are no endpoint's, and whether they may ask. */
   readonly #askers = new Map<string, boolean>()
-  #server: { stop(): Promise<void> } | undefined
+  #server: FetchServer | undefined
 
   private constructor(context: AgentContext, address: string) {
     this.#context = context
@@ -43,19 +43,12 @@ export class MetadataServer {
         const timer = setTimeout(run, ms)
         return () => clearTimeout(timer)
       },
-      waiting: { mostPerSource: MAX_PER_CONTAINER },
+      waiting: { mostPerSource: MAX_WAITS_PER_CONTAINER },
     })
     try {
       server.ensureAddress()
-      server.#server = await serveHttp(
-        {
-          hostname,
-          port,
-          maxConnectionsPerSource: MAX_PER_CONTAINER,
-          onError: (error) => context.log.error("metadata: {error}", { error }),
-        },
-        (request, { address }) => api.answer(request, address),
-      )
+      const onError = (error: unknown) => context.log.error("metadata: {error}", { error })
+      server.#server = serveFetch({ hostname, port, ...QUESTIONS, onError }, api.fetch)
       context.health.clear("metadata")
     } catch (error) {
       context.health.raise("metadata", {

@@ -75,11 +75,6 @@ export class RingPeer {
     return this.announcement?.generations.at(-1)
   }
 
-  /** The pair that is sent on. */
-  get sending(): KeyedPair | undefined {
-    return this.#sending
-  }
-
   /**
    * Takes an announcement in. Generations that it lists no more go after a grace.
    *

@@ -24,7 +24,11 @@ export interface DenoGlobal {
       request: Request,
       info: { readonly remoteAddr: { readonly hostname: string; readonly port: number } },
     ) => Response | Promise<Response>,
-  ): { readonly addr: { readonly port: number }; readonly finished: Promise<void> }
+  ): {
+    readonly addr: { readonly port: number }
+    readonly finished: Promise<void>
+    shutdown(): Promise<void>
+  }
 }
 
 /** Only to be called where `isDeno` holds. */

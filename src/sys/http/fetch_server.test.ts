@@ -42,6 +42,106 @@ test("a stream comes as it is written, and its client's going is told", async ()
   }
 })
 
+test("the handler is told who asks, and an IPv4 address is plain", async () => {
+  const server = serveFetch({ hostname: "::", port: 0 }, (_, { address, port }) =>
+    Response.json({ address, port: port > 0 }),
+  )
+  try {
+    for (const [host, address] of [
+      ["127.0.0.1", "127.0.0.1"],
+      ["[::1]", "::1"],
+    ]) {
+      const answer = await fetch(`http://${host}:${server.port}/`)
+      expect(await answer.json()).toEqual({ address, port: true })
+    }
+  } finally {
+    await server.stop()
+  }
+})
+
+test("a client that hangs up before its answer is heard of", async () => {
+  const gone = Promise.withResolvers<void>()
+  const asked = Promise.withResolvers<void>()
+  const server = serveFetch(HERE, (_, client) => {
+    client.gone.addEventListener("abort", () => gone.resolve())
+    asked.resolve()
+    return gone.promise.then(() => new Response())
+  })
+  try {
+    const end = new AbortController()
+    const answer = fetch(`http://127.0.0.1:${server.port}/`, { signal: end.signal })
+    answer.catch(() => undefined)
+    await asked.promise
+    end.abort()
+    await gone.promise
+  } finally {
+    await server.stop()
+  }
+})
+
+test("a body over the limit is refused", async () => {
+  const server = serveFetch({ ...HERE, maxBodyBytes: 10 }, () => new Response("ok"))
+  try {
+    const status = async (length: number) => {
+      const body = "x".repeat(length)
+      const url = `http://127.0.0.1:${server.port}/`
+      return (await fetch(url, { method: "POST", body })).status
+    }
+    expect([await status(10), await status(11)]).toEqual([200, 413])
+  } finally {
+    await server.stop()
+  }
+})
+
+test("what a handler throws is told to the server, and not to the client", async () => {
+  const errors: unknown[] = []
+  const fault = new Error("secret")
+  const onError = (error: unknown) => errors.push(error)
+  const server = serveFetch({ ...HERE, onError }, () => {
+    throw fault
+  })
+  try {
+    const answer = await fetch(`http://127.0.0.1:${server.port}/`)
+    expect([answer.status, await answer.text()]).toEqual([500, "Internal Server Error\n"])
+    expect(errors).toEqual([fault])
+  } finally {
+    await server.stop()
+  }
+})
+
+test("a request that waits for its answer is not idle", async () => {
+  const server = serveFetch({ ...HERE, idleSeconds: 1 }, async (_, client) => {
+    await new Promise((resolve) => {
+      const timer = setTimeout(resolve, 6000)
+      client.gone.addEventListener("abort", () => clearTimeout(timer))
+    })
+    return new Response("late")
+  })
+  try {
+    const answer = await fetch(`http://127.0.0.1:${server.port}/`)
+    expect(await answer.text()).toBe("late")
+  } finally {
+    await server.stop()
+  }
+}, 10_000)
+
+test("draining answers who asked before, and takes nobody else", async () => {
+  const asked = Promise.withResolvers<void>()
+  const answer = Promise.withResolvers<Response>()
+  const server = serveFetch(HERE, () => {
+    asked.resolve()
+    return answer.promise
+  })
+  const url = `http://127.0.0.1:${server.port}/`
+  const early = fetch(url, { headers: { Connection: "close" } })
+  await asked.promise
+  const drained = server.drain()
+  answer.resolve(new Response("yes"))
+  expect(await (await early).text()).toBe("yes")
+  await drained
+  await expect(fetch(url)).rejects.toThrow()
+})
+
 test("stopping ends open streams, and the port is free again", async () => {
   const server = serveFetch(HERE, () => new Response(new ReadableStream({ pull() {} })))
   const asked = fetch(`http://127.0.0.1:${server.port}/`).then((response) => response.text())
