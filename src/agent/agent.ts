@@ -30,6 +30,7 @@ import { HostDns } from "./services/dns_server.ts"
 import { MetadataFeed } from "./services/metadata_feed.ts"
 import { MetadataObjects } from "./services/metadata_objects.ts"
 import { MetadataServer } from "./services/metadata_server.ts"
+import { serviceLimits } from "./services/service_limits.ts"
 import { hostIdentity, outerFamily } from "./state/identity.ts"
 import { StateDatabase } from "./state/state_database.ts"
 import { Timings } from "./timings.ts"
@@ -137,7 +138,7 @@ export class Agent {
       index,
       networks,
       bridges: new Bridges(kernel, settings.createBridge),
-      firewall: new FirewallKeeper(health),
+      firewall: new FirewallKeeper(health, { limits: serviceLimits(settings) }),
       host,
       metadata: metadataFeed,
       dns: new HostDns({ settings, index, networks, model, health, kernel }),

@@ -50,6 +50,16 @@ export interface MetadataReport {
   readonly listen: string
 }
 
+/** What one source may ask of metadata and DNS. */
+export interface LimitReport {
+  /** Its setting. */
+  readonly name: string
+  /** 0 where it is switched off, or the kernel cannot hold it. */
+  readonly limit: number
+  /** Packets beyond it, since its rule was made. */
+  readonly dropped: number
+}
+
 export interface ProblemReport {
   readonly severity: "error" | "warning"
   readonly what: string
@@ -94,6 +104,8 @@ export interface StatusReport {
   /** Null where it is switched off. */
   readonly dns: DnsReport | null
   readonly metadata: MetadataReport
+  /** Empty without a firewall. */
+  readonly limits: readonly LimitReport[]
   /** Null for a host alone. */
   readonly cluster: ClusterReport | null
   readonly problems: readonly ProblemReport[]

@@ -36,6 +36,7 @@ const report: StatusReport = {
   calls: [],
   dns: null,
   metadata: { listen: "169.254.169.250:80" },
+  limits: [],
   cluster: null,
   problems: [],
   repairs: [],
@@ -74,6 +75,17 @@ test("DNS is told in one line", () => {
   expect(lineOf({ queries: 1 })).toContain(", 1 query,")
   expect(lineOf({ listening: false })).toBe("dns: not served")
   expect(renderStatus(report)).not.toContain("dns:")
+})
+
+test("what limits dropped is told by limit", () => {
+  const limits = [
+    { name: "connections", limit: 256, dropped: 1 },
+    { name: "connectionsPerSecond", limit: 1000, dropped: 0 },
+    { name: "queriesPerSecond", limit: 50, dropped: 41 },
+  ]
+  const line = "dropped: 1 packet over connections 256, 41 packets over queriesPerSecond 50\n"
+  expect(renderStatus({ ...report, limits })).toContain(line)
+  expect(renderStatus(report)).not.toContain("dropped:")
 })
 
 test("problems come with what to do, repairs with what was done", () => {

@@ -1,6 +1,6 @@
 import type { ClusterReport } from "../agent/cluster/report.ts"
 import { askAgent } from "../agent/control/control_client.ts"
-import type { CallReport, DnsReport, StatusReport } from "../agent/report.ts"
+import type { CallReport, DnsReport, LimitReport, StatusReport } from "../agent/report.ts"
 import { table } from "../table.ts"
 
 /** How often `--watch` asks again, milliseconds. */
@@ -58,6 +58,8 @@ export function renderStatus(report: StatusReport): string {
   lines.push("", `endpoints: ${attached} attached, ${attaching} attaching, ${detaching} detaching`)
   if (report.calls.length > 0) lines.push(`calls: ${report.calls.map(callText).join(", ")}`)
   if (report.dns !== null) lines.push(dnsText(report.dns))
+  const over = report.limits.filter(({ dropped }) => dropped > 0)
+  if (over.length > 0) lines.push(`dropped: ${over.map(limitText).join(", ")}`)
   for (const problem of report.problems) {
     lines.push(`${problem.severity}: ${problem.what}`)
     if (problem.hint !== undefined) lines.push(`  ${problem.hint}`)
@@ -101,4 +103,9 @@ function dnsText({ listening, names, queries, cached, failed, servers }: DnsRepo
   const upstream = servers.length > 0 ? `upstream ${servers.join(", ")}` : "no upstream"
   const asked = `${queries} ${queries === 1 ? "query" : "queries"}`
   return `dns: ${names} names, ${asked}, ${cached} answered from cache, ${failed} failed; ${upstream}`
+}
+
+/** `41 packets over queriesPerSecond 10000` */
+function limitText({ name, limit, dropped }: LimitReport): string {
+  return `${dropped} ${dropped === 1 ? "packet" : "packets"} over ${name} ${limit}`
 }

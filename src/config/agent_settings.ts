@@ -17,6 +17,7 @@ import {
   read,
   section,
   textThat,
+  wholeNumber,
 } from "./value_schema.ts"
 
 /** Where metadata and DNS are reached: the address that Rancher's containers know. */
@@ -56,6 +57,14 @@ const labelValue = read(z.union([z.string(), z.number(), z.boolean()], "must be 
 
 const hostLabels = z.record(z.string(), labelValue, "must be a map from label to text")
 
+const bound = wholeNumber(0, 1_000_000)
+
+const limits = section({
+  connections: optional(bound, "TCP connections at once; default 1024, 0 bounds nothing"),
+  connectionsPerSecond: optional(bound, "New TCP connections; default 1000"),
+  queriesPerSecond: optional(bound, "DNS queries by UDP; default 10000"),
+})
+
 /** `agent`. */
 const agentSchema = section({
   stateDir: optional(absolutePath, "What must survive a restart; default /var/lib/lariat"),
@@ -69,6 +78,7 @@ const agentSchema = section({
   ),
   metadataListen: optional(listen, `Default ${SERVICE_ADDRESS}:80`),
   dnsListen: optional(dnsListen, `Default ${SERVICE_ADDRESS}:53; none serves no DNS`),
+  limits: optional(limits, "What one source may ask of metadata and DNS"),
   objects: optional(
     absolutePath,
     "File of objects, such as external services, that metadata and DNS know too; default none",
@@ -98,6 +108,7 @@ export function defaultAgentSettings(): AgentSettings {
     hostLabels: {},
     metadataListen: `${SERVICE_ADDRESS}:80`,
     dnsListen: `${SERVICE_ADDRESS}:53`,
+    limits: { connections: 1024, connectionsPerSecond: 1000, queriesPerSecond: 10_000 },
     objects: undefined,
     createBridge: "auto",
     quarantineMs: 60_000,
@@ -129,6 +140,11 @@ export function validateAgentSettings(
     hostLabels: { ...base.hostLabels, ...value.hostLabels },
     metadataListen: value.metadataListen ?? base.metadataListen,
     dnsListen: value.dnsListen ?? base.dnsListen,
+    limits: {
+      connections: value.limits?.connections ?? base.limits.connections,
+      connectionsPerSecond: value.limits?.connectionsPerSecond ?? base.limits.connectionsPerSecond,
+      queriesPerSecond: value.limits?.queriesPerSecond ?? base.limits.queriesPerSecond,
+    },
     objects: value.objects ?? base.objects,
     createBridge: value.createBridge ?? base.createBridge,
     quarantineMs: value.quarantine ?? value.quarantineMs ?? base.quarantineMs,

@@ -102,6 +102,16 @@ export interface ClusterSettings {
   readonly rekeyMs: number
 }
 
+/** What one source may ask of metadata and DNS; 0 bounds nothing. */
+export interface LimitSettings {
+  /** TCP connections at once. */
+  readonly connections: number
+  /** New TCP connections. */
+  readonly connectionsPerSecond: number
+  /** DNS queries by UDP. */
+  readonly queriesPerSecond: number
+}
+
 /** The agent's own settings (`agent.yml`), every default filled in. */
 export interface AgentSettings {
   readonly stateDir: string
@@ -116,6 +126,7 @@ export interface AgentSettings {
   readonly metadataListen: string
   /** `none`: no DNS is served. */
   readonly dnsListen: string
+  readonly limits: LimitSettings
   /** File of objects that the metadata shows beside what the agent knows itself. */
   readonly objects: string | undefined
   /** Whether a missing bridge is made: `auto` makes `docker0` only where no Docker is installed. */

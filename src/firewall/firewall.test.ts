@@ -17,7 +17,7 @@ import {
   type Rule,
   type Table,
 } from "../netlink/nftables/table.ts"
-import { EEXIST, EOPNOTSUPP, EPERM } from "../sys/ffi/errno.ts"
+import { EEXIST, ENOENT, EOPNOTSUPP, EPERM } from "../sys/ffi/errno.ts"
 import { elementKey } from "./contents.ts"
 import { Firewall } from "./firewall.ts"
 import type { FirewallState } from "./state.ts"
@@ -401,4 +401,77 @@ test("after any history the table is what a fresh start would make", () => {
     }),
     { numRuns: 300 },
   )
+})
+
+describe("limits of services", () => {
+  const limits = {
+    services: [{ protocol: "udp", address: "169.254.169.250", port: 53 } as const],
+    values: { connections: 256, connectionsPerSecond: 1000, queriesPerSecond: 50 },
+  }
+  const limited: FirewallState = { ...STATE, limits }
+  const kinds = ({ allRules }: MemoryRuleset): string[] =>
+    allRules
+      .flatMap(({ expressions }) => expressions)
+      .flatMap((one) => (one.kind === "limit-each" ? [one.limit.kind] : []))
+
+  test("are rules for each family, and changing them makes the rules of their chains anew", () => {
+    const { kernel, firewall } = ready()
+    expect(firewall.ensure(limited)).toBe(true)
+    expect(firewall.ensure(limited)).toBe(false)
+    expect(kinds(kernel)).toEqual([
+      ...Array(2).fill("rate-over"),
+      ...Array(2).fill("connections-over"),
+      ...Array(2).fill("rate-over"),
+    ])
+    expect(firewall.ensure(STATE)).toBe(true)
+    expect(kinds(kernel)).toEqual([])
+    expect(kernel.rebuilds).toBe(1)
+  })
+
+  test("come back after a flush", () => {
+    const { kernel, firewall } = ready()
+    firewall.ensure(limited)
+    kernel.flush()
+    expect(firewall.matches()).toBe(false)
+    firewall.ensure(limited)
+    expect(kinds(kernel)).toHaveLength(6)
+  })
+
+  test("0 bounds nothing", () => {
+    const { kernel, firewall } = ready()
+    const values = { ...limits.values, connections: 0, connectionsPerSecond: 0 }
+    firewall.ensure({ ...STATE, limits: { ...limits, values } })
+    expect(kinds(kernel)).toEqual(["rate-over", "rate-over"])
+  })
+
+  test("that the kernel cannot hold are left out and told", () => {
+    const kernel = new MemoryRuleset()
+    const firewall = new Firewall(kernel)
+    kernel.failure = new NetlinkError("add a rule", ENOENT)
+    let tries = 0
+    kernel.before = () => {
+      if (++tries === 2) kernel.failure = undefined
+    }
+    firewall.ensure(limited)
+    expect(firewall.lacking()).toEqual(["connections"])
+    expect(kinds(kernel)).not.toContain("connections-over")
+    expect(firewall.matches()).toBe(true)
+  })
+
+  test("count what they drop by name", () => {
+    const { kernel, firewall } = ready()
+    firewall.ensure(limited)
+    kernel.allRules = kernel.allRules.map((rule) => ({
+      ...rule,
+      expressions: rule.expressions.map((one) =>
+        one.kind === "counter" ? { ...one, packets: 4n } : one,
+      ),
+    }))
+    const four = 2 * 4
+    expect(firewall.dropped()).toEqual({
+      connections: four,
+      connectionsPerSecond: four,
+      queriesPerSecond: four,
+    })
+  })
 })

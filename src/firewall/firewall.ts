@@ -6,8 +6,9 @@ import { NetlinkError } from "../netlink/error.ts"
 import type { MessageWriter } from "../netlink/message.ts"
 import type { SetElement } from "../netlink/nftables/element.ts"
 import { isStale, NfTables, type Ruleset, unsupported } from "../netlink/nftables/socket.ts"
-import { ENOENT, EOPNOTSUPP } from "../sys/ffi/errno.ts"
-import { moves, removal, replacement } from "./changes.ts"
+import type { Rule } from "../netlink/nftables/table.ts"
+import { EINVAL, ENOENT, EOPNOTSUPP } from "../sys/ffi/errno.ts"
+import { moves, relimit, removal, replacement } from "./changes.ts"
 import {
   addressElements,
   type Contents,
@@ -17,19 +18,25 @@ import {
   readNetworks,
 } from "./contents.ts"
 import { inspect } from "./inspection.ts"
+import { droppedBy, type LimitName, type LimitValues, type ServiceLimits } from "./limits.ts"
 import { type MasqueradeChange, Masquerades, parseMasquerade } from "./masquerades.ts"
-import { SETS, TABLE } from "./ruleset.ts"
+import { rulesFor, SETS, TABLE } from "./ruleset.ts"
 import type { FirewallState } from "./state.ts"
 
 /** What the table should be. */
 interface Wanted {
   readonly networks: Networks
   readonly masquerades: Masquerades
+  readonly limits: ServiceLimits | undefined
+  readonly rules: readonly Rule[]
 }
 
 type ApplyChange = (masquerades: Masquerades, entry: Prefix) => MasqueradeChange
 
 const FAMILIES: readonly Family[] = [4, 6]
+
+/** In this order limits are done without where the kernel refuses them; the rarest goes first. */
+const GIVEN_UP: readonly LimitName[] = ["connections", "connectionsPerSecond", "queriesPerSecond"]
 
 /** How often a change by others in the midst of ours makes us look again. */
 const MAX_ATTEMPTS = 5
@@ -50,6 +57,8 @@ export class Firewall {
   #wanted: Wanted | undefined
   /** Of this generation the table is known to be as wanted. */
   #generation: number | undefined
+  /** Limits that this kernel cannot hold. */
+  readonly #lacking = new Set<LimitName>()
 
   /** @param ruleset what it keeps right; `open` gives the kernel's */
   constructor(ruleset: Ruleset) {
@@ -74,12 +83,54 @@ export class Firewall {
    * was, and so is what `matches` compares with.
    */
   ensure(state: FirewallState): boolean {
-    const wanted: Wanted = {
-      networks: readNetworks(state),
-      masquerades: new Masquerades(state.masquerade.map(parseMasquerade)),
+    for (;;) {
+      const limits = this.#possible(state.limits)
+      try {
+        return this.#ensure({
+          networks: readNetworks(state),
+          masquerades: new Masquerades(state.masquerade.map(parseMasquerade)),
+          limits,
+          rules: rulesFor(limits),
+        })
+      } catch (error) {
+        if (!isLacking(error)) throw error
+        const next = GIVEN_UP.find((name) => (limits?.values[name] ?? 0) > 0)
+        if (next === undefined) {
+          // It was not for the limits.
+          this.#lacking.clear()
+          throw explain(error)
+        }
+        this.#lacking.add(next)
+      }
     }
+  }
+
+  /** Limits that were asked for and that this kernel cannot hold: the table is without them. */
+  lacking(): readonly LimitName[] {
+    return [...this.#lacking]
+  }
+
+  /** Packets that each limit dropped since its rules were made. @throws NetlinkError */
+  dropped(): LimitValues {
+    return droppedBy(this.#nftables.rules(TABLE))
+  }
+
+  #possible(limits: ServiceLimits | undefined): ServiceLimits | undefined {
+    if (limits === undefined) return undefined
+    const without = Object.fromEntries([...this.#lacking].map((name) => [name, 0]))
+    return { ...limits, values: { ...limits.values, ...without } }
+  }
+
+  #ensure(wanted: Wanted): boolean {
     const old = this.#wanted
-    const quick = old === undefined ? [] : moves(contentsFor(old), contentsFor(wanted))
+    const isSameLimits = JSON.stringify(old?.limits) === JSON.stringify(wanted.limits)
+    const quick =
+      old === undefined
+        ? []
+        : [
+            ...(isSameLimits ? [] : relimit(wanted.rules)),
+            ...moves(contentsFor(old), contentsFor(wanted)),
+          ]
     const done = old !== undefined && this.#commitQuickly(quick)
     const changed = done ? quick.length > 0 : this.#assert(wanted)
     this.#wanted = wanted
@@ -115,7 +166,7 @@ export class Firewall {
     if (wanted === undefined) return ["nothing was set up yet"]
     const generation = this.#nftables.generation()
     if (generation === this.#generation) return []
-    const { differences } = inspect(this.#nftables, contentsFor(wanted))
+    const { differences } = inspect(this.#nftables, contentsFor(wanted), wanted.rules)
     if (differences.length === 0 && this.#nftables.generation() === generation) {
       this.#generation = generation
     }
@@ -143,24 +194,20 @@ export class Firewall {
   #assert(wanted: Wanted): boolean {
     this.#generation = undefined
     const contents = contentsFor(wanted)
-    try {
-      for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-        const generation = this.#nftables.generation()
-        const { differences, repair } = inspect(this.#nftables, contents)
-        if (differences.length > 0) {
-          if (repair !== undefined && this.#commitQuickly(repair, generation)) return true
-          if (this.#commit(replacement(contents), generation)) return true
-        } else if (this.#nftables.generation() === generation) {
-          this.#generation = generation
-          return false
-        }
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      const generation = this.#nftables.generation()
+      const { differences, repair } = inspect(this.#nftables, contents, wanted.rules)
+      if (differences.length > 0) {
+        if (repair !== undefined && this.#commitQuickly(repair, generation)) return true
+        if (this.#commit(replacement(contents, wanted.rules), generation)) return true
+      } else if (this.#nftables.generation() === generation) {
+        this.#generation = generation
+        return false
       }
-      // Others never rest. Ours goes in, but is not known to be the last word.
-      this.#commit(replacement(contents), undefined)
-      return true
-    } catch (error) {
-      throw explain(error)
     }
+    // Others never rest. Ours goes in, but is not known to be the last word.
+    this.#commit(replacement(contents, wanted.rules), undefined)
+    return true
   }
 
   /** False where somebody came between. @throws NetlinkError */
@@ -192,7 +239,7 @@ export class Firewall {
       if (!this.#commitQuickly(messages)) this.#assert(wanted)
     } catch (error) {
       for (const change of changes.toReversed()) masquerades.undo(change)
-      throw error
+      throw explain(error)
     }
   }
 
@@ -224,6 +271,12 @@ function affected(masquerades: Masquerades, entries: readonly Prefix[]): Content
       [SETS[family].masquerade.name, addressElements(there, family)],
     ]),
   )
+}
+
+/** Whether the kernel may have no expression of the name, or no such one in an element of a set. */
+function isLacking(error: unknown): error is NetlinkError {
+  if (!(error instanceof NetlinkError)) return false
+  return [ENOENT, EOPNOTSUPP, EINVAL].includes(error.errno)
 }
 
 /** Nothing that the messages refer to can be missing, unless the kernel lacks a part. */

@@ -13,9 +13,9 @@ import {
 } from "../netlink/nftables/set.ts"
 import type { Ruleset } from "../netlink/nftables/socket.ts"
 import { type Chain, type Hook, newChain, newRule, type Rule } from "../netlink/nftables/table.ts"
-import { moves, refill } from "./changes.ts"
+import { forget, moves, refill } from "./changes.ts"
 import { type Contents, without } from "./contents.ts"
-import { ALL_SETS, CHAINS, RULES, TABLE } from "./ruleset.ts"
+import { ALL_SETS, CHAINS, FILLED_SETS, TABLE } from "./ruleset.ts"
 
 export interface Inspection {
   /** One sentence for each difference; none means the table is as wanted. */
@@ -30,7 +30,7 @@ export interface Inspection {
  *
  * @throws NetlinkError, LariatError code `decode`
  */
-export function inspect(ruleset: Ruleset, contents: Contents): Inspection {
+export function inspect(ruleset: Ruleset, contents: Contents, wanted: readonly Rule[]): Inspection {
   const table = ruleset.table(TABLE)
   if (table === undefined) return beyondRepair([`table inet ${TABLE.table} is missing`])
   const rules = ruleset.rules(TABLE)
@@ -45,9 +45,9 @@ export function inspect(ruleset: Ruleset, contents: Contents): Inspection {
   if (frame.length > 0) return beyondRepair(frame)
   const noChains = CHAINS.filter(({ name }) => chains.get(name) === undefined)
   const noSets = ALL_SETS.filter(({ name }) => !sets.has(name))
-  const changed = CHAINS.filter(({ name }) => !sameRules(name, rules))
+  const changed = CHAINS.filter(({ name }) => !sameRules(name, wanted, rules))
   const there: Contents = new Map(
-    ALL_SETS.filter(({ name }) => sets.has(name)).map(({ name }): [string, SetElement[]] => [
+    FILLED_SETS.filter(({ name }) => sets.has(name)).map(({ name }): [string, SetElement[]] => [
       name,
       ruleset.elements(TABLE, name),
     ]),
@@ -65,7 +65,8 @@ export function inspect(ruleset: Ruleset, contents: Contents): Inspection {
       // The table of an earlier version lacks parts: what is there goes on as it is.
       ...noSets.map((set, index) => newSet(TABLE, { ...set, id: index + 1 })),
       ...noChains.map((chain) => newChain(TABLE, chain)),
-      ...changed.flatMap(refill),
+      ...changed.flatMap((chain) => refill(chain, wanted)),
+      ...forget(changed, [...sets.keys()]),
       ...moves(there, contents),
     ],
   }
@@ -92,13 +93,13 @@ function foreignChains(rules: readonly Rule[]): string[] {
   return [...names].map((name) => `chain ${name} is not ours`)
 }
 
-function sameRules(name: string, there: readonly Rule[]): boolean {
+function sameRules(name: string, wanted: readonly Rule[], there: readonly Rule[]): boolean {
   const text = (rules: readonly Rule[]): string =>
     rules
       .filter(({ chain }) => chain === name)
       .map(ruleText)
       .join()
-  return text(RULES) === text(there)
+  return text(wanted) === text(there)
 }
 
 /** The message that makes the rule, without what the kernel adds: counts, passing numbers. */
@@ -110,7 +111,8 @@ function ruleText({ chain, expressions }: Rule): string {
 
 function plain(expression: Expression): Expression {
   if (expression.kind === "counter") return { kind: "counter", packets: 0n, bytes: 0n }
-  if (expression.kind === "lookup") return { ...expression, setId: undefined }
+  if (expression.kind === "lookup" || expression.kind === "limit-each")
+    return { ...expression, setId: undefined }
   return expression
 }
 

@@ -1,13 +1,15 @@
 /**
- * The table `inet lariat`: its chains, its rules, its sets. All of it is fixed; what is configured
- * or attached is in the sets alone, so that an attach never touches a rule and a packet meets the
+ * The table `inet lariat`: its chains, its rules, its sets. All of it but the limits of services is
+ * fixed; what is configured or attached is in the sets alone, so that an attach never touches a rule and a packet meets the
  * same few lookups whether there is one container or a thousand.
  */
 
 import * as n from "../netlink/nftables/constants.ts"
 import * as e from "../netlink/nftables/expression.ts"
-import { IFNAME_KEY, IPV4_KEY, IPV6_KEY, type SetSpec } from "../netlink/nftables/set.ts"
+import { IFNAME_KEY, type SetSpec } from "../netlink/nftables/set.ts"
 import type { Chain, Rule, Table } from "../netlink/nftables/table.ts"
+import { LIMIT_CHAINS, LIMIT_SETS, limitRules, type ServiceLimits } from "./limits.ts"
+import { address, type FamilyLayout, IPV4, IPV6, TCP, UDP } from "./packet.ts"
 
 export const TABLE: Table = {
   family: n.NFPROTO_INET,
@@ -53,43 +55,13 @@ const SHORTEN = "shorten"
 
 /** A chain stands before those that jump to it. */
 export const CHAINS: readonly Chain[] = [
+  ...LIMIT_CHAINS,
   { name: TRANSLATE, comment: "the host's address becomes the source" },
   POSTROUTING,
   { name: SHORTEN, comment: "TCP offers no larger segments than the path carries" },
   { name: CLAMP, comment: "connections whose path may be narrower than their ends know" },
   FORWARD,
 ]
-
-/** What differs between the address families. Offsets are bytes from the network header. */
-interface FamilyLayout {
-  readonly suffix: "4" | "6"
-  readonly nfproto: number
-  readonly key: typeof IPV4_KEY
-  readonly source: number
-  readonly destination: number
-  /** Register of the second field of a concatenation: right behind the address. */
-  readonly second: number
-}
-
-/** RFC 791 §3.1. */
-const IPV4: FamilyLayout = {
-  suffix: "4",
-  nfproto: n.NFPROTO_IPV4,
-  key: IPV4_KEY,
-  source: 12,
-  destination: 16,
-  second: n.NFT_REG32_01,
-}
-
-/** RFC 8200 §3. */
-const IPV6: FamilyLayout = {
-  suffix: "6",
-  nfproto: n.NFPROTO_IPV6,
-  key: IPV6_KEY,
-  source: 8,
-  destination: 24,
-  second: n.NFT_REG_2,
-}
 
 /** The sets of one family, by what they are for; their names end in 4 or 6. */
 function setsOf({ suffix, key }: FamilyLayout) {
@@ -138,20 +110,13 @@ export const CLAMP_LINKS = {
   key: [IFNAME_KEY],
   comment: "devices whose TCP connections heed the MTU of their path",
 } as const satisfies SetSpec
-export const ALL_SETS: readonly SetSpec[] = [
+/** Sets whose elements this program makes. */
+export const FILLED_SETS: readonly SetSpec[] = [
   ...Object.values(SETS[4]),
   ...Object.values(SETS[6]),
   CLAMP_LINKS,
 ]
-
-/** The address at an offset of the network header, of packets of the family only. */
-function address(family: FamilyLayout, offset: number): e.Expression[] {
-  return [
-    e.meta(n.NFT_META_NFPROTO),
-    e.cmp(Uint8Array.of(family.nfproto)),
-    e.payload("network", offset, family.key.length),
-  ]
-}
+export const ALL_SETS: readonly SetSpec[] = [...LIMIT_SETS, ...FILLED_SETS]
 
 const RETURN = e.verdict({ code: "return" })
 
@@ -198,10 +163,6 @@ function rulesOf(family: FamilyLayout): { exempt: Rule[]; masquerade: Rule[] } {
     ],
   }
 }
-
-/** IANA protocol numbers: those whose ports the kernel may choose from a range. */
-const TCP = 6
-const UDP = 17
 
 /** First and last source port of masqueraded connections, as in the system that this replaces. */
 const PORTS = { first: 1024, last: 65535 }
@@ -270,7 +231,7 @@ const TO_THIS_HOST: Rule = {
   expressions: [e.meta(n.NFT_META_OIFNAME), e.cmp(e.interfaceName("lo")), RETURN],
 }
 
-export const RULES: readonly Rule[] = [
+const FIXED_RULES: readonly Rule[] = [
   { chain: SHORTEN, expressions: e.clampMss() },
   ...clampsOf(IPV4),
   ...clampsOf(IPV6),
@@ -286,3 +247,8 @@ export const RULES: readonly Rule[] = [
   ...rulesOf(IPV4).masquerade,
   ...rulesOf(IPV6).masquerade,
 ]
+
+/** All rules, chain by chain. @param limits default none */
+export function rulesFor(limits?: ServiceLimits): readonly Rule[] {
+  return [...FIXED_RULES, ...limitRules(limits)]
+}

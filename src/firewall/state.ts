@@ -1,5 +1,7 @@
 /** What the firewall is asked for. All addresses and prefixes are text, of either family. */
 
+import type { ServiceLimits } from "./limits.ts"
+
 /** A network whose containers reach the world under the host's address (`hostNat`). */
 export interface HostNat {
   /** For instance `10.42.0.0/16`. */
@@ -24,4 +26,6 @@ export interface FirewallState {
    * Default: none.
    */
   readonly clamp?: readonly string[]
+  /** What single sources may ask of this host's services. Default: no bound. */
+  readonly limits?: ServiceLimits | undefined
 }

@@ -17,11 +17,58 @@ const STATE: FirewallState = {
   overlay: ["10.42.0.0/16", "10.99.0.0/16", "fd00:42::/64"],
   masquerade: ["10.43.0.2/16", "fd00:43::2/64"],
   clamp: ["10.42.0.0/16", "lariat0"],
+  limits: {
+    services: [
+      { protocol: "tcp", address: "169.254.169.250", port: 80 },
+      { protocol: "udp", address: "::", port: 53 },
+    ],
+    values: { connections: 256, connectionsPerSecond: 1000, queriesPerSecond: 50 },
+  },
 }
 
 /** What people see of {@link STATE}. */
 const LISTING = `table inet lariat {
 	comment "Lariat: made by its agent, which mends it; do not edit"
+	set open4 {
+		type ipv4_addr
+		size 65535
+		flags dynamic
+	}
+
+	set open6 {
+		type ipv6_addr
+		size 65535
+		flags dynamic
+	}
+
+	set opening4 {
+		type ipv4_addr
+		size 65535
+		flags dynamic,timeout
+		timeout 1m
+	}
+
+	set opening6 {
+		type ipv6_addr
+		size 65535
+		flags dynamic,timeout
+		timeout 1m
+	}
+
+	set asking4 {
+		type ipv4_addr
+		size 65535
+		flags dynamic,timeout
+		timeout 1m
+	}
+
+	set asking6 {
+		type ipv6_addr
+		size 65535
+		flags dynamic,timeout
+		timeout 1m
+	}
+
 	set never4 {
 		type ipv4_addr
 		flags interval
@@ -113,6 +160,27 @@ const LISTING = `table inet lariat {
 		elements = { "lariat0" }
 	}
 
+	chain connections {
+		comment "new TCP connections to this host's services"
+		update @opening4 { ip saddr limit rate over 1000/second burst 1000 packets } counter drop comment "connectionsPerSecond"
+		update @opening6 { ip6 saddr limit rate over 1000/second burst 1000 packets } counter drop comment "connectionsPerSecond"
+		add @open4 { ip saddr ct count over 256 } counter drop comment "connections"
+		add @open6 { ip6 saddr ct count over 256 } counter drop comment "connections"
+	}
+
+	chain queries {
+		comment "datagrams to this host's services"
+		update @asking4 { ip saddr limit rate over 50/second burst 50 packets } counter drop comment "queriesPerSecond"
+		update @asking6 { ip6 saddr limit rate over 50/second burst 50 packets } counter drop comment "queriesPerSecond"
+	}
+
+	chain input {
+		type filter hook input priority filter - 1; policy accept;
+		iifname "lo" return comment "from this host itself"
+		ip daddr 169.254.169.250 tcp dport 80 tcp flags syn / syn,ack jump connections
+		udp dport 53 jump queries
+	}
+
 	chain translate {
 		comment "the host's address becomes the source"
 		meta l4proto tcp masquerade to :1024-65535 fully-random
@@ -183,6 +251,7 @@ const DAMAGE: readonly (readonly [string, string])[] = [
   ["add table inet lariat { flags dormant; }", "table inet lariat is switched off"],
   ["flush chain inet lariat forward; delete chain inet lariat forward", "chain forward is missing"],
   ["flush chain inet lariat clamp; delete set inet lariat clamplinks", "set clamplinks is missing"],
+  ["flush chain inet lariat queries", "chain queries has other rules"],
   ["add chain inet lariat alien; add rule inet lariat alien drop", "chain alien is not ours"],
 ]
 

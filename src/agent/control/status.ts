@@ -30,6 +30,7 @@ export function statusReport(context: AgentContext): StatusReport {
     calls: context.timings.report(),
     dns: context.dns.report(),
     metadata: { listen: context.settings.metadataListen },
+    limits: context.firewall.limits(),
     cluster: context.cluster?.report() ?? null,
     problems: context.health.problems(),
     repairs: context.health.repairs(),

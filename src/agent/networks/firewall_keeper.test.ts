@@ -20,6 +20,8 @@ const table: FirewallTable = {
     single.push(...addresses.map((address) => `-${address}`))
   },
   differences: () => [],
+  lacking: () => [],
+  dropped: () => ({ connections: 3, connectionsPerSecond: 0, queriesPerSecond: 7 }),
   close: () => {},
 }
 beforeEach(() => {
@@ -93,4 +95,32 @@ test("without nf_tables hostNat is a problem and ipMasq an error", () => {
   keeper.sync([])
   expect(health.problems()[0]?.what).toContain("no nf_tables")
   expect(() => keeper.addMasquerade(["10.9.0.2/24"])).toThrow("Cannot masquerade")
+})
+
+const limits = {
+  services: [],
+  values: { connections: 256, connectionsPerSecond: 0, queriesPerSecond: 50 },
+}
+
+test("limits of services stand in the state, and what they dropped is told", () => {
+  const keeper = new FirewallKeeper(new Health(), { open: () => table, limits })
+  expect(keeper.limits()).toEqual([])
+  keeper.sync([])
+  expect(states.at(-1)?.limits).toEqual(limits)
+  expect(keeper.limits()).toEqual([
+    { name: "connections", limit: 256, dropped: 3 },
+    { name: "connectionsPerSecond", limit: 0, dropped: 0 },
+    { name: "queriesPerSecond", limit: 50, dropped: 7 },
+  ])
+})
+
+test("a limit that the kernel cannot hold is a warning", () => {
+  const health = new Health()
+  const open = (): FirewallTable => ({ ...table, lacking: () => ["connections"] })
+  const keeper = new FirewallKeeper(health, { open, limits })
+  keeper.sync([])
+  expect(keeper.limits()[0]).toMatchObject({ name: "connections", limit: 0 })
+  expect(health.problems()).toMatchObject([
+    { severity: "warning", what: expect.stringContaining("DNS: connections") },
+  ])
 })

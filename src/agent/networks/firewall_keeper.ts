@@ -3,18 +3,21 @@ import { parseNetconf } from "../../config/netconf/parse.ts"
 import type { Network, Subnet } from "../../config/network.ts"
 import { LariatError, messageOf } from "../../errors.ts"
 import { Firewall } from "../../firewall/firewall.ts"
+import { LIMIT_NAMES, type LimitValues, type ServiceLimits } from "../../firewall/limits.ts"
 import type { FirewallState, HostNat } from "../../firewall/state.ts"
 import type { Health } from "../health.ts"
+import type { LimitReport } from "../report.ts"
 import type { EndpointRow } from "../state/rows.ts"
 import { prefixesOf, specOf } from "./endpoint_spec.ts"
 import type { ManagedNetwork } from "./networks.ts"
 
 const PROBLEM = "firewall"
+const LIMITS_PROBLEM = "firewall/limits"
 
 /** The kernel's side of the firewall; {@link Firewall} in the agent. */
 export type FirewallTable = Pick<
   Firewall,
-  "ensure" | "addMasquerade" | "removeMasquerade" | "differences" | "close"
+  "ensure" | "addMasquerade" | "removeMasquerade" | "differences" | "lacking" | "dropped" | "close"
 >
 
 /**
@@ -24,6 +27,7 @@ export type FirewallTable = Pick<
 export class FirewallKeeper {
   readonly #health: Health
   readonly #open: () => FirewallTable
+  readonly #limits: ServiceLimits | undefined
   #table: FirewallTable | undefined
   #configured: readonly HostNat[] = []
   #overlay: readonly string[] = []
@@ -34,8 +38,15 @@ export class FirewallKeeper {
   /** Whether the table was set up once: from then on a difference is somebody else's doing. */
   #isSet = false
 
-  /** @param options.open opens the kernel's side; default the real one */
-  constructor(health: Health, options: { open?: () => FirewallTable } = {}) {
+  /**
+   * @param options.open opens the kernel's side; default the real one
+   * @param options.limits what one source may ask of the host's services; default anything
+   */
+  constructor(
+    health: Health,
+    options: { open?: () => FirewallTable; limits?: ServiceLimits } = {},
+  ) {
+    this.#limits = options.limits
     this.#health = health
     this.#open = options.open ?? (() => Firewall.open())
   }
@@ -113,6 +124,28 @@ export class FirewallKeeper {
     ]
   }
 
+  /** What each limit of the host's services is, and what it dropped; 0 where it is not held. */
+  limits(): LimitReport[] {
+    const values = this.#limits?.values
+    if (values === undefined || this.#table === undefined) return []
+    const dropped = this.#dropped()
+    const lacking = this.#table.lacking()
+    return LIMIT_NAMES.map((name) => ({
+      name,
+      limit: lacking.includes(name) ? 0 : values[name],
+      dropped: dropped?.[name] ?? 0,
+    }))
+  }
+
+  #dropped(): LimitValues | undefined {
+    try {
+      return this.#table?.dropped()
+    } catch {
+      // The regular check says what is wrong with the table.
+      return undefined
+    }
+  }
+
   close(): void {
     this.#table?.close()
   }
@@ -124,6 +157,7 @@ export class FirewallKeeper {
       masquerade: [...this.#masquerade],
       // What goes to other hosts may meet a narrower path than the container knows.
       clamp: this.#clamp,
+      limits: this.#limits,
     }
   }
 
@@ -133,6 +167,7 @@ export class FirewallKeeper {
       this.#table ??= this.#open()
       change(this.#table)
       this.#health.clear(PROBLEM)
+      this.#tellLimits(this.#table.lacking())
     } catch (error) {
       this.#health.raise(PROBLEM, {
         severity: "error",
@@ -140,6 +175,18 @@ export class FirewallKeeper {
         hint: error instanceof LariatError ? error.hint : undefined,
       })
     }
+  }
+
+  #tellLimits(lacking: readonly string[]): void {
+    if (lacking.length === 0) {
+      this.#health.clear(LIMITS_PROBLEM)
+      return
+    }
+    this.#health.raise(LIMITS_PROBLEM, {
+      severity: "warning",
+      what: `this kernel cannot hold the limits of metadata and DNS: ${lacking.join(", ")}`,
+      hint: "load the nft_limit and nft_connlimit modules and restart the agent, or set them to 0",
+    })
   }
 }
 

@@ -86,6 +86,10 @@ export const NFTA_RULE_USERDATA = 7
 // --- nf_tables.h: sets
 export const NFT_SET_INTERVAL = 0x4
 export const NFT_SET_MAP = 0x8
+/** Elements go after a time. */
+export const NFT_SET_TIMEOUT = 0x10
+/** Rules add elements, which may bear expressions. */
+export const NFT_SET_EVAL = 0x20
 export const NFT_SET_CONCAT = 0x80
 export const NFTA_SET_TABLE = 1
 export const NFTA_SET_NAME = 2
@@ -96,6 +100,8 @@ export const NFTA_SET_DATA_TYPE = 6
 export const NFTA_SET_DATA_LEN = 7
 export const NFTA_SET_DESC = 9
 export const NFTA_SET_ID = 10
+/** Milliseconds, U64. */
+export const NFTA_SET_TIMEOUT = 11
 export const NFTA_SET_USERDATA = 13
 export const NFTA_SET_DESC_SIZE = 1
 export const NFTA_SET_DESC_CONCAT = 2
@@ -189,6 +195,31 @@ export const NFTA_EXTHDR_FLAGS = 5
 export const NFTA_EXTHDR_OP = 6
 export const NFTA_EXTHDR_SREG = 7
 export const NFT_EXTHDR_OP_TCPOPT = 1
+export const NFTA_LIMIT_RATE = 1
+/** Seconds that the rate is for, U64. */
+export const NFTA_LIMIT_UNIT = 2
+export const NFTA_LIMIT_BURST = 3
+export const NFTA_LIMIT_TYPE = 4
+export const NFTA_LIMIT_FLAGS = 5
+export const NFT_LIMIT_PKTS = 0
+/** Matches what is over the limit. */
+export const NFT_LIMIT_F_INV = 0x1
+export const NFTA_CONNLIMIT_COUNT = 1
+export const NFTA_CONNLIMIT_FLAGS = 2
+/** Matches what is over the limit. */
+export const NFT_CONNLIMIT_F_INV = 0x1
+export const NFTA_DYNSET_SET_NAME = 1
+export const NFTA_DYNSET_SET_ID = 2
+export const NFTA_DYNSET_OP = 3
+export const NFTA_DYNSET_SREG_KEY = 4
+export const NFTA_DYNSET_SREG_DATA = 5
+/** Milliseconds, U64. */
+export const NFTA_DYNSET_TIMEOUT = 6
+export const NFTA_DYNSET_EXPR = 7
+export const NFTA_DYNSET_FLAGS = 9
+export const NFT_DYNSET_OP_ADD = 0
+/** Also gives an element that is there its whole time again. */
+export const NFT_DYNSET_OP_UPDATE = 1
 
 // --- nf_tables.h: the generation
 export const NFTA_GEN_ID = 1

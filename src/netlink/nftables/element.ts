@@ -70,6 +70,14 @@ function elementMessages(type: number, flags: number, operation: string) {
   }
 }
 
+/** Deletes all elements of a set. */
+export function deleteAllElements(ref: TableRef, set: string): MessageWriter {
+  const operation = `delete the elements of ${describeSet(ref, set)}`
+  const writer = nftMessage(n.NFT_MSG_DELSETELEM, ref.family, { operation })
+  writer.attrString(n.NFTA_SET_ELEM_LIST_TABLE, ref.table)
+  return writer.attrString(n.NFTA_SET_ELEM_LIST_SET, set)
+}
+
 /** `nft` numbers the elements where the header says NFTA_LIST_ELEM; the kernel does not look. */
 function writeElement(writer: MessageWriter, index: number, element: SetElement): void {
   nest(writer, index, () => {

@@ -14,6 +14,13 @@ export type Verdict =
   | { readonly code: "accept" | "drop" | "continue" | "return" }
   | { readonly code: "jump" | "goto"; readonly chain: string }
 
+/** Matches what is over a limit. */
+export type Limit =
+  /** Packets of a second, beyond those that may come at once. */
+  | { readonly kind: "rate-over"; readonly perSecond: number; readonly burst: number }
+  /** Connections that exist at once, in the kernel's list of connections. */
+  | { readonly kind: "connections-over"; readonly count: number }
+
 /** Bytes are in the order of the register they meet: addresses and ports in network order. */
 export type Expression =
   | { readonly kind: "meta"; readonly key: number; readonly register: number }
@@ -87,6 +94,21 @@ export type Expression =
       readonly offset: number
       readonly length: number
       readonly register: number
+    }
+  | Limit
+  | {
+      /**
+       * Adds the register to a set and asks the element's own limit: the rule goes on where that is
+       * passed. Ends the rule where the set is full.
+       */
+      readonly kind: "limit-each"
+      readonly set: string
+      readonly register: number
+      /** Whether an element's time begins anew with each packet. */
+      readonly renew: boolean
+      readonly limit: Limit
+      /** The number that a NEWSET of the same transaction bears. */
+      readonly setId?: number | undefined
     }
   /** An expression that this codec does not know, its bytes kept. */
   | { readonly kind: "other"; readonly name: string; readonly data: Uint8Array }
@@ -167,6 +189,16 @@ export function masquerade(
   ports?: { readonly min: number; readonly max: number },
 ): Expression {
   return { kind: "masquerade", flags, ports }
+}
+
+/** Has a limit for each value of the register; the rule goes on where it is passed. */
+export function limitEach(
+  set: string,
+  limit: Limit,
+  options: { readonly renew?: boolean; readonly setId?: number } = {},
+): Expression {
+  const { renew = false, setId } = options
+  return { kind: "limit-each", set, register: n.NFT_REG_1, renew, limit, setId }
 }
 
 /** Loads the type of an address (RTN_*, U32 in host byte order). @param flags NFTA_FIB_F_* */

@@ -30,6 +30,9 @@ const NAMES: Readonly<Record<Exclude<Expression["kind"], "other">, string>> = {
   route: "rt",
   "to-network": "byteorder",
   "set-tcp-option": "exthdr",
+  "rate-over": "limit",
+  "connections-over": "connlimit",
+  "limit-each": "dynset",
 }
 
 const VERDICTS: readonly (readonly [Verdict["code"], number])[] = [
@@ -44,16 +47,18 @@ const VERDICTS: readonly (readonly [Verdict["code"], number])[] = [
 /** Writes a list of expressions, in the order of attributes that `nft` uses. */
 export function writeExpressions(writer: MessageWriter, expressions: readonly Expression[]): void {
   for (const expression of expressions) {
-    nest(writer, n.NFTA_LIST_ELEM, () => {
-      if (expression.kind === "other") {
-        writer.attrString(n.NFTA_EXPR_NAME, expression.name)
-        nest(writer, n.NFTA_EXPR_DATA, () => writer.bytes(expression.data))
-        return
-      }
-      writer.attrString(n.NFTA_EXPR_NAME, NAMES[expression.kind])
-      nest(writer, n.NFTA_EXPR_DATA, () => writeBody(writer, expression))
-    })
+    nest(writer, n.NFTA_LIST_ELEM, () => writeExpression(writer, expression))
   }
+}
+
+function writeExpression(writer: MessageWriter, expression: Expression): void {
+  if (expression.kind === "other") {
+    writer.attrString(n.NFTA_EXPR_NAME, expression.name)
+    nest(writer, n.NFTA_EXPR_DATA, () => writer.bytes(expression.data))
+    return
+  }
+  writer.attrString(n.NFTA_EXPR_NAME, NAMES[expression.kind])
+  nest(writer, n.NFTA_EXPR_DATA, () => writeBody(writer, expression))
 }
 
 function writeBody(w: MessageWriter, e: Exclude<Expression, { kind: "other" }>): void {
@@ -124,6 +129,22 @@ function writeBody(w: MessageWriter, e: Exclude<Expression, { kind: "other" }>):
       w.attrU32be(n.NFTA_EXTHDR_OFFSET, e.offset).attrU32be(n.NFTA_EXTHDR_LEN, e.length)
       w.attrU32be(n.NFTA_EXTHDR_OP, n.NFT_EXTHDR_OP_TCPOPT)
       break
+    case "rate-over":
+      w.attrU64be(n.NFTA_LIMIT_RATE, BigInt(e.perSecond)).attrU64be(n.NFTA_LIMIT_UNIT, 1n)
+      w.attrU32be(n.NFTA_LIMIT_BURST, e.burst).attrU32be(n.NFTA_LIMIT_TYPE, n.NFT_LIMIT_PKTS)
+      w.attrU32be(n.NFTA_LIMIT_FLAGS, n.NFT_LIMIT_F_INV)
+      break
+    case "connections-over":
+      w.attrU32be(n.NFTA_CONNLIMIT_COUNT, e.count)
+      w.attrU32be(n.NFTA_CONNLIMIT_FLAGS, n.NFT_CONNLIMIT_F_INV)
+      break
+    case "limit-each":
+      w.attrU32be(n.NFTA_DYNSET_SREG_KEY, e.register)
+      w.attrU32be(n.NFTA_DYNSET_OP, e.renew ? n.NFT_DYNSET_OP_UPDATE : n.NFT_DYNSET_OP_ADD)
+      w.attrString(n.NFTA_DYNSET_SET_NAME, e.set)
+      if (e.setId !== undefined) w.attrU32be(n.NFTA_DYNSET_SET_ID, e.setId)
+      nest(w, n.NFTA_DYNSET_EXPR, () => writeExpression(w, e.limit))
+      break
   }
 }
 
@@ -148,13 +169,15 @@ function writeVerdict(w: MessageWriter, verdict: Verdict): void {
 
 /** Reads the payload of NFTA_RULE_EXPRESSIONS. @throws LariatError code `decode` */
 export function readExpressions(bytes: Uint8Array): Expression[] {
-  return parseAttributeList(bytes).map(({ payload }) => {
-    const attributes = parseAttributes(payload)
-    const name = readString(required(attributes, n.NFTA_EXPR_NAME, "expression name"))
-    const data = attributes.get(n.NFTA_EXPR_DATA) ?? new Uint8Array()
-    // What this codec does not know is other people's, and no error.
-    return readBody(name, parseAttributes(data)) ?? { kind: "other", name, data }
-  })
+  return parseAttributeList(bytes).map(({ payload }) => readExpression(payload))
+}
+
+function readExpression(bytes: Uint8Array): Expression {
+  const attributes = parseAttributes(bytes)
+  const name = readString(required(attributes, n.NFTA_EXPR_NAME, "expression name"))
+  const data = attributes.get(n.NFTA_EXPR_DATA) ?? new Uint8Array()
+  // What this codec does not know is other people's, and no error.
+  return readBody(name, parseAttributes(data)) ?? { kind: "other", name, data }
 }
 
 function readBody(name: string, a: Attributes): Expression | undefined {
@@ -209,6 +232,13 @@ function readBody(name: string, a: Attributes): Expression | undefined {
       return readByteorder(a)
     case "exthdr":
       return readExtensionHeader(a)
+    case "limit":
+      return readRate(a)
+    case "connlimit":
+      if (optional(a, n.NFTA_CONNLIMIT_FLAGS) !== n.NFT_CONNLIMIT_F_INV) return undefined
+      return { kind: "connections-over", count: u32(a, n.NFTA_CONNLIMIT_COUNT) }
+    case "dynset":
+      return readLimitEach(a)
     default:
       return undefined
   }
@@ -231,6 +261,35 @@ function readExtensionHeader(a: Attributes): Expression | undefined {
   if ((optional(a, n.NFTA_EXTHDR_FLAGS) ?? 0) !== 0) return undefined
   const offset = u32(a, n.NFTA_EXTHDR_OFFSET)
   return { kind: "set-tcp-option", option, offset, length: u32(a, n.NFTA_EXTHDR_LEN), register }
+}
+
+function readRate(a: Attributes): Expression | undefined {
+  const isPackets = optional(a, n.NFTA_LIMIT_TYPE) === n.NFT_LIMIT_PKTS
+  const isOver = optional(a, n.NFTA_LIMIT_FLAGS) === n.NFT_LIMIT_F_INV
+  if (!isPackets || !isOver || count(a, n.NFTA_LIMIT_UNIT) !== 1n) return undefined
+  const perSecond = Number(count(a, n.NFTA_LIMIT_RATE))
+  return { kind: "rate-over", perSecond, burst: optional(a, n.NFTA_LIMIT_BURST) ?? 0 }
+}
+
+function readLimitEach(a: Attributes): Expression | undefined {
+  const each = a.get(n.NFTA_DYNSET_EXPR)
+  const op = u32(a, n.NFTA_DYNSET_OP)
+  // Maps, elements with a time of their own, and what is done when the set is full.
+  const more =
+    a.has(n.NFTA_DYNSET_SREG_DATA) ||
+    count(a, n.NFTA_DYNSET_TIMEOUT) !== 0n ||
+    (optional(a, n.NFTA_DYNSET_FLAGS) ?? 0) !== 0
+  if (each === undefined || op > n.NFT_DYNSET_OP_UPDATE || more) return undefined
+  const limit = readExpression(each)
+  if (limit.kind !== "rate-over" && limit.kind !== "connections-over") return undefined
+  return {
+    kind: "limit-each",
+    set: readString(required(a, n.NFTA_DYNSET_SET_NAME, "set name")),
+    register: u32(a, n.NFTA_DYNSET_SREG_KEY),
+    renew: op === n.NFT_DYNSET_OP_UPDATE,
+    limit,
+    setId: optional(a, n.NFTA_DYNSET_SET_ID),
+  }
 }
 
 function readPayload(a: Attributes): Expression | undefined {

@@ -8,8 +8,10 @@ import deleteElement from "../../../test/fixtures/nftables/delete_element.json" 
 }
 import dropTable from "../../../test/fixtures/nftables/delete_table.json" with { type: "json" }
 import flushChain from "../../../test/fixtures/nftables/flush_chain.json" with { type: "json" }
+import limits from "../../../test/fixtures/nftables/limits.json" with { type: "json" }
 import list from "../../../test/fixtures/nftables/list.json" with { type: "json" }
 import listClamp from "../../../test/fixtures/nftables/list_clamp.json" with { type: "json" }
+import listLimits from "../../../test/fixtures/nftables/list_limits.json" with { type: "json" }
 import ruleset from "../../../test/fixtures/nftables/ruleset.json" with { type: "json" }
 import { parseAttributeList } from "../attribute.ts"
 import { NLM_F_REQUEST } from "../constants.ts"
@@ -264,6 +266,65 @@ describe("a clamp of the MSS", () => {
       .filter(({ type }) => type === ((n.NFNL_SUBSYS_NFTABLES << 8) | n.NFT_MSG_NEWRULE))
       .map(t.parseRule)
     expect(answered).toEqual(rules.map((rule) => ({ ...REF, comment: undefined, ...rule })))
+  })
+})
+
+describe("limits for each source", () => {
+  const plain: t.Table = { ...REF, flags: 0 }
+  const sets: readonly SetSpec[] = [
+    { id: 1, name: "connections4", key: [IPV4_KEY], dynamic: { size: 65_535 } },
+    { id: 2, name: "queries6", key: [IPV6_KEY], dynamic: { size: 65_535, timeoutMs: 60_000 } },
+  ]
+  const rules = (withIds: boolean): t.Rule[] => [
+    {
+      chain: "limits",
+      expressions: [
+        ...IPV4,
+        e.payload("network", 12, 4),
+        e.limitEach(
+          "connections4",
+          { kind: "connections-over", count: 256 },
+          withIds ? { setId: 1 } : {},
+        ),
+        e.counter(),
+        end("drop"),
+      ],
+    },
+    {
+      chain: "limits",
+      expressions: [
+        ...IPV6,
+        e.payload("network", 8, 16),
+        e.limitEach(
+          "queries6",
+          { kind: "rate-over", perSecond: 1000, burst: 2000 },
+          withIds ? { renew: true, setId: 2 } : { renew: true },
+        ),
+        e.counter(),
+        end("drop"),
+      ],
+    },
+  ]
+
+  test("are written as nft writes them", () => {
+    const messages = batch([
+      t.newTable(plain),
+      t.newChain(REF, { name: "limits" }),
+      ...sets.map((set) => newSet(REF, set)),
+      ...rules(true).map((rule) => t.newRule(REF, rule)),
+    ])
+    expect(lines(ours(messages), false)).toEqual(lines(transaction(limits), false))
+  })
+
+  test("are read as the kernel answers them", () => {
+    const answered = (type: number): Message[] =>
+      listLimits.received
+        .flatMap((datagram) => parseMessages(bytes(datagram)))
+        .filter((message) => message.type === ((n.NFNL_SUBSYS_NFTABLES << 8) | type))
+    expect(answered(n.NFT_MSG_NEWRULE).map(t.parseRule)).toEqual(
+      rules(false).map((rule) => ({ ...REF, comment: undefined, ...rule })),
+    )
+    expect(answered(n.NFT_MSG_NEWSET).map((set) => parseSet(set).flags)).toEqual(sets.map(setFlags))
   })
 })
 

@@ -46,6 +46,8 @@ export interface SetSpec {
   readonly key: readonly KeyField[]
   /** Whether elements are intervals. Default false. */
   readonly interval?: boolean
+  /** Elements are added by rules: how many there may be, and when an unused one goes. */
+  readonly dynamic?: { readonly size: number; readonly timeoutMs?: number } | undefined
   /** What a map gives. Default: a set. */
   readonly data?: KeyField | undefined
   readonly comment?: string | undefined
@@ -64,8 +66,10 @@ function padded(length: number): number {
 
 /** NFT_SET_* of a set. */
 export function setFlags(set: SetSpec): number {
-  const { key, interval = false, data } = set
+  const { key, interval = false, data, dynamic } = set
   return (
+    (dynamic === undefined ? 0 : n.NFT_SET_EVAL) |
+    (dynamic?.timeoutMs === undefined ? 0 : n.NFT_SET_TIMEOUT) |
     (interval ? n.NFT_SET_INTERVAL : 0) |
     (interval && key.length > 1 ? n.NFT_SET_CONCAT : 0) |
     (data === undefined ? 0 : n.NFT_SET_MAP)
@@ -97,6 +101,13 @@ export function newSet(ref: TableRef, set: SetSpec): MessageWriter {
   }
   writer.attrU32be(n.NFTA_SET_ID, set.id ?? 1)
   if ((setFlags(set) & n.NFT_SET_CONCAT) !== 0) writeFields(writer, set)
+  const { dynamic } = set
+  if (dynamic !== undefined) {
+    nest(writer, n.NFTA_SET_DESC, () => writer.attrU32be(n.NFTA_SET_DESC_SIZE, dynamic.size))
+  }
+  if (dynamic?.timeoutMs !== undefined) {
+    writer.attrU64be(n.NFTA_SET_TIMEOUT, BigInt(dynamic.timeoutMs))
+  }
   return writer.attr(n.NFTA_SET_USERDATA, encodeUserdata(setUserdata(set)))
 }
 

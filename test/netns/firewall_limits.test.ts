@@ -1,0 +1,84 @@
+/** What one source may ask of the host's services: real packets against the kernel's limits. */
+import { afterAll, beforeAll, expect, test } from "bun:test"
+import { Firewall } from "../../src/firewall/firewall.ts"
+import type { LimitValues } from "../../src/firewall/limits.ts"
+import type { FirewallState } from "../../src/firewall/state.ts"
+import { attempt } from "../clients/program.ts"
+import { FirewallWorld, PORT } from "./firewall_world.ts"
+import { inNetns } from "./lab.ts"
+
+const HOST = { 4: "10.42.0.1", 6: "fd00:42::1" } as const
+const FAMILIES = [4, 6] as const
+const NONE: LimitValues = { connections: 0, connectionsPerSecond: 0, queriesPerSecond: 0 }
+
+function limited(values: Partial<LimitValues>): FirewallState {
+  const services = FAMILIES.flatMap((family) =>
+    (["tcp", "udp"] as const).map((protocol) => ({ protocol, address: HOST[family], port: PORT })),
+  )
+  const limits = { services, values: { ...NONE, ...values } }
+  return { hostNat: [], overlay: [], masquerade: [], limits }
+}
+
+let world: FirewallWorld
+let firewall: Firewall
+
+beforeAll(async () => {
+  world = await FirewallWorld.build()
+  firewall = Firewall.open()
+})
+
+afterAll(async () => {
+  firewall?.close()
+  await world?.close()
+})
+
+const flood = (family: 4 | 6): string =>
+  `for i in {1..40}; do echo x > /dev/udp/${HOST[family]}/${PORT}; done`
+
+const open = (family: 4 | 6, count: number): string[] => {
+  const opens = Array.from({ length: count }, (_, at) => {
+    return `exec ${at + 3}<>/dev/tcp/${HOST[family]}/${PORT}`
+  })
+  return ["timeout", "1", "bash", "-c", opens.join("; ")]
+}
+
+test("this kernel holds all limits", () => {
+  firewall.ensure(limited({ connections: 3, connectionsPerSecond: 3, queriesPerSecond: 3 }))
+  expect(firewall.lacking()).toEqual([])
+  expect(firewall.matches()).toBe(true)
+})
+
+test.each(FAMILIES)(
+  "datagrams of IPv%d beyond the rate are dropped, not others'",
+  async (family) => {
+    firewall.ensure(limited({ queriesPerSecond: 5 }))
+    const before = firewall.dropped()
+    await inNetns("a", "bash", "-c", flood(family))
+    const after = firewall.dropped()
+    expect(after.queriesPerSecond - before.queriesPerSecond).toBeGreaterThan(20)
+    expect(await world.source("b", "udp", HOST[4])).toBe("10.42.0.3")
+    expect(await world.source("a", "tcp", HOST[family])).not.toBe("")
+  },
+)
+
+test("the host itself is not bounded", async () => {
+  firewall.ensure(limited({ queriesPerSecond: 6 }))
+  await attempt(["bash", "-c", flood(4)])
+  expect(firewall.dropped().queriesPerSecond).toBe(0)
+})
+
+test.each(FAMILIES)("connections of IPv%d at once are bounded", async (family) => {
+  firewall.ensure(limited({ connections: 4 + family }))
+  expect((await inNetns("a", ...open(family, 4 + family))).status).toBe(0)
+  expect(firewall.dropped().connections).toBe(0)
+  // Those of the program that has ended may not be forgotten yet.
+  firewall.ensure(limited({ connections: 3 + family }))
+  expect((await inNetns("a", ...open(family, 4 + family))).status).toBe(124)
+  expect(firewall.dropped().connections).toBeGreaterThan(0)
+})
+
+test("new connections of a second are bounded", async () => {
+  firewall.ensure(limited({ connectionsPerSecond: 2 }))
+  expect((await inNetns("a", ...open(4, 10))).status).toBe(124)
+  expect(firewall.dropped().connectionsPerSecond).toBeGreaterThan(0)
+})
