@@ -28,9 +28,7 @@ const MODIFIES: ReadonlySet<string> = new Set([
 /** Names that no source uses and that are right where they are, each with the reason. */
 export const USED_OUTSIDE: Readonly<Record<string, string>> = {
   NF_INET_PRE_ROUTING: "one of the five hooks of a family, listed whole",
-  NF_INET_LOCAL_IN: "one of the five hooks of a family, listed whole",
   NF_INET_LOCAL_OUT: "one of the five hooks of a family, listed whole",
-  NFTA_SET_DESC_SIZE: "of the description of a set, listed whole",
   NFTA_FIB_F_DADDR: "the recordings of nft hold it",
   NFT_MSG_NEWGEN: "the recordings of nft hold it",
   NFT_TABLE_F_DORMANT: "tests play with it someone who puts the table to sleep",
