@@ -13,6 +13,7 @@ import {
   isNode,
   isScalar,
   isSeq,
+  type LineCounter,
   type Node,
   type Pair,
   type Scalar,
@@ -54,7 +55,7 @@ export interface Entry {
 /** A parsed file. Made by `parseYamlFile`. */
 export class YamlFile {
   readonly name: string
-  readonly #lines: readonly number[]
+  readonly #lines: LineCounter
   readonly #masked: MaskedText
   readonly #report: Report
   readonly #env: Environment
@@ -65,7 +66,7 @@ export class YamlFile {
 
   constructor(
     name: string,
-    source: { lines: readonly number[]; masked: MaskedText; root: Node | undefined },
+    source: { lines: LineCounter; masked: MaskedText; root: Node | undefined },
     report: Report,
     env: Environment,
   ) {

@@ -4,7 +4,7 @@ import { type Document, isMap, isNode, isScalar, parseAllDocuments } from "yaml"
 import { type Report, showValue } from "../diagnostic.ts"
 import { YamlFile } from "./file.ts"
 import { type Environment, mask, RESERVED_CHARACTERS, unmask } from "./interpolation.ts"
-import { lineStarts, positionIn } from "./line_position.ts"
+import { linesOf, positionIn } from "./line_position.ts"
 
 /** UTF-16 code units. A network_driver file has a few hundred lines. */
 export const MAX_FILE_CHARACTERS = 262_144
@@ -22,7 +22,7 @@ export function parseYamlFile(
   env: Environment,
 ): YamlFile | undefined {
   const name = file.path
-  const lines = lineStarts(file.text)
+  const lines = linesOf(file.text)
   const say = (severity: "error" | "warning", offset: number, message: string, hint?: string) => {
     const position = positionIn(name, lines, offset)
     report.add({ severity, position, path: [], message, hint })
