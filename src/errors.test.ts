@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { LariatError, messageOf, runAll, TeardownError } from "./errors.ts"
+import { LariatError, messageOf, runAll, runAllInTurn, TeardownError } from "./errors.ts"
 
 describe("LariatError", () => {
   test("carries code, hint and cause", () => {
@@ -62,4 +62,18 @@ describe("runAll", () => {
       errors: [first, "text"],
     })
   })
+})
+
+test("steps that take time are run in order, and every failure is told", async () => {
+  const done: number[] = []
+  const closed = runAllInTurn("the demo", [
+    async () => void done.push(1),
+    () => Promise.reject(new Error("first")),
+    () => done.push(2),
+    () => Promise.reject(new Error("second")),
+  ])
+  await expect(closed).rejects.toThrow(TeardownError)
+  await expect(closed).rejects.toThrow("Cannot finish the demo: first; second")
+  expect(done).toEqual([1, 2])
+  await runAllInTurn("nothing", [])
 })

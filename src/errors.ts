@@ -93,5 +93,27 @@ export function runAll(what: string, steps: readonly (() => void)[]): void {
       errors.push(error)
     }
   }
+  throwAny(what, errors)
+}
+
+/** {@link runAll} of steps that may take time: each begins when the one before has ended. */
+export async function runAllInTurn(what: string, steps: Iterable<() => unknown>): Promise<void> {
+  throwAny(what, await failuresInTurn(steps))
+}
+
+/** What the steps threw, which are run one after the other whether or not others failed. */
+export async function failuresInTurn(steps: Iterable<() => unknown>): Promise<unknown[]> {
+  const errors: unknown[] = []
+  for (const step of steps) {
+    try {
+      await step()
+    } catch (error) {
+      errors.push(error)
+    }
+  }
+  return errors
+}
+
+function throwAny(what: string, errors: readonly unknown[]): void {
   if (errors.length > 0) throw new TeardownError(what, errors)
 }

@@ -4,11 +4,10 @@ import { join } from "node:path"
 import type { PeerReport } from "../agent/cluster/report.ts"
 import { writeSecret } from "../agent/cluster/secrets.ts"
 import { askAgent } from "../agent/control/control_client.ts"
-import { LariatError } from "../errors.ts"
+import { LariatError, runAllInTurn } from "../errors.ts"
 import { type FetchServer, serveFetch } from "../sys/http/fetch_server.ts"
 import { FrameTap } from "../sys/net/frame_tap.ts"
 import { createNetns, type Netns, withNetns } from "../sys/netns/netns.ts"
-import { closeAll } from "./close_all.ts"
 import { DemoHost } from "./demo_host.ts"
 import { makeSwitch, wireToSwitch } from "./demo_wiring.ts"
 import { EtcdGateway } from "./etcd/gateway.ts"
@@ -121,7 +120,7 @@ export class DemoHostsLab {
   async close(): Promise<void> {
     // Together: each of them may take its time.
     const stops = await Promise.allSettled(this.#hosts.map(({ host }) => host.stopAgent()))
-    await closeAll("the demo", [
+    await runAllInTurn("the demo", [
       ...stops.map((stop) => () => {
         if (stop.status === "rejected") throw stop.reason
       }),

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { runAllInTurn } from "../errors.ts"
 import { createNetns, type Netns } from "../sys/netns/netns.ts"
-import { closeAll } from "./close_all.ts"
 import { DemoHost } from "./demo_host.ts"
 import { wire } from "./demo_wiring.ts"
 
@@ -31,7 +31,7 @@ export class DemoLab {
 
   /** Ends the agent, gives the namespaces back, deletes the files. @throws TeardownError */
   async close(): Promise<void> {
-    await closeAll("the demo", [
+    await runAllInTurn("the demo", [
       () => this.#host?.stopAgent(),
       () => this.#host?.close(),
       () => this.#outside?.close(),

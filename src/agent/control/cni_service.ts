@@ -10,7 +10,7 @@ import { parseCniArgs } from "../../config/netconf/cni_args.ts"
 import { IPAM_TYPES, type Netconf, type NetconfProblem } from "../../config/netconf/netconf.ts"
 import { type ParsedNetconf, parseNetconf } from "../../config/netconf/parse.ts"
 import type { Network } from "../../config/network.ts"
-import { LariatError, TeardownError } from "../../errors.ts"
+import { LariatError, runAllInTurn } from "../../errors.ts"
 import type { AgentContext } from "../context.ts"
 import { attach } from "../endpoints/attach.ts"
 import { type AttachDnsInput, attachDns } from "../endpoints/attach_dns.ts"
@@ -143,16 +143,13 @@ export class CniService {
       )
     }
     const valid = new Set(conf.validAttachments.map((one) => `${one.containerID}/${one.ifname}`))
-    const errors: unknown[] = []
-    for (const row of this.#context.stateDatabase.endpoints({ network: conf.name })) {
-      if (valid.has(`${row.containerId}/${row.ifname}`)) continue
-      try {
-        await detach(this.#context, row)
-      } catch (error) {
-        errors.push(error)
-      }
-    }
-    if (errors.length > 0) throw new TeardownError(`garbage collection of ${conf.name}`, errors)
+    const rows = this.#context.stateDatabase
+      .endpoints({ network: conf.name })
+      .filter((row) => !valid.has(`${row.containerId}/${row.ifname}`))
+    await runAllInTurn(
+      `garbage collection of ${conf.name}`,
+      rows.map((row) => () => detach(this.#context, row)),
+    )
   }
 
   async #status(call: Call): Promise<undefined> {

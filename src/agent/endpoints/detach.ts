@@ -1,6 +1,6 @@
 import { releaseAdopted } from "../../endpoint/adopt_port.ts"
 import { removePort } from "../../endpoint/remove_port.ts"
-import { messageOf, TeardownError } from "../../errors.ts"
+import { messageOf, runAllInTurn } from "../../errors.ts"
 import type { AgentContext } from "../context.ts"
 import type { EndpointKey } from "../networks/attach_request.ts"
 import { prefixesOf, specOf } from "../networks/endpoint_spec.ts"
@@ -26,17 +26,10 @@ export function detach(context: AgentContext, key: EndpointKey): Promise<void> {
 async function takeDown(context: AgentContext, row: EndpointRow): Promise<void> {
   context.index.put({ ...row, state: "detaching" })
   context.stateDatabase.detach(row.id)
-  const errors: unknown[] = []
-  for (const step of [removeMasquerade, removeInterface]) {
-    try {
-      await step(context, row)
-    } catch (error) {
-      errors.push(error)
-    }
-  }
-  if (errors.length > 0) {
-    throw new TeardownError(`the detach of ${row.containerId}/${row.ifname}`, errors)
-  }
+  await runAllInTurn(`the detach of ${row.containerId}/${row.ifname}`, [
+    () => removeMasquerade(context, row),
+    () => removeInterface(context, row),
+  ])
   context.stateDatabase.remove(row.id, rest(context, row))
   context.index.remove(row)
 }

@@ -1,4 +1,4 @@
-import { LariatError, messageOf } from "../../errors.ts"
+import { failuresInTurn, LariatError, messageOf } from "../../errors.ts"
 
 /** Steps that take back what was done, run newest first when a transaction fails. */
 export class Undo {
@@ -15,14 +15,7 @@ export class Undo {
    * @returns the error to throw: the one given, with what the undoing could not do added to it
    */
   async failed(error: unknown): Promise<unknown> {
-    const faults: unknown[] = []
-    for (const step of this.#steps.reverse()) {
-      try {
-        await step()
-      } catch (fault) {
-        faults.push(fault)
-      }
-    }
+    const faults = await failuresInTurn(this.#steps.reverse())
     if (faults.length === 0) return error
     const more = faults.map(messageOf).join("; ")
     return new LariatError(`${messageOf(error)}; and taking it back failed: ${more}`, {

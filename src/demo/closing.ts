@@ -1,22 +1,4 @@
-import { messageOf, TeardownError } from "../errors.ts"
-
-/**
- * Runs every step, one after the other, even when some fail.
- *
- * @param what names the teardown in the error
- * @throws TeardownError
- */
-export async function closeAll(what: string, steps: readonly (() => unknown)[]): Promise<void> {
-  const errors: unknown[] = []
-  for (const step of steps) {
-    try {
-      await step()
-    } catch (error) {
-      errors.push(error)
-    }
-  }
-  if (errors.length > 0) throw new TeardownError(what, errors)
-}
+import { messageOf } from "../errors.ts"
 
 /**
  * Does the work, then closes, whatever came of it. Where both fail the work's failure is thrown,

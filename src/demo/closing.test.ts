@@ -1,24 +1,9 @@
 import { expect, test } from "bun:test"
-import { TeardownError } from "../errors.ts"
-import { closeAll, closing } from "./close_all.ts"
+import { closing } from "./closing.ts"
 
 const fail = (text: string) => async () => {
   throw new Error(text)
 }
-
-test("every step is run, in order, and every failure told", async () => {
-  const done: number[] = []
-  const closed = closeAll("the demo", [
-    async () => void done.push(1),
-    fail("first"),
-    () => done.push(2),
-    fail("second"),
-  ])
-  await expect(closed).rejects.toThrow(TeardownError)
-  await expect(closed).rejects.toThrow("Cannot finish the demo: first; second")
-  expect(done).toEqual([1, 2])
-  await closeAll("nothing", [])
-})
 
 test("what was done comes back after closing", async () => {
   const order: string[] = []
