@@ -3,6 +3,7 @@ import { MetadataApi, QUESTIONS } from "../metadata/metadata_api.ts"
 import { Model } from "../metadata/model.ts"
 import { loadObjects, parseObjectsFile } from "../metadata/objects_file.ts"
 import { serveFetch } from "../sys/http/fetch_server.ts"
+import { after } from "../sys/timer.ts"
 import { onObjects, until } from "./objects.ts"
 
 /** The options of `lariat metadata serve`. */
@@ -27,10 +28,7 @@ export async function serveMetadata(options: MetadataOptions): Promise<number> {
     model,
     mayAsk: () => true,
     newVersion: () => crypto.randomUUID(),
-    schedule: (ms, run) => {
-      const timer = setTimeout(run, ms)
-      return () => clearTimeout(timer)
-    },
+    schedule: after,
   })
   const server = serveFetch({ hostname, port, ...QUESTIONS }, api.fetch)
   console.log(`metadata of ${options.objects} at http://${options.listen}/`)

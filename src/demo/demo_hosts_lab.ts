@@ -8,6 +8,7 @@ import { LariatError, runAllInTurn } from "../errors.ts"
 import { type FetchServer, serveFetch } from "../sys/http/fetch_server.ts"
 import { FrameTap } from "../sys/net/frame_tap.ts"
 import { createNetns, type Netns, withNetns } from "../sys/netns/netns.ts"
+import { after } from "../sys/timer.ts"
 import { DemoHost } from "./demo_host.ts"
 import { makeSwitch, wireToSwitch } from "./demo_wiring.ts"
 import { EtcdGateway } from "./etcd/gateway.ts"
@@ -41,12 +42,7 @@ export class DemoHostsLab {
   readonly directory = mkdtempSync(join(tmpdir(), "lariat-demo-"))
   readonly storeUrl = `http://${STORE_IP}:${STORE_PORT}`
   readonly #hosts: PlacedHost[] = []
-  readonly #gateway = new EtcdGateway({
-    after: (ms, call) => {
-      const timer = setTimeout(call, ms)
-      return { cancel: () => clearTimeout(timer) }
-    },
-  })
+  readonly #gateway = new EtcdGateway({ after })
   readonly #taps: FrameTap[] = []
   #underlay: Netns | undefined
   #server: FetchServer | undefined

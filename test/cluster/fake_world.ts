@@ -1,5 +1,5 @@
 /** A world for stores whose time stands still until told, and whose network answers as scripted. */
-import type { Dependencies, Timer } from "../../src/cluster/store/dependencies.ts"
+import type { Cancel, Dependencies } from "../../src/cluster/store/dependencies.ts"
 
 /** A request as an etcd sees it. */
 export interface FakeRequest {
@@ -34,10 +34,10 @@ export class FakeWorld implements Dependencies {
 
   readonly now = () => this.#nowMs
 
-  readonly after = (ms: number, call: () => void): Timer => {
+  readonly after = (ms: number, call: () => void): Cancel => {
     const waiting = { atMs: this.#nowMs + ms, call }
     this.#waiting.add(waiting)
-    return { cancel: () => void this.#waiting.delete(waiting) }
+    return () => void this.#waiting.delete(waiting)
   }
 
   readonly fetch = async (url: string, init: RequestInit): Promise<Response> => {

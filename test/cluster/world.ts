@@ -8,7 +8,7 @@ export const timersOfRuntime: Omit<Dependencies, "fetch"> = {
   now: () => performance.now(),
   after: (ms, call) => {
     const timer = setTimeout(call, ms)
-    return { cancel: () => clearTimeout(timer) }
+    return () => clearTimeout(timer)
   },
   random: Math.random,
 }

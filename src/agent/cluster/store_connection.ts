@@ -5,6 +5,7 @@ import type { ClusterSettings } from "../../config/network.ts"
 import { LariatError, messageOf } from "../../errors.ts"
 import { monotonicMs } from "../../sys/clock.ts"
 import { secureFetch } from "../../sys/http/fetch.ts"
+import { after } from "../../sys/timer.ts"
 import { readSecret } from "./secrets.ts"
 
 /**
@@ -25,10 +26,7 @@ export function openStore(
   const world = {
     fetch,
     now: monotonicMs,
-    after: (ms: number, call: () => void) => {
-      const timer = setTimeout(call, ms)
-      return { cancel: () => clearTimeout(timer) }
-    },
+    after,
     random: Math.random,
   }
   if (storeUser === undefined) return new EtcdStore(endpoints, world, { onError })

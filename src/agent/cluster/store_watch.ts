@@ -1,6 +1,7 @@
 import type { Keyspace, ParsedKey } from "../../cluster/records/keyspace.ts"
 import type { Store, Subscription, WatchListener } from "../../cluster/store/store.ts"
 import { monotonicMs } from "../../sys/clock.ts"
+import { after } from "../../sys/timer.ts"
 import { OwnRecordGuard } from "./state/own_record_guard.ts"
 
 /** What a {@link StoreWatch} works with. */
@@ -30,10 +31,7 @@ export class StoreWatch {
     this.#ownKeys = new OwnRecordGuard({
       ...{ keys, next: listener, written, putBack },
       clock: monotonicMs,
-      after: (ms, call) => {
-        const timer = setTimeout(call, ms)
-        return { cancel: () => clearTimeout(timer) }
-      },
+      after,
     })
   }
 

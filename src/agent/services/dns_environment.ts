@@ -6,6 +6,7 @@ import { framed } from "../../dns/tcp_session.ts"
 import type { Timers, UpstreamSockets } from "../../dns/upstream.ts"
 import { askTcp } from "../../sys/net/tcp_server.ts"
 import { connectUdp } from "../../sys/net/udp.ts"
+import { after } from "../../sys/timer.ts"
 
 /** RFC 1035 §4.2.2. */
 const MAX_MESSAGE_BYTES = 65_535
@@ -13,10 +14,7 @@ const MAX_MESSAGE_BYTES = 65_535
 /** Time for the DNS server. */
 export const timers: Timers = {
   now: () => performance.now(),
-  after(ms, action) {
-    const timer = setTimeout(action, ms)
-    return () => clearTimeout(timer)
-  },
+  after,
 }
 
 /** Sockets to other servers. */

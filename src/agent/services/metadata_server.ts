@@ -2,6 +2,7 @@ import { parseAddress } from "../../core/address.ts"
 import { messageOf } from "../../errors.ts"
 import { MetadataApi, QUESTIONS } from "../../metadata/metadata_api.ts"
 import { type FetchServer, serveFetch } from "../../sys/http/fetch_server.ts"
+import { after } from "../../sys/timer.ts"
 import type { AgentContext } from "../context.ts"
 import { containerUuid } from "./metadata_feed.ts"
 import { ensureHostAddress, hostAddresses, listenAddress } from "./service_address.ts"
@@ -39,10 +40,7 @@ export class MetadataServer {
       },
       mayAsk: (address) => server.#mayAsk(address),
       newVersion: () => crypto.randomUUID(),
-      schedule: (ms, run) => {
-        const timer = setTimeout(run, ms)
-        return () => clearTimeout(timer)
-      },
+      schedule: after,
       waiting: { mostPerSource: MAX_WAITS_PER_CONTAINER },
     })
     try {

@@ -3,17 +3,15 @@
 /** One HTTP request; `fetch` of the runtime, or one with certificates. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
-/** Something that is to happen later. */
-export interface Timer {
-  cancel(): void
-}
+/** Takes back a call that was to come later. */
+export type Cancel = () => void
 
 export interface Dependencies {
   readonly fetch: Fetch
   /** Milliseconds of a clock that nobody sets back and that counts sleep. */
   readonly now: () => number
   /** Calls once after so many milliseconds. */
-  readonly after: (ms: number, call: () => void) => Timer
+  readonly after: (ms: number, call: () => void) => Cancel
   /** From 0 up to 1, as Math.random. */
   readonly random: () => number
 }
@@ -26,11 +24,11 @@ export function pause(world: Dependencies, ms: number, signal: AbortSignal): Pro
       return
     }
     const end = () => {
-      timer.cancel()
+      cancel()
       signal.removeEventListener("abort", end)
       resolve()
     }
-    const timer = world.after(Math.max(0, ms), end)
+    const cancel = world.after(Math.max(0, ms), end)
     signal.addEventListener("abort", end, { once: true })
   })
 }

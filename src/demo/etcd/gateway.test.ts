@@ -8,7 +8,7 @@ import { EtcdGateway, MAX_REQUEST_BYTES } from "./gateway.ts"
 
 const after = (ms: number, call: () => void) => {
   const timer = setTimeout(call, ms)
-  return { cancel: () => clearTimeout(timer) }
+  return () => clearTimeout(timer)
 }
 const shared = new EtcdGateway({ after })
 

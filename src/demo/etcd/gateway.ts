@@ -4,7 +4,7 @@
  * with the process.
  */
 
-import type { Timer } from "../../cluster/store/dependencies.ts"
+import type { Cancel } from "../../cluster/store/dependencies.ts"
 import {
   countField,
   type Fields,
@@ -22,7 +22,7 @@ import { INVALID_ARGUMENT, NOT_FOUND, Refusal, UNIMPLEMENTED } from "./refusal.t
 /** Settings of an {@link EtcdGateway}. */
 export interface EtcdGatewayOptions {
   /** Calls once after so many milliseconds. */
-  readonly after: (ms: number, call: () => void) => Timer
+  readonly after: (ms: number, call: () => void) => Cancel
   /** How often a watch says that it is alive, ms. Default 5,000. */
   readonly progressMs?: number
   /** Events that watches may go back to. Default 20,000. */

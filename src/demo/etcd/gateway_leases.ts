@@ -1,26 +1,26 @@
 /** Leases of the small etcd: keys that go when nobody renews. */
 
-import type { Timer } from "../../cluster/store/dependencies.ts"
+import type { Cancel } from "../../cluster/store/dependencies.ts"
 import type { KeyHistory } from "./key_history.ts"
 
 /** The longest that etcd grants (lessor.go: MaxLeaseTTL), seconds. */
 const MAX_TTL = 9_000_000_000
-/** A longer timer would fire at once; milliseconds. */
+/** A longer cancel would fire at once; milliseconds. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 
 interface Lease {
   /** Seconds. */
   readonly ttl: number
-  timer: Timer
+  cancel: Cancel
 }
 
 export class GatewayLeases {
   readonly #history: KeyHistory
-  readonly #after: (ms: number, call: () => void) => Timer
+  readonly #after: (ms: number, call: () => void) => Cancel
   readonly #leases = new Map<string, Lease>()
   #last = 0
 
-  constructor(history: KeyHistory, after: (ms: number, call: () => void) => Timer) {
+  constructor(history: KeyHistory, after: (ms: number, call: () => void) => Cancel) {
     this.#history = history
     this.#after = after
   }
@@ -29,7 +29,7 @@ export class GatewayLeases {
   grant(seconds: number): { readonly id: string; readonly ttl: number } {
     const ttl = Math.min(Math.max(1, seconds), MAX_TTL)
     const id = String(++this.#last)
-    this.#leases.set(id, { ttl, timer: this.#expire(id, ttl) })
+    this.#leases.set(id, { ttl, cancel: this.#expire(id, ttl) })
     return { id, ttl }
   }
 
@@ -41,8 +41,8 @@ export class GatewayLeases {
   renew(id: string): number | undefined {
     const lease = this.#leases.get(id)
     if (lease === undefined) return undefined
-    lease.timer.cancel()
-    lease.timer = this.#expire(id, lease.ttl)
+    lease.cancel()
+    lease.cancel = this.#expire(id, lease.ttl)
     return lease.ttl
   }
 
@@ -50,7 +50,7 @@ export class GatewayLeases {
   revoke(id: string): boolean {
     const lease = this.#leases.get(id)
     if (lease === undefined) return false
-    lease.timer.cancel()
+    lease.cancel()
     this.#leases.delete(id)
     const keys = this.#history.range({ first: "", end: "" }).filter((each) => each.lease === id)
     this.#history.write(keys.map(({ key }) => ({ range: { first: key, end: undefined } })))
@@ -59,11 +59,11 @@ export class GatewayLeases {
 
   /** Forgets all; their keys stay. */
   close(): void {
-    for (const { timer } of this.#leases.values()) timer.cancel()
+    for (const { cancel } of this.#leases.values()) cancel()
     this.#leases.clear()
   }
 
-  #expire(id: string, seconds: number): Timer {
+  #expire(id: string, seconds: number): Cancel {
     return this.#after(Math.min(seconds * 1000, MAX_TIMER_MS), () => this.revoke(id))
   }
 }

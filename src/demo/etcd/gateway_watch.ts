@@ -1,6 +1,6 @@
 /** A watch of the small etcd, as the stream that its JSON gateway makes of it. */
 
-import type { Timer } from "../../cluster/store/dependencies.ts"
+import type { Cancel } from "../../cluster/store/dependencies.ts"
 import { countField, type Fields, flagField } from "../../cluster/store/etcd/codec.ts"
 import { kvOf, rangeField } from "./gateway_keys.ts"
 import { inRange, type KeyHistory, type KeyVersion } from "./key_history.ts"
@@ -10,7 +10,7 @@ export interface WatchParts {
   readonly history: KeyHistory
   /** The header of an answer, now. */
   readonly header: () => object
-  readonly after: (ms: number, call: () => void) => Timer
+  readonly after: (ms: number, call: () => void) => Cancel
   /** How often it says that it is alive, ms. */
   readonly progressMs: number
   /** Ends it. */
@@ -36,7 +36,7 @@ export function watchStream(request: Fields, parts: WatchParts): ReadableStream<
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        let timer: Timer | undefined
+        let cancel: Cancel | undefined
         let open = true
         const send = (result: object) => {
           if (!open) return
@@ -49,7 +49,7 @@ export function watchStream(request: Fields, parts: WatchParts): ReadableStream<
           if (events.length > 0) send({ events })
         }
         const alive = () => {
-          timer = parts.after(parts.progressMs, () => {
+          cancel = parts.after(parts.progressMs, () => {
             send({})
             if (open) alive()
           })
@@ -59,7 +59,7 @@ export function watchStream(request: Fields, parts: WatchParts): ReadableStream<
           if (!open) return
           open = false
           unlisten()
-          timer?.cancel()
+          cancel?.()
           signal.removeEventListener("abort", end)
           try {
             controller.close()

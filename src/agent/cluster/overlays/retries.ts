@@ -1,5 +1,6 @@
 import { Backoff } from "../../../cluster/store/backoff.ts"
 import { LariatError, messageOf } from "../../../errors.ts"
+import { after } from "../../../sys/timer.ts"
 import type { Health } from "../../health.ts"
 
 const FIRST_MS = 1000
@@ -32,10 +33,10 @@ export class Retries {
   readonly #failing = new Map<string, Entry>()
   #closed = false
 
-  constructor({ health, random = Math.random, after = afterTimer }: RetriesOptions) {
+  constructor({ health, random = Math.random, after: later = after }: RetriesOptions) {
     this.#health = health
     this.#random = random
-    this.#after = after
+    this.#after = later
   }
 
   /** The networks that something failed for and does not hold yet. */
@@ -82,9 +83,4 @@ export class Retries {
     this.#closed = true
     for (const { callOff } of this.#failing.values()) callOff?.()
   }
-}
-
-function afterTimer(ms: number, call: () => void): () => void {
-  const timer = setTimeout(call, ms)
-  return () => clearTimeout(timer)
 }

@@ -30,7 +30,7 @@ function scene() {
     after: (ms, call) => {
       const timer = { at: now + ms, call }
       timers.add(timer)
-      return { cancel: () => timers.delete(timer) }
+      return () => void timers.delete(timer)
     },
   })
   store.watch(keys.prefix, own)

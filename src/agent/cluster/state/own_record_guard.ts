@@ -14,7 +14,7 @@ export interface OwnRecordGuardOptions {
   readonly putBack: (key: string, parsed: ParsedKey, revision: number) => void
   /** Monotonic milliseconds. */
   readonly clock: () => number
-  readonly after: (ms: number, call: () => void) => { cancel(): void }
+  readonly after: (ms: number, call: () => void) => () => void
 }
 
 /**
@@ -89,7 +89,7 @@ export class OwnRecordGuard implements WatchListener {
     const at = Math.max(due, now + SETTLE_MS)
     if (this.#timer !== undefined && this.#timer.at <= at) return
     this.#timer?.cancel()
-    const { cancel } = after(at - now, () => {
+    const cancel = after(at - now, () => {
       this.#timer = undefined
       this.#look()
       this.#wake()

@@ -173,11 +173,11 @@ class Connection {
     return new Promise((resolve, reject) => {
       const onClose = () => settle(() => reject(new EtcdFailure("the store is closed")))
       const settle = (then: () => void) => {
-        timer.cancel()
+        cancel()
         signal.removeEventListener("abort", onClose)
         then()
       }
-      const timer = this.#world.after(ms, () => settle(() => resolve(SILENCE)))
+      const cancel = this.#world.after(ms, () => settle(() => resolve(SILENCE)))
       signal.addEventListener("abort", onClose, { once: true })
       work.then(
         (value) => settle(() => resolve(value)),

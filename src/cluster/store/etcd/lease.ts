@@ -150,12 +150,12 @@ export class EtcdLease implements Presence {
     const lease = this.#lease
     if (lease === undefined || this.#client.signal.aborted) return
     const done = new AbortController()
-    const timer = this.#world.after(REVOKE_MS, () => done.abort())
+    const cancel = this.#world.after(REVOKE_MS, () => done.abort())
     const asked = this.#call("/v3/lease/revoke", { ID: lease.id }, (fields) => fields).catch(
       () => undefined,
     )
     await Promise.race([asked, pause(this.#world, REVOKE_MS, done.signal)])
-    timer.cancel()
+    cancel()
     done.abort()
   }
 
