@@ -23,7 +23,7 @@ import {
   reqidOf,
   samePolicy,
 } from "../../src/drivers/ipsec/policies.ts"
-import { type Route, SaPairs } from "../../src/drivers/ipsec/sa_pairs.ts"
+import { SaPairs, type TunnelEndpoints } from "../../src/drivers/ipsec/sa_pairs.ts"
 import { KernelTable, settle } from "../../src/drivers/kernel_table.ts"
 import { NETLINK_XFRM } from "../../src/netlink/constants.ts"
 import type { MessageWriter } from "../../src/netlink/message.ts"
@@ -231,7 +231,7 @@ class Model {
     }
   }
 
-  #routeOf({ number, underlay }: DirectoryPeer): Route {
+  #routeOf({ number, underlay }: DirectoryPeer): TunnelEndpoints {
     const [remote = ""] = underlay
     const reqid = reqidOf(NETWORK.number, number)
     return { reqid, local: SELF_ADDRESS, remote, encapsulation: undefined }

@@ -394,7 +394,10 @@ test("in UDP: a restart goes on by the ports that it finds, and other ports keep
     expect(await ping(netns, "10.42.2.254", FULL_TIMEOUT)).toMatchObject({ received: 1 })
     expect(old.stop().count).toMatchObject({ "udp-esp": 2, esp: 0, clear: 0 })
     again.b.setEncapsulation("a", undefined)
-    expect([again.lost, again.worn]).toEqual([[], ["a wears b", "b wears a"]])
+    expect([again.lost, again.softExpired]).toEqual([
+      [],
+      ["a soft lifetime expired: b", "b soft lifetime expired: a"],
+    ])
     agree(again, [newPair("aes256gcm16", 3)])
     const plain = lab.capture(lab.host("b"), { esp: 4501 })
     expect(await ping(netns, "10.42.2.254", FULL_TIMEOUT)).toMatchObject({ received: 1 })
@@ -455,11 +458,11 @@ test("the kernel says when a key has carried as much as it should", async () => 
     agree(pair, [newPair("aes256gcm16", 1)])
     await ping(netns, "10.42.2.254", { ...FULL_TIMEOUT, count: 3 })
     hear()
-    expect(pair.worn).toEqual([])
+    expect(pair.softExpired).toEqual([])
     const more = await ping(netns, "10.42.2.254", { ...FULL_TIMEOUT, count: 6 })
     expect(more.received).toBe(6)
     hear()
-    expect(pair.worn).toEqual(["a wears b"])
+    expect(pair.softExpired).toEqual(["a soft lifetime expired: b"])
     // What the driver deletes itself is no loss; what another deletes is.
     agree(pair, [newPair("aes256gcm16", 2)])
     hear()

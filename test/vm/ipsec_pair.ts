@@ -56,7 +56,7 @@ export interface Pair {
   readonly a: IpsecDriver
   readonly b: IpsecDriver
   readonly lost: string[]
-  readonly worn: string[]
+  readonly softExpired: string[]
   /** Counters of the kernel's IPsec on both hosts, that grew since the drivers were made. */
   errors(): Record<string, number>[]
   close(): void
@@ -73,14 +73,14 @@ export function openPair(
   if (hostA === undefined || hostB === undefined) throw new Error("two hosts make a pair")
   const errors = errorsOf(hostA, hostB)
   const lost: string[] = []
-  const worn: string[] = []
+  const softExpired: string[] = []
   const open = (host: LabHost) =>
     host.netns.inside(() =>
       IpsecDriver.open(NETWORK, {
         ...options,
         cipher,
         onLost: (peer) => lost.push(`${host.name} lost ${peer}`),
-        onWorn: (peer) => worn.push(`${host.name} wears ${peer}`),
+        onSoftExpired: (peer) => softExpired.push(`${host.name} soft lifetime expired: ${peer}`),
       }),
     )
   const [a, b] = [open(hostA), open(hostB)]
@@ -95,7 +95,7 @@ export function openPair(
     a,
     b,
     lost,
-    worn,
+    softExpired,
     errors,
     close() {
       for (const driver of [a, b]) {

@@ -275,7 +275,7 @@ export class Composition {
         health.repaired(`network ${network.name}: new keys with ${this.nameOf(hostId)}: ${why}`)
         this.exchange?.rotate()
       },
-      onWorn: () => this.exchange?.rotate(),
+      onSoftExpired: () => this.exchange?.rotate(),
     })
   }
 

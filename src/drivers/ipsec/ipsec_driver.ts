@@ -24,7 +24,7 @@ import { type PeerEncapsulation, PeerEncapsulations } from "./peer_encapsulation
 import { NO_KEYS, NOT_TOLD, namedStates, type PeerKeys, sentOn } from "./peer_keys.ts"
 import { hostOfReqid, reqidOf } from "./policies.ts"
 import { PolicyDatabase } from "./policy_database.ts"
-import { type Route, SaPairs, type UdpRemote } from "./sa_pairs.ts"
+import { SaPairs, type TunnelEndpoints, type UdpRemote } from "./sa_pairs.ts"
 import { faultsOf, type PeerFaults, trafficOf } from "./sa_usage.ts"
 import { chooseIfId, deviceName, tunnelDevice } from "./tunnel_device.ts"
 
@@ -35,7 +35,7 @@ export interface IpsecOptions {
   /** Whether room is kept for a UDP header. Default false. */
   readonly udp?: boolean | undefined
   /**
-   * Packets sent under one key after which {@link onWorn} hears of it. Default 2^32, far below what
+   * Packets sent under one key after which {@link onSoftExpired} hears of it. Default 2^32, far below what
    * ESN and the ciphers bear.
    */
   readonly softPackets?: bigint | undefined
@@ -50,13 +50,13 @@ export interface IpsecOptions {
    * Hears of a peer whose keys go on but are to be renewed soon: they carried much, or are to go in
    * UDP from now on, or not any more. Default: nobody.
    */
-  readonly onWorn?: ((hostId: string, why: string) => void) | undefined
+  readonly onSoftExpired?: ((hostId: string, why: string) => void) | undefined
 }
 
 interface Known {
   peer: OverlayPeer
   /** Where its associations run; undefined without an address of the family. */
-  route: Route | undefined
+  route: TunnelEndpoints | undefined
 }
 
 const DEFAULT_SOFT_PACKETS = 1n << 32n
@@ -239,7 +239,7 @@ export class IpsecDriver implements Driver, KeyedDriver {
       if (!this.#saPairs.has(event.id)) return
       const hostId = this.hostOf(event.reqid)
       const why = `${spiText(event.id.spi)} has carried much`
-      if (hostId !== undefined) this.#options.onWorn?.(hostId, why)
+      if (hostId !== undefined) this.#options.onSoftExpired?.(hostId, why)
     } else if (event.kind === "deleted" || event.kind === "expired") {
       const reqid = this.#saPairs.lost(event.id)
       if (reqid !== undefined) this.#lostBy(reqid, "somebody deleted it")
@@ -361,7 +361,7 @@ export class IpsecDriver implements Driver, KeyedDriver {
   }
 
   /** Says what a peer needs of policies and routes. @returns where its associations ran before */
-  #place(known: Known): Route | undefined {
+  #place(known: Known): TunnelEndpoints | undefined {
     const { peer, route: before } = known
     known.route = this.#routeOf(known)
     this.#wantPolicies(known)
@@ -388,7 +388,7 @@ export class IpsecDriver implements Driver, KeyedDriver {
     this.#policies.desired(peer.hostId, tunnel)
   }
 
-  #routeOf({ peer }: Known): Route | undefined {
+  #routeOf({ peer }: Known): TunnelEndpoints | undefined {
     const self = this.#self
     const encapsulation = this.#encapsulations.of(peer.hostId, this.#reqid(peer))
     const family = self === undefined ? undefined : ownFamily(self.underlay)
@@ -404,7 +404,7 @@ export class IpsecDriver implements Driver, KeyedDriver {
   }
 
   /** Where a NAT gave a peer another port, and nothing else changed. @returns whether it was so */
-  #movePorts({ route }: Known, before: Route | undefined): boolean {
+  #movePorts({ route }: Known, before: TunnelEndpoints | undefined): boolean {
     if (route?.encapsulation === undefined || before?.encapsulation === undefined) return false
     if (route.local !== before.local || route.remote !== before.remote) return false
     return this.#saPairs.movePorts(route)
@@ -422,7 +422,7 @@ export class IpsecDriver implements Driver, KeyedDriver {
    * made the other way, are agreed on: the peer may not have changed yet. Where there were none,
    * keys that were told already are used now.
    */
-  #follow(known: Known, before: Route | undefined, why: string): void {
+  #follow(known: Known, before: TunnelEndpoints | undefined, why: string): void {
     const { peer, route } = known
     if (before === undefined) {
       this.#install(known)
@@ -432,7 +432,7 @@ export class IpsecDriver implements Driver, KeyedDriver {
     const had = this.#saPairs.inUse(before.reqid)
     if (before.local === route?.local && before.remote === route.remote) {
       // Those of an earlier process are to be renewed anyway.
-      if (had) this.#options.onWorn?.(peer.hostId, why)
+      if (had) this.#options.onSoftExpired?.(peer.hostId, why)
       return
     }
     this.#policies.forgetSpi(before.reqid)

@@ -1,7 +1,7 @@
 /** Which keys there are with a peer, and what they mean for the kernel. */
 
 import type { StateId } from "../../netlink/xfrm/state.ts"
-import type { Route, SaPair } from "./sa_pairs.ts"
+import type { SaPair, TunnelEndpoints } from "./sa_pairs.ts"
 
 /** What is known of the keys with one peer on one network. */
 export interface PeerKeys {
@@ -36,7 +36,7 @@ export function sentOn(
 
 /** The associations that keys name, whether they are there or not. */
 export function namedStates(
-  { local, remote }: Pick<Route, "local" | "remote">,
+  { local, remote }: Pick<TunnelEndpoints, "local" | "remote">,
   { saPairs }: PeerKeys,
 ): StateId[] {
   return saPairs.flatMap(({ inbound, outbound }) => [

@@ -9,12 +9,12 @@ import { decodeState } from "../../netlink/xfrm/state.ts"
 import { EEXIST, EINVAL, ENOSYS, ESRCH } from "../../sys/ffi/errno.ts"
 import { keyBytes } from "./ciphers.ts"
 import { ifIdOf, reqidOf } from "./policies.ts"
-import { type Route, type SaPair, SaPairs } from "./sa_pairs.ts"
+import { type SaPair, SaPairs, type TunnelEndpoints } from "./sa_pairs.ts"
 
 const CIPHER = "aes256gcm16"
 const NETWORK = 3
 const REQID = reqidOf(NETWORK, 2)
-const ROUTE: Route = {
+const ROUTE: TunnelEndpoints = {
   reqid: REQID,
   local: "192.0.2.1",
   remote: "192.0.2.2",
@@ -176,7 +176,7 @@ describe("SaPairs", () => {
   })
 
   describe("other ports", () => {
-    const inUdp = (peerPort: number): Route => ({
+    const inUdp = (peerPort: number): TunnelEndpoints => ({
       ...ROUTE,
       encapsulation: { ourPort: 4500, peerPort },
     })

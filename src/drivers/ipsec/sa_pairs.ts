@@ -36,7 +36,7 @@ export interface SaPair {
 }
 
 /** Where a peer's associations run. */
-export interface Route {
+export interface TunnelEndpoints {
   readonly reqid: number
   readonly local: string
   readonly remote: string
@@ -84,7 +84,7 @@ export class SaPairs {
    * said already that they are lost. Not by SPI and address: a peer that moves has another address,
    * and would be sent to under the same key from sequence number 1 again.
    */
-  readonly #spent = new Map<number, Map<string, { told: boolean }>>()
+  readonly #used = new Map<number, Map<string, { told: boolean }>>()
 
   constructor(socket: Pick<NetlinkSocket, "tryAll" | "dump">, options: SaPairsOptions) {
     this.#socket = socket
@@ -111,7 +111,7 @@ export class SaPairs {
    *   once: whoever rotates keys names the old ones for a while yet
    * @throws NetlinkError
    */
-  install(route: Route, saPairs: readonly SaPair[]): string[] {
+  install(route: TunnelEndpoints, saPairs: readonly SaPair[]): string[] {
     const { reqid } = route
     const wanted = saPairs.flatMap(({ inbound, outbound, send }) => [
       {
@@ -127,12 +127,12 @@ export class SaPairs {
           ]
         : []),
     ])
-    const spent = this.#stillNamed(reqid, saPairs)
-    this.#spent.set(reqid, spent)
+    const used = this.#stillNamed(reqid, saPairs)
+    this.#used.set(reqid, used)
     const missing = wanted
       .filter((one) => !this.#standing.has(idText(one)))
       .map((one) => ({ ...one, digest: digestOf(one.key) }))
-    const lost = missing.filter(({ digest }) => spent.has(digest))
+    const lost = missing.filter(({ digest }) => used.has(digest))
     const fresh = missing.filter((one) => !lost.includes(one))
     const messages = fresh.map(({ spi, key, source, destination, outward, encapsulation }) =>
       newState({
@@ -154,9 +154,9 @@ export class SaPairs {
       if (error === undefined) {
         const { destination, spi, digest, encapsulation } = one
         this.#standing.set(idText(one), { destination, spi, reqid, digest, encapsulation })
-        spent.set(digest, { told: false })
+        used.set(digest, { told: false })
       } else if (error.errno === EEXIST) {
-        spent.set(one.digest, { told: false })
+        used.set(one.digest, { told: false })
         lost.push(one)
       } else refusals.push(error)
     })
@@ -188,7 +188,7 @@ export class SaPairs {
    *
    * @returns whether all have them now: not where one is without UDP, or is gone
    */
-  movePorts(route: Route): boolean {
+  movePorts(route: TunnelEndpoints): boolean {
     const { cipher, ifId, softPackets } = this.#options
     const own = [...this.#standing.values()].filter(({ reqid }) => reqid === route.reqid)
     const inUdp = own.filter(({ encapsulation }) => encapsulation !== undefined)
@@ -239,18 +239,18 @@ export class SaPairs {
 
   /** Whether keys that were named are in the kernel, as far as is known. */
   inUse(reqid: number): boolean {
-    return [...(this.#spent.get(reqid)?.values() ?? [])].some(({ told }) => !told)
+    return [...(this.#used.get(reqid)?.values() ?? [])].some(({ told }) => !told)
   }
 
   /** Of what is known of a peer's keys: none is of use any more, and that was said. */
   abandon(reqid: number): void {
-    for (const state of this.#spent.get(reqid)?.values() ?? []) state.told = true
+    for (const state of this.#used.get(reqid)?.values() ?? []) state.told = true
     this.keepOnly(reqid, [])
   }
 
   /** Forgets a peer's keys: they are never named again. */
   forget(reqid: number): void {
-    this.#spent.delete(reqid)
+    this.#used.delete(reqid)
   }
 
   /** The reqids that have associations. */
@@ -286,7 +286,7 @@ export class SaPairs {
   }
 
   /** How what is sent with the other half of an inbound association is to go. */
-  #outward(route: Route, inboundSpi: number): XfrmEncapsulation | undefined {
+  #outward(route: TunnelEndpoints, inboundSpi: number): XfrmEncapsulation | undefined {
     const wanted = ports(route, route.remote)
     const inbound = this.#standing.get(idText({ destination: route.local, spi: inboundSpi }))
     if (inbound === undefined) return wanted
@@ -297,7 +297,7 @@ export class SaPairs {
 
   /** Whether it is news that a key is lost; it is none from now on. */
   #tell(reqid: number, digest: string | undefined): boolean {
-    const state = this.#spent.get(reqid)?.get(digest ?? "")
+    const state = this.#used.get(reqid)?.get(digest ?? "")
     if (state === undefined) return true
     const news = !state.told
     state.told = true
@@ -308,7 +308,7 @@ export class SaPairs {
   #stillNamed(reqid: number, saPairs: readonly SaPair[]): Map<string, { told: boolean }> {
     const keys = saPairs.flatMap(({ inbound, outbound }) => [inbound.key, outbound.key])
     const named = new Set(keys.map(digestOf))
-    return new Map([...(this.#spent.get(reqid) ?? [])].filter(([digest]) => named.has(digest)))
+    return new Map([...(this.#used.get(reqid) ?? [])].filter(([digest]) => named.has(digest)))
   }
 
   #list(): StateInfo[] {
@@ -319,7 +319,7 @@ export class SaPairs {
   }
 }
 
-function ports(route: Route, destination: string): XfrmEncapsulation | undefined {
+function ports(route: TunnelEndpoints, destination: string): XfrmEncapsulation | undefined {
   if (route.encapsulation === undefined) return undefined
   const { ourPort, peerPort } = route.encapsulation
   return destination === route.remote

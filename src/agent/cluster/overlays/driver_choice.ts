@@ -16,7 +16,7 @@ export interface DriverParts {
   /** Hears that the keys with a host are lost. */
   readonly onLost: (hostId: string, why: string) => void
   /** Hears that the keys with a host have protected as much as they should. */
-  readonly onWorn: (hostId: string) => void
+  readonly onSoftExpired: (hostId: string) => void
 }
 
 /** The drivers that send nothing without a key. */
