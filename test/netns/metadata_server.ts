@@ -38,9 +38,9 @@ export class MetadataServe {
     return server
   }
 
-  /** What it wrote to its standard error. */
+  /** What it wrote to its standard error, without Deno's notice on a request's signal, once (src/sys/http/fetch_server.ts). */
   get log(): string {
-    return this.#log
+    return this.#log.replace(/^Deno\.serve: request\.signal .*\n/, "")
   }
 
   get pid(): number {
