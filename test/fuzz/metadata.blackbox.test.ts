@@ -14,8 +14,7 @@ import { fuzzedBytes, fuzzedHeaders, fuzzedTarget } from "./http_requests.ts"
 requireTestNetns()
 
 const OBJECTS = join(import.meta.dir, "../fixtures/metadata/objects.json")
-/** Deno's server takes some 2 ms for a client that sends anything and goes, 20 times what Bun's does. */
-const REQUESTS = (process.env.LARIAT_CMD ?? "").includes("deno") ? 20_000 : 60_000
+const REQUESTS = 60_000
 const WARM_UP = 10_000
 const AT_ONCE = 32
 const QUESTIONS = 40_000
@@ -62,7 +61,10 @@ async function client(random: Random): Promise<void> {
     socket.destroy()
     return
   }
-  socket.end()
+  // Deno's server does not see the end of a client that has ended only its own side, and goes on
+  // waiting for a change: who may have asked for that hangs up whole.
+  if (bytes.includes("wait=")) setTimeout(() => socket.destroy(), 200)
+  else socket.end()
   const text = await connection.rest()
   if (text === "") return
   expect(text).toMatch(/^HTTP\/1\.[01] \d{3} /)
