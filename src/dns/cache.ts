@@ -69,14 +69,18 @@ export class AnswerCache {
     return { message: slot.message, age: Math.floor((now - slot.since) / 1000) }
   }
 
-  /** Keeps an answer as long as it may be kept. */
-  put(key: string, message: CheckedMessage): void {
+  /**
+   * Keeps an answer as long as it may be kept.
+   *
+   * @param limitSeconds and no longer than this
+   */
+  put(key: string, message: CheckedMessage, limitSeconds = Number.POSITIVE_INFINITY): void {
     const { maxEntries, maxBytes, maxTtlSeconds, maxNegativeTtlSeconds } = this.#limits
     const before = this.#slots.get(key)
     if (before !== undefined) this.#drop(key, before)
     const isNegative = message.counts[0] === 0
     const most = isNegative ? maxNegativeTtlSeconds : maxTtlSeconds
-    const seconds = Math.min(message.ttlSeconds, most)
+    const seconds = Math.min(message.ttlSeconds, most, limitSeconds)
     const bytes = ENTRY_BYTES + key.length + message.bytes.length + 8 * message.ttls.length
     if (seconds <= 0 || bytes > maxBytes) return
     const now = this.#now()

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { parseResolvConf } from "./resolv_conf.ts"
+import { parseResolvConf, serversOf } from "./resolv_conf.ts"
 
 test("nameservers in their order, each once, whatever else is in the file", () => {
   const text = `# nameserver 192.0.2.1
@@ -7,6 +7,8 @@ search example.com
 nameserver 192.0.2.2
 \tnameserver   fd00::53   trailing
 nameserver fe80::1%eth0
+nameserver fd00::54%eth0
+nameserver fe80::1%a/b
 nameserver 192.0.2.2\r
 nameserver not.an.address
 nameserver
@@ -14,7 +16,9 @@ options rotate`
   expect(parseResolvConf(text)).toEqual([
     { address: "192.0.2.2", port: 53 },
     { address: "fd00::53", port: 53 },
+    { address: "fe80::1%eth0", port: 53 },
   ])
+  expect(serversOf(["fe80::1%eth0", "192.0.2.2"])).toEqual([{ address: "192.0.2.2", port: 53 }])
 })
 
 test("a file without any, or with too many", () => {

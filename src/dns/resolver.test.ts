@@ -104,14 +104,56 @@ test("SERVFAIL is asked of the next server, and not kept", async () => {
   expect(asked).toHaveLength(4)
 })
 
-test("a slow server is raced by the next, and asked last from then on", async () => {
-  const { say, asked } = serve((query, _, { address }) =>
-    address === "192.0.2.53" ? undefined : says(query, { answers: [{ ...A, ttl: 0 }] }),
+test("the first server is asked as long as it answers, however slowly, and its NXDOMAIN counts", async () => {
+  const { say, asked, timers } = serve((query, _, { address }) =>
+    address === "192.0.2.53" ? says(query, { code: 3 }) : says(query, { answers: [A] }),
   )
-  expect((await say("example.com")).rcode).toBe("NOERROR")
-  expect(asked).toHaveLength(2)
-  const dead = serve(() => undefined)
-  expect((await dead.say("example.com")).rcode).toBe("SERVFAIL")
+  for (let n = 0; n < 5; n++) {
+    expect((await say(`n${n}.example.com`)).rcode).toBe("NXDOMAIN")
+    await timers.pass(100)
+  }
+  expect(new Set(asked.map(({ address }) => address))).toEqual(new Set(["192.0.2.53"]))
+})
+
+test("the next is asked while the first does not answer, and soon after the first again", async () => {
+  let isAway = true
+  const { say, asked, timers } = serve((query, _, { address }) => {
+    if (address === "192.0.2.53") {
+      return isAway ? undefined : says(query, { answers: [{ ...A, data: "192.0.2.1" }] })
+    }
+    return says(query, { code: 3, authorities: [SOA] })
+  })
+  const whoAnswers = async (name: string) => {
+    asked.length = 0
+    return [(await say(name)).rcode, asked.map(({ address }) => address.slice(-2)).join()]
+  }
+  // Once more after half a second, for a lost packet; after a second the next.
+  expect(await whoAnswers("a.example.com")).toEqual(["NXDOMAIN", "53,53,54"])
+  // Nobody waits again for it, until it may be back.
+  expect(await whoAnswers("b.example.com")).toEqual(["NXDOMAIN", "54"])
+  await timers.pass(5000)
+  // The client has the second's answer after a moment; the first is asked on.
+  expect(await whoAnswers("c.example.com")).toEqual(["NXDOMAIN", "53,54,53"])
+  expect(await whoAnswers("d.example.com")).toEqual(["NXDOMAIN", "54"])
+  isAway = false
+  await timers.pass(5000)
+  expect(await whoAnswers("e.example.com")).toEqual(["NOERROR", "53"])
+  // What the other one said in its place is forgotten by then, whatever its SOA allows.
+  expect(await whoAnswers("d.example.com")).toEqual(["NOERROR", "53"])
+  expect((await serve(() => undefined).say("example.com")).rcode).toBe("SERVFAIL")
+})
+
+test("a server that fails for one name is not away for others", async () => {
+  const { say, asked } = serve((query, _, { address }) => {
+    const isBad = readPacket(query).questions?.[0]?.name === "bad.com"
+    return address === "192.0.2.53" && isBad
+      ? says(query, { code: 2 })
+      : says(query, { answers: [{ ...A, name: "good.com" }] })
+  })
+  await say("bad.com")
+  await say("good.com")
+  const places = asked.map(({ address }) => address)
+  expect(places).toEqual(["192.0.2.53", "192.0.2.54", "192.0.2.53"])
 })
 
 test("a cut-off answer is asked for again over TCP", async () => {

@@ -2,7 +2,7 @@ import type { AnswerCache, KeptAnswer } from "./cache.ts"
 import type { CheckedMessage } from "./message.ts"
 import { lowerCase } from "./name.ts"
 import type { ServerAddress } from "./resolv_conf.ts"
-import type { Question, Upstreams } from "./upstream.ts"
+import { AWAY_MS, type Question, type Upstreams } from "./upstream.ts"
 
 /** Answers questions that are not ours: from what is kept, or by asking other servers. */
 export class Resolver {
@@ -28,9 +28,12 @@ export class Resolver {
     if (known !== undefined) return known
     const asking = this.#upstreams
       .ask(question, servers)
-      .then((message) => {
-        if (message !== undefined) this.#cache.put(key, message)
-        return message
+      .then((answer) => {
+        if (answer === undefined) return undefined
+        // What a later server says in place of the first must not outlive the first one's absence.
+        const limit = answer.isFirst ? undefined : AWAY_MS / 1000
+        this.#cache.put(key, answer.message, limit)
+        return answer.message
       })
       .finally(() => this.#asking.delete(key))
     this.#asking.set(key, asking)

@@ -67,32 +67,39 @@ export interface UpstreamOptions {
   readonly random: () => number
   /** How long a question may take, with all servers. Default 4000. */
   readonly timeoutMs?: number
-  /** When the next server is asked too. Default 200. */
-  readonly hedgeMs?: number
+  /** A server that has not answered for so long does not answer: the next is asked. Default 1000. */
+  readonly patienceMs?: number
   /** Letters of a question in random case, which the answer must repeat. Default false. */
   readonly randomCase?: boolean
   /** Questions at a time; more are refused. Default 512. */
   readonly maxInFlight?: number
 }
 
-/** What a server's speed is taken for before it is known, milliseconds. */
-const UNKNOWN_MS = 20
-/** What is added for a failure: such a server is asked last, until others fail too. */
-const FAILURE_MS = 1000
+/** An answer, and whether the server that stands first gave it. */
+export interface UpstreamAnswer {
+  readonly message: CheckedMessage
+  readonly isFirst: boolean
+}
+
+/** A server that did not answer is asked last for so long, then in its turn again. */
+export const AWAY_MS = 5000
+/** How long one is waited for that did not answer the last time. */
+const SECOND_CHANCE_MS = 300
 const MAX_KNOWN_SERVERS = 256
 /** A lost packet is sent again to the same server after so long. */
-const RESEND_MS = 1000
+const RESEND_MS = 500
 
 /**
- * Asks other servers: the one that was quickest of late first, the next when it is slow or fails,
- * and takes the first good answer. A cut-off answer is asked for again over TCP.
+ * Asks other servers in the order that they are listed in, which is the user's will: the first may
+ * know names that the second says are not there. The next is asked only when one does not answer,
+ * or says that it cannot (SERVFAIL, REFUSED). A cut-off answer is asked for again over TCP.
  */
 export class Upstreams {
   readonly #sockets: UpstreamSockets
   readonly #timers: Timers
   readonly #options: Required<UpstreamOptions>
-  /** Milliseconds, smoothed, by address and port. */
-  readonly #speed = new Map<string, number>()
+  /** When servers that did not answer are asked in their turn again, by address and port. */
+  readonly #awayUntil = new Map<string, number>()
   #inFlight = 0
 
   constructor(sockets: UpstreamSockets, timers: Timers, options: UpstreamOptions) {
@@ -100,7 +107,7 @@ export class Upstreams {
     this.#timers = timers
     this.#options = {
       timeoutMs: 4000,
-      hedgeMs: 200,
+      patienceMs: 1000,
       randomCase: false,
       maxInFlight: 512,
       ...options,
@@ -111,47 +118,63 @@ export class Upstreams {
   async ask(
     question: Question,
     servers: readonly ServerAddress[],
-  ): Promise<CheckedMessage | undefined> {
+  ): Promise<UpstreamAnswer | undefined> {
     if (servers.length === 0 || this.#inFlight >= this.#options.maxInFlight) return undefined
     this.#inFlight += 1
     try {
-      return await this.#race(question, this.#bySpeed(servers))
+      return await this.#inTurn(question, servers)
     } finally {
       this.#inFlight -= 1
     }
   }
 
-  #race(
+  #inTurn(
     question: Question,
-    servers: readonly ServerAddress[],
-  ): Promise<CheckedMessage | undefined> {
-    const { timeoutMs, hedgeMs } = this.#options
+    listed: readonly ServerAddress[],
+  ): Promise<UpstreamAnswer | undefined> {
+    const { timeoutMs, patienceMs } = this.#options
+    const servers = this.#presentFirst(listed)
     return new Promise((resolve) => {
       const abort = new AbortController()
       let next = 0
       let open = 0
-      let cancelHedge = (): void => undefined
-      const finish = (message: CheckedMessage | undefined): void => {
+      let findsOut = false
+      let cancelNext = (): void => undefined
+      const end = (): void => {
         cancelTimeout()
-        cancelHedge()
         abort.abort()
-        resolve(message)
+      }
+      const finish = (answer: UpstreamAnswer | undefined): void => {
+        next = servers.length
+        cancelNext()
+        resolve(answer)
+        // A server that may be back may answer after another has, and is there again by that.
+        if (!findsOut || open === 0) end()
       }
       const startNext = (): void => {
-        cancelHedge()
+        cancelNext()
         const server = servers[next++]
         if (server === undefined) return
         open += 1
-        cancelHedge = this.#timers.after(hedgeMs, startNext)
+        const wasAway = this.#awayUntil.has(keyOf(server))
+        // One question finds out whether it is back; those beside it do not wait.
+        if (wasAway) this.#away(server)
+        findsOut ||= wasAway
+        cancelNext = this.#timers.after(wasAway ? SECOND_CHANCE_MS : patienceMs, () => {
+          this.#away(server)
+          startNext()
+        })
         this.#one(question, server, abort.signal).then((message) => {
           open -= 1
-          if (abort.signal.aborted) return
-          if (message !== undefined) finish(message)
+          if (message !== undefined) finish({ message, isFirst: server === listed[0] })
           else if (next < servers.length) startNext()
           else if (open === 0) finish(undefined)
         })
       }
-      const cancelTimeout = this.#timers.after(timeoutMs, () => finish(undefined))
+      const cancelTimeout = this.#timers.after(timeoutMs, () => {
+        finish(undefined)
+        end()
+      })
       startNext()
     })
   }
@@ -162,15 +185,14 @@ export class Upstreams {
     server: ServerAddress,
     signal: AbortSignal,
   ): Promise<CheckedMessage | undefined> {
-    const started = this.#timers.now()
     let message = await this.#exchange(question, server, signal, true).catch(() => undefined)
     if (message?.rcode === RCODE_FORMERR || message?.rcode === RCODE_NOTIMP) {
       // Servers from before EDNS say so (RFC 6891 §6.2.2).
       message = await this.#exchange(question, server, signal, false).catch(() => undefined)
     }
+    if (message === undefined && !signal.aborted) this.#away(server)
+    if (message !== undefined) this.#awayUntil.delete(keyOf(server))
     const isGood = message?.rcode === RCODE_NOERROR || message?.rcode === RCODE_NXDOMAIN
-    const took = this.#timers.now() - started
-    if (isGood || !signal.aborted) this.#learn(server, isGood ? took : took + FAILURE_MS)
     return isGood ? message : undefined
   }
 
@@ -247,16 +269,19 @@ export class Upstreams {
     }
   }
 
-  #bySpeed(servers: readonly ServerAddress[]): readonly ServerAddress[] {
-    const speed = (server: ServerAddress) => this.#speed.get(keyOf(server)) ?? UNKNOWN_MS
-    return [...servers].sort((a, b) => speed(a) - speed(b))
+  /** As listed, but behind the others those that did not answer a moment ago. */
+  #presentFirst(servers: readonly ServerAddress[]): readonly ServerAddress[] {
+    const now = this.#timers.now()
+    const isAway = (server: ServerAddress) => (this.#awayUntil.get(keyOf(server)) ?? 0) > now
+    const { away = [], present = [] } = Object.groupBy(servers, (server) =>
+      isAway(server) ? "away" : "present",
+    )
+    return [...present, ...away]
   }
 
-  #learn(server: ServerAddress, ms: number): void {
-    const key = keyOf(server)
-    const before = this.#speed.get(key)
-    if (before === undefined && this.#speed.size >= MAX_KNOWN_SERVERS) this.#speed.clear()
-    this.#speed.set(key, before === undefined ? ms : before * 0.7 + ms * 0.3)
+  #away(server: ServerAddress): void {
+    if (this.#awayUntil.size >= MAX_KNOWN_SERVERS) this.#awayUntil.clear()
+    this.#awayUntil.set(keyOf(server), this.#timers.now() + AWAY_MS)
   }
 }
 

@@ -204,9 +204,8 @@ export class YamlFile {
       const first = entries.get(key)
       if (first !== undefined) {
         const line = this.position(first.mark.key).line
-        const message = `the key ${key} is there twice, first in line ${line}`
-        this.#say("error", offset, [...path, key], message, "remove one of them")
-        continue
+        const message = `the key ${key} is there twice, first in line ${line}: this last one counts`
+        this.#say("warning", offset, [...path, key], message, "remove one of them")
       }
       const node = isNode(pair.value) ? pair.value : undefined
       const value = node === undefined || isEmpty(node) ? offset : startOf(node)

@@ -44,6 +44,23 @@ describe("values", () => {
     expect(values).toEqual({ a: "v", b: "v\n", c: "x v\n", d: "v\n" })
   })
 
+  test("of a key that stands twice, the last counts, at its own place", () => {
+    const { values, positionOf } = read("a: {b: 1, c: 2, b: 3}\nd: x\nd: {e: 1}\n")
+    expect(values).toEqual({ a: { b: 3, c: 2 }, d: { e: 1 } })
+    expect([positionOf("a", ["b"]), positionOf("d", ["e"])]).toEqual(["1:20", "3:8"])
+  })
+
+  test("of a file whose .catalog block is no YAML, the rest", () => {
+    const page = ".catalog:\n  version: 1\n    questions:\n# a remark\n\n    - a: b\n"
+    const { values, said } = read(`${page}a: {b: 1}\n`)
+    expect(values).toEqual({ a: { b: 1 } })
+    expect(said).toEqual([
+      expect.stringMatching(/^f:2:12: warning: the block \.catalog is not YAML and is left out: /),
+    ])
+    expect(read(`${page}a: {b: 1\n`).values).toBeUndefined()
+    expect(read("a: b: c\n.catalog:\n  x: 1\n").values).toBeUndefined()
+  })
+
   test("aliases and merge keys", () => {
     const text = "x: &x {a: 1, b: 2}\ny: *x\nz:\n  <<: *x\n  b: 3\nw:\n  <<: [*x, {c: 4}]\n"
     expect(read(text)).toMatchObject({
@@ -85,7 +102,7 @@ describe("what is wrong is said, with its place", () => {
   test.each([
     [
       "a: 1\nb: 2\na: 3\n",
-      "f:3:1: error: the key a is there twice, first in line 1, remove one of them",
+      "f:3:1: warning: the key a is there twice, first in line 1: this last one counts, remove one of them",
     ],
     ["a:\n\tb: 1\n", "f:2:1: error: YAML: Tabs are not allowed as indentation"],
     ["a: *$X\n", "f:1:4: error: the alias *$X names an anchor that is not there"],

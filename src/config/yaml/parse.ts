@@ -3,7 +3,13 @@
 import { type Document, isMap, isNode, isScalar, parseAllDocuments } from "yaml"
 import { type Report, showValue } from "../diagnostic.ts"
 import { YamlFile } from "./file.ts"
-import { type Environment, mask, RESERVED_CHARACTERS, unmask } from "./interpolation.ts"
+import {
+  type Environment,
+  type MaskedText,
+  mask,
+  RESERVED_CHARACTERS,
+  unmask,
+} from "./interpolation.ts"
 import { linesOf, positionIn } from "./line_position.ts"
 
 /** UTF-16 code units. A network_driver file has a few hundred lines. */
@@ -33,7 +39,7 @@ export function parseYamlFile(
   }
   if (!checkCharacters(file.text, say) || !checkTemplates(file.text, say)) return undefined
   const masked = mask(file.text.replace(RESERVED_CHARACTERS, "\ufffd"))
-  const documents = parse(masked.text, say)
+  const documents = parseWithoutPages(masked, say)
   if (documents === undefined) return undefined
   const [document, second] = documents
   if (second !== undefined) {
@@ -60,6 +66,27 @@ export function parseYamlFile(
 }
 
 type Say = (severity: "error" | "warning", offset: number, message: string, hint?: string) => void
+
+/**
+ * Parses a text, and where that fails, the text without its `.catalog` block. The block is for the
+ * catalogue's pages alone, and released files have syntax errors in it that nobody met, since their
+ * server read it apart from the rest.
+ */
+function parseWithoutPages(masked: MaskedText, say: Say): Document.Parsed[] | undefined {
+  const { text } = masked
+  const documents = parse(text, say)
+  const [problem] = documents?.[0]?.errors ?? []
+  const block = /^(?:\.catalog|'\.catalog'|"\.catalog"):.*\n(?:(?:[ \t#].*)?\n)*/m.exec(text)
+  if (problem === undefined || block === null) return documents
+  const blank = block[0].replace(/[^\n]/g, " ")
+  const end = block.index + blank.length
+  const rest = parse(text.slice(0, block.index) + blank + text.slice(end), say)
+  if (rest?.some(({ errors }) => errors.length > 0) !== false) return documents
+  const message = unmask(problem.message, masked.expressions)
+  const what = `the block .catalog is not YAML and is left out: ${message}`
+  say("warning", problem.pos[0], what, "it describes the catalogue's page, nothing here needs it")
+  return rest
+}
 
 function parse(text: string, say: Say): Document.Parsed[] | undefined {
   try {
