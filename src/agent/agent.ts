@@ -6,7 +6,7 @@ import { parseNetconf } from "../config/netconf/parse.ts"
 import type { Configuration, Network } from "../config/network.ts"
 import { type Family, familyOf } from "../core/address.ts"
 import { Kernel } from "../endpoint/kernel.ts"
-import { messageOf } from "../errors.ts"
+import { messageOf, runAll } from "../errors.ts"
 import { bootId, monotonicMs } from "../sys/clock.ts"
 import { keepMapped, releaseStartupMemory } from "../sys/ffi/pages.ts"
 import { type PageSnapshot, touchedRanges } from "../sys/ffi/touched_pages.ts"
@@ -156,7 +156,8 @@ export class Agent {
     cluster?.start(context)
     const objects = new MetadataObjects({ model: context.metadata.model, health })
     objects.read(settings.objects)
-    const [metadata] = await Promise.all([MetadataServer.start(context), context.dns.start()])
+    const metadata = new MetadataServer(context)
+    await Promise.all([metadata.start(), context.dns.start()])
     const service = new CniService(context)
     const control = await ControlServer.listen(join(settings.runDir, SOCKET), (value) =>
       answerRequest(context, service, value),
@@ -174,7 +175,7 @@ export class Agent {
     this.#objects.read(configuration.agent.objects)
     this.#context.firewall.sync(this.#context.networks.all())
     this.#context.cluster?.configure()
-    void this.#context.dns.refresh()
+    this.#context.dns.refresh()
     sdNotify("READY=1")
   }
 
@@ -205,19 +206,22 @@ export class Agent {
   }
 
   #tidy(): void {
-    const { firewall, networks, stateDatabase, log } = this.#context
+    const { dns, firewall, networks, stateDatabase, log } = this.#context
     this.#context.underlay.forget()
     try {
-      firewall.sync(networks.all())
-      this.#metadata.ensureAddress()
-      this.#objects.refresh()
-      this.#context.cluster?.repair()
-      stateDatabase.purgeQuarantine(monotonicMs())
-      stateDatabase.checkpoint()
+      runAll("the regular check", [
+        () => firewall.sync(networks.all()),
+        () => this.#metadata.ensureAddress(),
+        () => dns.ensureAddress(),
+        () => dns.refresh(),
+        () => this.#objects.refresh(),
+        () => this.#context.cluster?.repair(),
+        () => stateDatabase.purgeQuarantine(monotonicMs()),
+        () => stateDatabase.checkpoint(),
+      ])
     } catch (error) {
-      log.error("the regular check failed: {why}", { why: messageOf(error) })
+      log.error("{why}", { why: messageOf(error) })
     }
-    void this.#context.dns.refresh()
     void collectGarbage(this.#context)
   }
 }

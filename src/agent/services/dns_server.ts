@@ -3,7 +3,6 @@ import { parseAddress } from "../../core/address.ts"
 import { DNS_PORT } from "../../dns/resolv_conf.ts"
 import type { DnsServer, DnsServerOptions } from "../../dns/server.ts"
 import type { Kernel } from "../../endpoint/kernel.ts"
-import { messageOf } from "../../errors.ts"
 import type { Model } from "../../metadata/model.ts"
 import { listenTcp } from "../../sys/net/tcp_server.ts"
 import { bindUdp } from "../../sys/net/udp.ts"
@@ -13,6 +12,7 @@ import type { EndpointIndex } from "../networks/endpoint_index.ts"
 import type { Networks } from "../networks/networks.ts"
 import type { DnsReport } from "../report.ts"
 import { HostServers } from "./host_servers.ts"
+import { KeptListening } from "./kept_listening.ts"
 import { containerUuid } from "./metadata_feed.ts"
 import { ensureHostAddress, hostAddresses, isWildcard, listenAddress } from "./service_address.ts"
 
@@ -35,15 +35,14 @@ export interface HostDnsSources {
 interface Listening {
   readonly server: DnsServer
   readonly port: number
-  close(): void
+  stop(): void
 }
 
 /** DNS for this host's containers and the host itself, over what the metadata knows. */
 export class HostDns {
   readonly #sources: HostDnsSources
   readonly #servers: HostServers
-  #listening: Listening | undefined
-  #starting: Promise<void> = Promise.resolve()
+  readonly #kept: KeptListening<Listening>
   /** The host's addresses and the networks at the last regular check. */
   #own: ReadonlySet<string> = new Set()
   #surroundings = ""
@@ -51,6 +50,17 @@ export class HostDns {
   constructor(sources: HostDnsSources) {
     this.#sources = sources
     this.#servers = new HostServers(sources.resolvConf ?? RESOLV_CONF, () => performance.now())
+    const { dnsListen } = sources.settings
+    this.#kept = new KeptListening({
+      key: "dns",
+      health: sources.health,
+      what: `DNS cannot listen on ${dnsListen}`,
+      hint: "free the address, it is tried again, or choose another with --dns-listen and restart the agent; until then containers are told no nameserver",
+      open: () => {
+        this.refresh()
+        return this.#listen(listenAddress(dnsListen))
+      },
+    })
   }
 
   /**
@@ -58,65 +68,49 @@ export class HostDns {
    * where it is on a port that no resolv.conf can say, or on all addresses.
    */
   get nameserver(): string | undefined {
-    if (this.#listening?.port !== DNS_PORT) return undefined
+    if (this.#kept.server?.port !== DNS_PORT) return undefined
     const { hostname } = listenAddress(this.#sources.settings.dnsListen)
     return isWildcard(hostname) ? undefined : hostname
   }
 
   /**
-   * Starts serving. A port that is taken does not keep the agent from attaching containers: it
-   * becomes a problem of `status`, and is tried again at each {@link refresh}.
+   * Starts serving, as soon as it can.
    *
    * @throws LariatError `config-invalid` when the address to listen on is none
    */
-  start(): Promise<void> {
-    this.#starting = this.#start()
-    return this.#starting
-  }
-
-  async #start(): Promise<void> {
+  async start(): Promise<void> {
     const { dnsListen } = this.#sources.settings
     if (dnsListen === "none") return
-    const at = listenAddress(dnsListen)
-    await this.#watched(async () => {
-      this.#look()
-      this.#listening = await this.#listen(at)
-    })
+    listenAddress(dnsListen)
+    await this.#kept.start()
   }
 
   /**
-   * The regular check: networks or the host's addresses may be others, the address may be gone.
-   * Never fails.
+   * Puts the address on the host where it is not there.
+   *
+   * @throws LariatError `kernel`
    */
-  async refresh(): Promise<void> {
+  ensureAddress(): void {
     const { settings, kernel } = this.#sources
     if (settings.dnsListen === "none") return
-    if (this.#listening === undefined) return await this.start()
-    await this.#watched(() => {
-      this.#look()
-      ensureHostAddress(kernel, listenAddress(settings.dnsListen).hostname)
-    })
+    ensureHostAddress(kernel, listenAddress(settings.dnsListen).hostname)
   }
 
-  /** What goes wrong is a problem of `status` until it goes well. */
-  async #watched(action: () => void | Promise<void>): Promise<void> {
-    const { settings, health } = this.#sources
-    try {
-      await action()
-      health.clear("dns")
-    } catch (error) {
-      health.raise("dns", {
-        severity: "error",
-        what: `DNS cannot listen on ${settings.dnsListen}: ${messageOf(error)}`,
-        hint: "free the address and wait, or choose another with --dns-listen and restart the agent; until then containers are told no nameserver",
-      })
-    }
+  /** Who may ask is remembered of each client until the networks or the host's addresses change. */
+  refresh(): void {
+    const own = hostAddresses()
+    const subnets = this.#sources.networks.all().flatMap((network) => network.subnets)
+    const surroundings = [...own, ...subnets.map(({ cidr }) => cidr)].join(" ")
+    if (surroundings === this.#surroundings) return
+    this.#surroundings = surroundings
+    this.#own = new Set(own)
+    this.#kept.server?.server.networksChanged()
   }
 
   report(): DnsReport | null {
     const { dnsListen: listen } = this.#sources.settings
     if (listen === "none") return null
-    const { server } = this.#listening ?? {}
+    const { server } = this.#kept.server ?? {}
     const counters = server?.counters
     return {
       listen,
@@ -131,17 +125,15 @@ export class HostDns {
     }
   }
 
-  async stop(): Promise<void> {
-    await this.#starting.catch(() => undefined)
-    this.#listening?.close()
-    this.#listening = undefined
+  stop(): Promise<void> {
+    return this.#kept.stop()
   }
 
   async #listen({ hostname, port }: { hostname: string; port: number }): Promise<Listening> {
     ensureHostAddress(this.#sources.kernel, hostname)
     const server = await this.#server(hostname)
     const closing: (() => void)[] = [() => server.close()]
-    const close = () => {
+    const stop = () => {
       for (const step of closing) step()
     }
     try {
@@ -157,9 +149,9 @@ export class HostDns {
       closing.unshift(() => tcp.stop())
       const shedding = sheddingOf(hostname, udp.port)
       if (shedding !== undefined) server.protect(shedding)
-      return { server, port: udp.port, close }
+      return { server, port: udp.port, stop }
     } catch (error) {
-      close()
+      stop()
       throw error
     }
   }
@@ -213,16 +205,5 @@ export class HostDns {
   #follow(server: DnsServer): void {
     const servers = this.#servers.changed()
     if (servers !== undefined) server.setServers(servers)
-  }
-
-  /** Who may ask is remembered of each client until one of these is another. */
-  #look(): void {
-    const own = hostAddresses()
-    const subnets = this.#sources.networks.all().flatMap((network) => network.subnets)
-    const surroundings = [...own, ...subnets.map(({ cidr }) => cidr)].join(" ")
-    if (surroundings === this.#surroundings) return
-    this.#surroundings = surroundings
-    this.#own = new Set(own)
-    this.#listening?.server.networksChanged()
   }
 }

@@ -1,9 +1,9 @@
 import { parseAddress } from "../../core/address.ts"
-import { messageOf } from "../../errors.ts"
 import { MetadataApi, QUESTIONS } from "../../metadata/metadata_api.ts"
 import { type FetchServer, serveFetch } from "../../sys/http/fetch_server.ts"
 import { after } from "../../sys/timer.ts"
 import type { AgentContext } from "../context.ts"
+import { KeptListening } from "./kept_listening.ts"
 import { containerUuid } from "./metadata_feed.ts"
 import { ensureHostAddress, hostAddresses, listenAddress } from "./service_address.ts"
 
@@ -17,20 +17,14 @@ export class MetadataServer {
   readonly #address: string
   /** Addresses that are no endpoint's, and whether they may ask. */
   readonly #askers = new Map<string, boolean>()
-  #server: FetchServer | undefined
+  readonly #kept: KeptListening<FetchServer>
 
-  private constructor(context: AgentContext, address: string) {
+  /** @throws LariatError `config-invalid` when the address to listen on is none */
+  constructor(context: AgentContext) {
+    const { metadataListen } = context.settings
+    const { hostname, port } = listenAddress(metadataListen)
     this.#context = context
-    this.#address = address
-  }
-
-  /**
-   * Starts serving. A port that is taken does not keep the agent from attaching containers: it
-   * becomes a problem of `status`.
-   */
-  static async start(context: AgentContext): Promise<MetadataServer> {
-    const { hostname, port } = listenAddress(context.settings.metadataListen)
-    const server = new MetadataServer(context, hostname)
+    this.#address = hostname
     const api = new MetadataApi({
       model: context.metadata.model,
       // An adopted container also asks from the address that its engine gave it.
@@ -38,24 +32,27 @@ export class MetadataServer {
         const row = context.index.byAddress(address)
         return row && context.metadata.model.container(containerUuid(row))
       },
-      mayAsk: (address) => server.#mayAsk(address),
+      mayAsk: (address) => this.#mayAsk(address),
       newVersion: () => crypto.randomUUID(),
       schedule: after,
       waiting: { mostPerSource: MAX_WAITS_PER_CONTAINER },
     })
-    try {
-      server.ensureAddress()
-      const onError = (error: unknown) => context.log.error("metadata: {error}", { error })
-      server.#server = serveFetch({ hostname, port, ...QUESTIONS, onError }, api.fetch)
-      context.health.clear("metadata")
-    } catch (error) {
-      context.health.raise("metadata", {
-        severity: "error",
-        what: `the metadata API cannot listen on ${context.settings.metadataListen}: ${messageOf(error)}`,
-        hint: "free the address, or choose another with --metadata-listen, and restart the agent",
-      })
-    }
-    return server
+    const onError = (error: unknown) => context.log.error("metadata: {error}", { error })
+    this.#kept = new KeptListening({
+      key: "metadata",
+      health: context.health,
+      what: `the metadata API cannot listen on ${metadataListen}`,
+      hint: "free the address, it is tried again, or choose another with --metadata-listen and restart the agent",
+      open: () => {
+        this.ensureAddress()
+        return serveFetch({ hostname, port, ...QUESTIONS, onError }, api.fetch)
+      },
+    })
+  }
+
+  /** Starts serving, as soon as it can. */
+  start(): Promise<void> {
+    return this.#kept.start()
   }
 
   /**
@@ -80,7 +77,7 @@ export class MetadataServer {
     ensureHostAddress(this.#context.kernel, this.#address)
   }
 
-  async stop(): Promise<void> {
-    await this.#server?.stop()
+  stop(): Promise<void> {
+    return this.#kept.stop()
   }
 }
