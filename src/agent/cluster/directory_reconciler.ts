@@ -88,8 +88,8 @@ export class DirectoryReconciler implements DirectoryListener {
     }
     this.#parts.exchange()?.removePeer(hostId)
     this.#parts.context()?.metadata.removeHost(hostId)
-    for (const { uuid } of this.#parts.directory().host(hostId)?.endpoints.values() ?? []) {
-      this.#parts.context()?.metadata.removeContainer(uuid)
+    for (const [place, record] of this.#parts.directory().host(hostId)?.endpoints ?? []) {
+      this.endpointRemoved(networkOf(place), hostId, record)
     }
   }
 
@@ -97,8 +97,9 @@ export class DirectoryReconciler implements DirectoryListener {
     if (this.#parts.directory().host(hostId)?.member === true) this.#feed(hostId, network, record)
   }
 
-  endpointRemoved(_network: string, _hostId: string, record: { readonly uuid: string }): void {
-    this.#parts.context()?.metadata.removeContainer(record.uuid)
+  endpointRemoved(network: string, hostId: string, record: EndpointRecord): void {
+    const key = endpointKey(hostId, network, record)
+    this.#parts.context()?.metadata.removeForeignEndpoint(key)
   }
 
   keysAnnounced(hostId: string, body: unknown, revision: number): void {
@@ -144,7 +145,8 @@ export class DirectoryReconciler implements DirectoryListener {
 
   #feed(hostId: string, network: string, record: EndpointRecord): void {
     const configured = this.#parts.context()?.networks.get(network)?.configured
-    this.#parts.context()?.metadata.container({
+    const key = endpointKey(hostId, network, record)
+    this.#parts.context()?.metadata.foreignEndpoint(key, {
       uuid: record.uuid,
       name: record.name,
       externalId: record.containerId,
@@ -171,4 +173,8 @@ export class DirectoryReconciler implements DirectoryListener {
 /** The network of a place: a network and an address, apart by the last blank. */
 function networkOf(place: string): string {
   return place.slice(0, place.lastIndexOf(" "))
+}
+
+function endpointKey(hostId: string, network: string, record: EndpointRecord): string {
+  return `${hostId} ${network} ${record.uuid} ${record.createIndex}`
 }

@@ -47,6 +47,22 @@ test("a container is there while it is attached", () => {
   expect(model.containers).toEqual([])
 })
 
+test("one with two interfaces keeps the one that is left", () => {
+  const { index, model } = feeding()
+  const first = row("c")
+  const second = row("c", {
+    ...{ id: 2, network: "b", pool: "b", ifname: "eth1" },
+    addresses: [{ address: "10.43.0.2", prefix: 16, gateway: "10.43.0.1" }],
+  })
+  index.put(first)
+  index.put(second)
+  expect(model.containers).toHaveLength(1)
+  expect(model.containers[0]).toMatchObject({ ips: ["10.42.0.2", "10.43.0.2"] })
+  index.remove(first)
+  expect(model.containerAt("10.43.0.2")).toMatchObject({ primary_ip: "10.43.0.2" })
+  expect(model.containerAt("10.42.0.2")).toBeUndefined()
+})
+
 test("other hosts come and go", () => {
   const { feed, model } = feeding()
   feed.host({ uuid: "h2", name: "other", ip: undefined, labels: {} })

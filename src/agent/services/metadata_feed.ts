@@ -1,3 +1,4 @@
+import { ContainerEndpoints } from "../../metadata/container_endpoints.ts"
 import { type FedContainer, Feed } from "../../metadata/feed.ts"
 import type { Tree } from "../../metadata/lookup.ts"
 import { Model } from "../../metadata/model.ts"
@@ -25,21 +26,21 @@ export interface FedHost {
 }
 
 /**
- * Keeps the metadata as this host's endpoints, networks and the other hosts are. Whoever brings
- * labels of containers later gives them to {@link MetadataFeed.container}.
+ * Keeps the metadata as this host's endpoints, networks and the other hosts are.
  */
 export class MetadataFeed {
   readonly model = new Model()
   readonly #sources: MetadataSources
   readonly #environmentUuid: string
-  readonly #feed: Feed
+  readonly #endpoints: ContainerEndpoints
   #networks: readonly string[] = []
 
   constructor(sources: MetadataSources) {
     const { host, hostLabels, environment, index } = sources
     this.#sources = sources
     this.#environmentUuid = uuidFrom(`environment ${environment}`)
-    this.#feed = new Feed(this.model, this.#environmentUuid, uuidFrom)
+    const sink = new Feed(this.model, this.#environmentUuid, uuidFrom)
+    this.#endpoints = new ContainerEndpoints({ sink, selfHost: host.uuid, uuidFrom })
     this.model.batch(() => {
       this.model.put({
         metadata_kind: "environment",
@@ -53,8 +54,11 @@ export class MetadataFeed {
       for (const row of index.attached()) this.#attached(row)
     })
     index.onChange((before, after) => {
-      if (after?.state === "attached") this.#attached(after)
-      else if (before !== undefined) this.#feed.remove(containerUuid(before))
+      this.model.batch(() => {
+        if (before !== undefined && before.id !== after?.id) this.#endpoints.remove(keyOf(before))
+        if (after?.state === "attached") this.#attached(after)
+        else if (after !== undefined) this.#endpoints.remove(keyOf(after))
+      })
     })
   }
 
@@ -81,13 +85,17 @@ export class MetadataFeed {
     this.model.remove("host", uuid)
   }
 
-  /** Takes a container in, or what changed of it: one of another host, or one with new labels. */
-  container(container: FedContainer): void {
-    this.#feed.put(container)
+  /**
+   * Takes an endpoint of another host in, or what changed of it.
+   *
+   * @param key is its own among the endpoints of all other hosts
+   */
+  foreignEndpoint(key: string, container: FedContainer): void {
+    this.model.batch(() => this.#endpoints.put(`foreign ${key}`, container))
   }
 
-  removeContainer(uuid: string): void {
-    this.#feed.remove(uuid)
+  removeForeignEndpoint(key: string): void {
+    this.model.batch(() => this.#endpoints.remove(`foreign ${key}`))
   }
 
   /** The networks changed. */
@@ -123,7 +131,7 @@ export class MetadataFeed {
   #attached(row: EndpointRow): void {
     const { host, networks } = this.#sources
     const network = networks.get(row.pool)?.configured
-    this.#feed.put({
+    this.#endpoints.put(keyOf(row), {
       uuid: containerUuid(row),
       name: containerName(row),
       externalId: row.containerId,
@@ -138,6 +146,10 @@ export class MetadataFeed {
       dnsSearch: network?.dnsSearch ?? [],
     })
   }
+}
+
+function keyOf({ id }: EndpointRow): string {
+  return `own ${id}`
 }
 
 /** The name of a container, for people: its pod's, its first alias, else the start of its id. */

@@ -219,6 +219,31 @@ function expectSound({ directory, containers }: Observer): void {
   }
 }
 
+test("a container that is attached anew with its addresses is another endpoint", () => {
+  const heard: string[] = []
+  const model = new DirectoryModel(
+    {
+      endpointPut: (_network, _hostId, { createIndex }) => heard.push(`put ${createIndex}`),
+      endpointRemoved: (_network, _hostId, { createIndex }) => heard.push(`removed ${createIndex}`),
+    },
+    () => [],
+  )
+  const host = new KnownHost("h1", 1, 0)
+  host.record = { name: "one", underlay: ["192.0.2.1"], labels: {}, networks: {} }
+  host.member = true
+  model.add(host)
+  expect(model.admit(host)).toBeUndefined()
+  model.hold(host, "n 1", blockAt(1))
+  const addresses = [addressIn(1, 7), addressIn(1, 8)]
+  const record = { uuid: "u1", containerId: "c1", name: "web", addresses, mac: undefined }
+  for (const createIndex of [1, 2]) {
+    for (const address of addresses) {
+      model.putEndpoint(host, "n 1", address, { ...record, labels: {}, createIndex })
+    }
+  }
+  expect(heard).toEqual(["put 1", "put 1", "put 2", "removed 1", "put 2"])
+})
+
 test("a host that is taken out leaves nothing behind", () => {
   const removed: string[] = []
   const model = new DirectoryModel(

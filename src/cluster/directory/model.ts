@@ -130,7 +130,7 @@ export class DirectoryModel {
     this.#stranded.delete(place)
     const before = host.endpoints.get(place)
     // Another container with the address: the one before it is gone.
-    if (this.#owners.get(place) !== host.hostId || before?.uuid !== record.uuid) {
+    if (this.#owners.get(place) !== host.hostId || !isSameEndpoint(before, record)) {
       this.removeEndpoint(network, address)
     }
     this.#owners.set(place, host.hostId)
@@ -146,8 +146,8 @@ export class DirectoryModel {
     if (host === undefined || record === undefined) return
     host.endpoints.delete(place)
     this.#owners.delete(place)
-    const others = record.addresses.some(
-      (other) => host.endpoints.get(placeOf(network, other))?.uuid === record.uuid,
+    const others = record.addresses.some((other) =>
+      isSameEndpoint(host.endpoints.get(placeOf(network, other)), record),
     )
     if (!others) this.#listener.endpointRemoved(network, host.hostId, record)
   }
@@ -155,6 +155,11 @@ export class DirectoryModel {
   #isOwn(address: string): boolean {
     return this.#ownUnderlay().includes(address)
   }
+}
+
+/** Whether both are of one attachment of one container; it may have changed. */
+function isSameEndpoint(one: EndpointRecord | undefined, other: EndpointRecord): boolean {
+  return one?.uuid === other.uuid && one.createIndex === other.createIndex
 }
 
 /** A network and a block or address of it, as one text. */
