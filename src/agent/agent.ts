@@ -241,9 +241,11 @@ function configure(context: AgentContext, configuration: Configuration): void {
     const place = `${position.file}:${position.line}:${position.column}`
     health.raise(`config/${at}`, { severity, what: `${place}: ${message}`, hint })
   })
-  networks.configure(configuration.networks).forEach((what, at) => {
+  const { remarks, renamed } = networks.configure(configuration.networks)
+  remarks.forEach((what, at) => {
     health.raise(`config/network-${at}`, { severity: "error", what })
   })
+  context.index.rename(renamed)
   context.metadata.networks()
   firewall.configure(configuration.networks)
   adviseOnMtu(context, configuration.networks)

@@ -30,7 +30,8 @@ async function takeDown(context: AgentContext, row: EndpointRow): Promise<void> 
     () => removeMasquerade(context, row),
     () => removeInterface(context, row),
   ])
-  context.stateDatabase.remove(row.id, rest(context, row))
+  // The network may be called otherwise by now.
+  context.stateDatabase.remove(row.id, rest(context, context.index.get(row) ?? row))
   context.index.remove(row)
 }
 

@@ -104,3 +104,16 @@ test("who adopted an interface is known by namespace and name", () => {
   expect(index.adopter(netns, "eth1")).toBeUndefined()
   expect(index.adopter({ dev: 4n, ino: 78n }, "eth0")).toBeUndefined()
 })
+
+test("a network that is called otherwise keeps its endpoints", () => {
+  const index = new EndpointIndex()
+  index.put(row("c1"))
+  index.put(row("c2", { pool: "other" }))
+  index.rename(new Map([["n", "m"]]))
+  expect(
+    index
+      .attached()
+      .map(({ network, pool }) => `${network} ${pool}`)
+      .sort(),
+  ).toEqual(["n m", "n other"])
+})

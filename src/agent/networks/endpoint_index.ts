@@ -69,6 +69,14 @@ export class EndpointIndex {
     this.#tell(before, row)
   }
 
+  /** Networks are called otherwise from now on. */
+  rename(names: ReadonlyMap<string, string>): void {
+    for (const row of [...this.#byKey.values()]) {
+      const pool = names.get(row.pool)
+      if (pool !== undefined) this.put({ ...row, pool })
+    }
+  }
+
   remove(key: EndpointKey): void {
     const row = this.#forget(key)
     if (row !== undefined) this.#tell(row, undefined)

@@ -34,7 +34,7 @@ function netconf(keys: object): Netconf {
 
 test("a network of the YAML is found by its own name and by its CNI configuration's", () => {
   const { networks } = setUp()
-  expect(networks.configure(seed())).toEqual([])
+  expect(networks.configure(seed()).remarks).toEqual([])
   for (const name of ["ipsec", "rancher-cni-network"]) {
     expect(networks.forNetconf(netconf({ name })).name).toBe("ipsec")
   }
@@ -153,6 +153,44 @@ test("a remembered network that nobody uses gives way to the YAML", () => {
   const { networks, stateDatabase } = setUp()
   networks.forNetconf(netconf({ name: "lan", bridgeSubnet: "10.42.9.0/24" }))
   const restarted = again(stateDatabase)
-  expect(restarted.configure(seed())).toEqual([])
+  expect(restarted.configure(seed()).remarks).toEqual([])
   expect(restarted.all().map(({ name }) => name)).toEqual(["ipsec"])
+})
+
+/** A container with that address of a network. */
+function take(stateDatabase: StateDatabase, network: string, containerId: string, address: string) {
+  const names = { aliases: [], labels: {} }
+  return stateDatabase.begin(
+    { network, containerId, ifname: "eth0", kind: "ipam", netns: undefined, names, request: {} },
+    [{ address, prefix: 16, gateway: undefined }],
+  )
+}
+
+test("a network that is called otherwise gives no address twice, under a reload or after a restart", () => {
+  const { networks, stateDatabase } = setUp()
+  networks.configure(seed())
+  const [given] = networks.get("ipsec")?.allocator.allocate() ?? []
+  const id = take(stateDatabase, "ipsec", "c", given?.address ?? "")
+  const allocator = networks.get("ipsec")?.allocator
+  const called = (name: string) => seed().map((network) => ({ ...network, name }))
+  expect([...networks.configure(called("overlay")).renamed]).toEqual([["ipsec", "overlay"]])
+  expect(networks.get("overlay")?.allocator).toBe(allocator as never)
+  expect(stateDatabase.endpoint(id)?.pool).toBe("overlay")
+  const restarted = again(stateDatabase)
+  expect([...restarted.configure(called("third")).renamed]).toEqual([["overlay", "third"]])
+  const asked = { requested: [given?.address ?? ""] }
+  expect(() => restarted.get("third")?.allocator.allocate(asked)).toThrow("has it")
+  expect([...restarted.configure(called("third")).renamed]).toEqual([])
+})
+
+test("a netconf's network that the YAML has under another name now gives its addresses to it", () => {
+  const { networks, stateDatabase } = setUp()
+  networks.forNetconf(netconf({ name: "lan", bridgeSubnet: "10.42.9.0/24" }))
+  take(stateDatabase, "lan", "c", "10.42.9.7")
+  const restarted = again(stateDatabase)
+  expect(restarted.configure(seed()).remarks).toEqual([])
+  expect(restarted.all().map(({ name }) => name)).toEqual(["ipsec"])
+  expect(() => restarted.get("ipsec")?.allocator.allocate({ requested: ["10.42.9.7"] })).toThrow(
+    "has it",
+  )
 })

@@ -5,6 +5,7 @@ import {
   familyOf,
   hostPrefix,
   type Prefix,
+  parseAddress,
   parsePrefix,
   prefixContains,
   prefixesOverlap,
@@ -33,6 +34,14 @@ export interface ManagedNetwork {
 /** What a network that only a netconf names is remembered by, across restarts. */
 interface NetconfNetworkSpec {
   readonly subnets: readonly Subnet[]
+}
+
+/** What {@link Networks.configure} found. */
+export interface Configured {
+  /** About networks that could not be taken as they stand. */
+  readonly remarks: readonly string[]
+  /** Networks that have gone, and those that have their addresses now. */
+  readonly renamed: ReadonlyMap<string, string>
 }
 
 /** What {@link Networks} works with. */
@@ -77,13 +86,17 @@ export class Networks {
   /**
    * Takes the networks of the YAML in, then those remembered from netconfs. A network whose subnets
    * are as before keeps its allocator. One that has gone from the YAML is dropped, also with
-   * addresses in use; one of a netconf that cannot be taken stays written down as long as it has any.
-   *
-   * @returns remarks about networks that could not be taken as they stand
+   * addresses in use: another one that holds these has them from now on. One of a netconf that
+   * cannot be taken stays written down as long as it has any.
    */
-  configure(networks: readonly Network[]): string[] {
+  configure(networks: readonly Network[]): Configured {
     const remarks: string[] = []
+    const renamed = this.#handOver(networks)
     const before = new Map(this.#byName)
+    for (const [from, to] of renamed) {
+      const known = before.get(from)
+      if (known !== undefined && !before.has(to)) before.set(to, known)
+    }
     this.#byName.clear()
     for (const network of networks) {
       const cniNames = new Set([network.name])
@@ -114,7 +127,33 @@ export class Networks {
         remarks.push(`network ${name} of an earlier CNI configuration is left out: ${error}`)
       }
     }
-    return remarks
+    return { remarks, renamed }
+  }
+
+  /**
+   * Gives addresses of networks that have gone to those that hold them now: no address is given
+   * twice, whatever its network is called.
+   */
+  #handOver(networks: readonly Network[]): Map<string, string> {
+    const { stateDatabase } = this.#options
+    const renamed = new Map<string, string>()
+    const there = new Set(networks.map(({ name }) => name))
+    for (const pool of stateDatabase.pools()) {
+      if (there.has(pool)) continue
+      const addresses = [
+        ...stateDatabase.leases(pool),
+        ...stateDatabase.quarantined(pool).map(({ address }) => address),
+      ]
+      const heir = networks.find(({ subnets }) =>
+        addresses.some((address) =>
+          subnets.some((subnet) => prefixContains(this.#prefixOf(subnet), parseAddress(address))),
+        ),
+      )
+      if (heir === undefined) continue
+      stateDatabase.movePool(pool, heir.name)
+      renamed.set(pool, heir.name)
+    }
+    return renamed
   }
 
   /**

@@ -262,6 +262,25 @@ test("networks, cursors and the agent's own values", () => {
   expect([stateDatabase.meta("schema"), stateDatabase.meta("host")]).toEqual(["mine", "h1"])
 })
 
+test("what is of one network is given to another, but for an address that this one has", () => {
+  const stateDatabase = memory()
+  const moved = stateDatabase.begin(endpoint("c1"), [four("10.42.0.9")])
+  const stays = stateDatabase.begin(endpoint("c2"), [four("10.42.0.8")])
+  const other = endpoint("c3", { network: "overlay" })
+  stateDatabase.begin(other, [four("10.42.0.8")])
+  const gone = stateDatabase.begin(endpoint("c4"), [four("10.42.0.7")])
+  stateDatabase.remove(gone, [{ address: "10.42.0.7", until: 9 }])
+  stateDatabase.putCursors("ipsec", { a: "10.42.0.9" })
+  stateDatabase.movePool("ipsec", "overlay")
+  expect(stateDatabase.endpoint(moved)?.pool).toBe("overlay")
+  expect(stateDatabase.endpoint(stays)?.pool).toBe("ipsec")
+  expect(stateDatabase.leases("overlay").sort()).toEqual(["10.42.0.8", "10.42.0.9"])
+  expect(stateDatabase.leases("ipsec")).toEqual(["10.42.0.8"])
+  expect(stateDatabase.quarantined("overlay").map(({ address }) => address)).toEqual(["10.42.0.7"])
+  expect(stateDatabase.cursors("overlay")).toEqual({ a: "10.42.0.9" })
+  expect(stateDatabase.pools().sort()).toEqual(["ipsec", "overlay"])
+})
+
 test("everything is there after closing and opening again", () => {
   const path = join(directory, "state", "lariat.db")
   const first = StateDatabase.open(path, { bootId: "b" })

@@ -297,6 +297,37 @@ export class StateDatabase {
     return this.#database.run("DELETE FROM network WHERE name = ?", name).changes > 0
   }
 
+  /** Every network that an endpoint or an address in quarantine is of. */
+  pools(): string[] {
+    return this.#database
+      .all("SELECT pool AS name FROM endpoint UNION SELECT network FROM quarantine")
+      .map((row) => textOf(row, "name"))
+  }
+
+  /**
+   * Gives what is of one network to another: it is called so now. An endpoint with an address that
+   * the other one has already stays where it is.
+   */
+  movePool(from: string, to: string): void {
+    this.#database.transaction(() => {
+      const both = [to, from] as const
+      this.#database.run(
+        `UPDATE endpoint SET pool = ?1 WHERE pool = ?2 AND NOT EXISTS (
+           SELECT 1 FROM address own JOIN address other ON other.address = own.address
+           WHERE own.endpoint_id = endpoint.id AND other.network = ?1)`,
+        ...both,
+      )
+      this.#database.run(
+        `UPDATE address SET network = ?1 WHERE network = ?2
+           AND endpoint_id IN (SELECT id FROM endpoint WHERE pool = ?1)`,
+        ...both,
+      )
+      this.#database.run("UPDATE OR IGNORE quarantine SET network = ? WHERE network = ?", ...both)
+      const cursors = { ...this.cursors(from), ...this.cursors(to) }
+      if (Object.keys(cursors).length > 0) this.putCursors(to, cursors)
+    })
+  }
+
   /** Next-fit's places in a network; none written yet is an empty object. */
   cursors(network: string): Cursors {
     const row = this.#metaRow(cursorKey(network))
