@@ -18,8 +18,10 @@ import type { AgentContext } from "./context.ts"
 import { CniService } from "./control/cni_service.ts"
 import { answerRequest } from "./control/control.ts"
 import { ControlServer } from "./control/control_server.ts"
+import { followBridges } from "./endpoints/bridge_change.ts"
 import { collectGarbage, recover } from "./endpoints/recover.ts"
 import { Health } from "./health.ts"
+import { BridgeClaims } from "./networks/bridge_claims.ts"
 import { Bridges } from "./networks/bridges.ts"
 import { EndpointIndex } from "./networks/endpoint_index.ts"
 import { FirewallKeeper } from "./networks/firewall_keeper.ts"
@@ -137,7 +139,7 @@ export class Agent {
       health,
       index,
       networks,
-      bridges: new Bridges(kernel, settings.createBridge),
+      bridges: new Bridges(kernel, settings.createBridge, new BridgeClaims(stateDatabase)),
       firewall: new FirewallKeeper(health, { limits: serviceLimits(settings) }),
       host,
       metadata: metadataFeed,
@@ -172,7 +174,9 @@ export class Agent {
   reload(configuration: Configuration): void {
     sdNotify("RELOADING=1")
     configure(this.#context, configuration)
+    followBridges(this.#context)
     this.#objects.read(configuration.agent.objects)
+    this.#context.firewall.relearn(this.#context.index.attached())
     this.#context.firewall.sync(this.#context.networks.all())
     this.#context.cluster?.configure()
     this.#context.dns.refresh()

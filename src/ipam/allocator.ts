@@ -94,7 +94,7 @@ interface Place {
  * Nothing here is durable; see {@link Allocator.restore}.
  */
 export class Allocator {
-  readonly network: string
+  #network: string
   /** The families of which the network has a subnet, IPv4 first. */
   readonly families: readonly Family[]
   readonly #pools: Pool[] = []
@@ -108,7 +108,7 @@ export class Allocator {
 
   /** @throws LariatError config-invalid where a subnet is not usable */
   constructor(options: AllocatorOptions) {
-    this.network = options.network
+    this.#network = options.network
     this.#restMs = options.restMs
     this.#clock = options.clock
     this.#ownerOf = options.ownerOf ?? (() => undefined)
@@ -123,6 +123,16 @@ export class Allocator {
     const has = (family: Family) => this.#poolsOf[family].length > 0
     this.families = all.filter((family) => options.families?.includes(family) ?? has(family))
     for (const address of options.excluded ?? []) this.exclude(address, "it is excluded")
+  }
+
+  /** Name of the network, for messages. */
+  get network(): string {
+    return this.#network
+  }
+
+  /** The network is called so from now on. */
+  rename(network: string): void {
+    this.#network = network
   }
 
   /**

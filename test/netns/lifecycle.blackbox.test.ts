@@ -1,12 +1,12 @@
 /** The agent comes and goes, and is told of changes; the containers notice nothing. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import { spawn } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { run, waitFor } from "../clients/program.ts"
 import { attached, expectNothingLeft, removed } from "./container.ts"
 import { linkNames, mustLink } from "./kernel_view.ts"
 import { Lab, ownLinks, pings, SEED, SEED_CONF } from "./lab.ts"
 import { yamlFile } from "./networks.ts"
+import { pinging } from "./pinging.ts"
 
 const LIVE_GROUP = "0x6c720001"
 
@@ -20,29 +20,6 @@ beforeAll(async () => {
   })
 })
 afterAll(() => lab.close())
-
-/** Pings twenty times a second; `stop` gives how many were sent and how many came back. */
-function pinging(from: string, to: string) {
-  const ping = ["ping", "-i", "0.05", "-W", "1", "-q", to]
-  const child = spawn("nsenter", [`--net=/run/netns/${from}`, ...ping], {
-    stdio: ["ignore", "pipe", "inherit"],
-  })
-  let out = ""
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    out += text
-  })
-  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()))
-  return {
-    async stop(): Promise<{ sent: number; lost: number }> {
-      child.kill("SIGINT")
-      await ended
-      const found = /(\d+) packets transmitted, (\d+) received/.exec(out)
-      const [sent, received] = [Number(found?.[1]), Number(found?.[2])]
-      // The last one may be on its way when the signal comes.
-      return { sent, lost: Math.max(0, sent - received - 1) }
-    },
-  }
-}
 
 /** Lets a few pings go by. */
 async function aWhile(): Promise<void> {

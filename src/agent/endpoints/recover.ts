@@ -2,6 +2,7 @@ import { LIVE_GROUP } from "../../endpoint/host_link.ts"
 import { removePort, sweepParked } from "../../endpoint/remove_port.ts"
 import { messageOf } from "../../errors.ts"
 import type { AgentContext } from "../context.ts"
+import { onItsBridge, retireBridges } from "./bridge_change.ts"
 import { detach } from "./detach.ts"
 import { isAlive } from "./liveness.ts"
 import { repairPort } from "./repair.ts"
@@ -25,7 +26,8 @@ export async function recover(context: AgentContext): Promise<Recovery> {
   const known = new Set<string>()
   const going: Promise<void>[] = []
   let kept = 0
-  for (const row of context.stateDatabase.endpoints()) {
+  for (const stored of context.stateDatabase.endpoints()) {
+    const row = onItsBridge(context, stored)
     context.index.put(row)
     if (row.hostName !== undefined && row.kind === "port") known.add(row.hostName)
     if (row.state === "attached" && isAlive(context, row)) {
@@ -47,6 +49,7 @@ export async function recover(context: AgentContext): Promise<Recovery> {
   }
   await sweepParked(context.kernel)
   await Promise.all(going)
+  retireBridges(context)
   return { kept, removed: going.length - strays.length, strays: strays.length }
 }
 

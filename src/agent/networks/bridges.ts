@@ -1,12 +1,15 @@
 import { existsSync } from "node:fs"
 import type { AgentSettings } from "../../config/network.ts"
 import { type Bridge, ensureBridge } from "../../endpoint/bridge.ts"
+import { LIVE_GROUP } from "../../endpoint/host_link.ts"
 import type { Kernel } from "../../endpoint/kernel.ts"
 import { answerForOthers } from "../../endpoint/proxy_arp.ts"
 import { LariatError } from "../../errors.ts"
+import { deleteAddress } from "../../netlink/route/addr.ts"
 import { deleteLink } from "../../netlink/route/link.ts"
 import { withNetns } from "../../sys/netns/netns.ts"
 import type { BridgeRequest } from "./attach_request.ts"
+import type { BridgeClaims } from "./bridge_claims.ts"
 
 /** The bridge that a dockerd makes for itself. */
 const DOCKER_BRIDGE = "docker0"
@@ -36,6 +39,7 @@ interface KnownBridge {
 export class Bridges {
   readonly #kernel: Kernel
   readonly #policy: AgentSettings["createBridge"]
+  readonly #claims: BridgeClaims
   readonly #exists: (path: string) => boolean
   readonly #known = new Map<string, KnownBridge>()
 
@@ -45,10 +49,12 @@ export class Bridges {
   constructor(
     kernel: Kernel,
     policy: AgentSettings["createBridge"],
+    claims: BridgeClaims,
     options: { exists?: (path: string) => boolean } = {},
   ) {
     this.#kernel = kernel
     this.#policy = policy
+    this.#claims = claims
     this.#exists = options.exists ?? existsSync
   }
 
@@ -77,6 +83,7 @@ export class Bridges {
       create: this.#policy !== "never",
       addresses,
     })
+    this.#claims.add(request.name, { made: bridge.created, addresses: bridge.addedAddresses })
     if (answers) withNetns(this.#kernel.netns, () => answerForOthers(request.name))
     this.#macs.set(request.name, bridge.mac)
     this.#known.set(request.name, {
@@ -88,10 +95,49 @@ export class Bridges {
   }
 
   /** Deletes a bridge that was made for an attach which then failed, if it still has no port. */
-  takeBack({ index, created }: Bridge): void {
+  takeBack({ index, name, created }: Bridge): void {
     if (!created || this.#kernel.links({ master: index }).length > 0) return
     this.forget(index)
     this.#kernel.apply([deleteLink(index)])
+    this.#claims.put(name, { made: false, addresses: [] })
+  }
+
+  /** A bridge that is made in place of another one has its MAC: their containers remember it. */
+  inherit(from: string, to: string): void {
+    const mac = this.#kernel.link(from)?.mac ?? this.#macs.get(from)
+    if (mac !== undefined && this.#kernel.link(to) === undefined) this.#macs.set(to, mac)
+  }
+
+  /**
+   * Takes back what was put on bridges and nobody names any more: addresses, and bridges that were
+   * made here and have no port. A bridge with a port of ours is left as it is.
+   *
+   * @param isWanted whether an address, with prefix length, or the bridge itself, is still named
+   * @returns what was done, one sentence each
+   * @throws NetlinkError
+   */
+  retire(isWanted: (bridge: string, address?: string) => boolean): string[] {
+    const done: string[] = []
+    for (const [name, { made, addresses }] of this.#claims.all()) {
+      const link = this.#kernel.link(name)
+      const ports = link === undefined ? [] : this.#kernel.links({ master: link.index })
+      const kept = addresses.filter((address) => isWanted(name, address))
+      const isIdle = kept.length === 0 && !isWanted(name)
+      if (ports.some(({ group }) => group === LIVE_GROUP)) continue
+      if (kept.length === addresses.length && !isIdle) continue
+      if (link !== undefined && made && isIdle && ports.length === 0) {
+        this.forget(link.index)
+        this.#kernel.apply([deleteLink(link.index)])
+        done.push(`the bridge ${name} was deleted: no network names it any more`)
+      } else if (link !== undefined) {
+        this.forget(link.index)
+        const stale = addresses.filter((address) => !kept.includes(address))
+        this.#kernel.tryAll(stale.map((address) => deleteAddress(link.index, address)))
+        done.push(`${stale.join(", ")} of ${name} taken back: no network names it any more`)
+      }
+      this.#claims.put(name, { made: made && !isIdle, addresses: kept })
+    }
+    return done
   }
 
   /**

@@ -63,6 +63,13 @@ export class FirewallKeeper {
     if (masquerade) for (const address of prefixesOf(row)) this.#masquerade.add(address)
   }
 
+  /** Takes in what the attached endpoints need, and forgets what none does any more. */
+  relearn(rows: readonly EndpointRow[]): void {
+    this.#learned.clear()
+    this.#masquerade.clear()
+    for (const row of rows) this.restore(row)
+  }
+
   /**
    * Makes the table what it should be, in one transaction; nothing happens when it is. A flush by
    * somebody else is mended here.

@@ -261,14 +261,17 @@ export class Networks {
     before: ManagedNetwork | undefined,
     leased?: readonly PoolSpec[],
   ): Allocator {
-    if (before !== undefined && sameSubnets(before.subnets, subnets)) return before.allocator
+    if (before !== undefined && sameSubnets(before.subnets, subnets)) {
+      before.allocator.rename(name)
+      return before.allocator
+    }
     const { stateDatabase, clock, restMs } = this.#options
     const ownerOf = (address: string) => {
-      const owner = stateDatabase.findByAddress(address, name)
+      const owner = stateDatabase.findByAddress(address, allocator.network)
       return owner === undefined ? undefined : `container ${owner.containerId} (${owner.ifname})`
     }
     const pools = leased ?? subnets
-    const allocator = new Allocator({
+    const allocator: Allocator = new Allocator({
       network: name,
       subnets: pools,
       families: subnets.map(({ cidr }) => familyOf(cidr)),

@@ -144,6 +144,11 @@ export class StateDatabase {
     if (changes === 0) throw notThere(id, "finish")
   }
 
+  /** Writes down that an endpoint is to be made otherwise from now on. */
+  putRequest(id: number, request: JsonObject): void {
+    this.#database.run("UPDATE endpoint SET request = ? WHERE id = ?", JSON.stringify(request), id)
+  }
+
   /**
    * Writes down, before the kernel is touched, that the container has the interface already and
    * that it is going to get the addresses.
