@@ -1,8 +1,7 @@
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { getLogger } from "@logtape/logtape"
-import { BRIDGE_TYPES, type Netconf } from "../config/netconf/netconf.ts"
-import { parseNetconf } from "../config/netconf/parse.ts"
+import type { Netconf } from "../config/netconf/netconf.ts"
 import type { Configuration, Network } from "../config/network.ts"
 import { type Family, familyOf } from "../core/address.ts"
 import { Kernel } from "../endpoint/kernel.ts"
@@ -22,6 +21,7 @@ import { followBridges } from "./endpoints/bridge_change.ts"
 import { collectGarbage, recover } from "./endpoints/recover.ts"
 import { Health } from "./health.ts"
 import { BridgeClaims } from "./networks/bridge_claims.ts"
+import { bridgeConfs } from "./networks/bridge_confs.ts"
 import { Bridges } from "./networks/bridges.ts"
 import { EndpointIndex } from "./networks/endpoint_index.ts"
 import { FirewallKeeper } from "./networks/firewall_keeper.ts"
@@ -258,12 +258,10 @@ function configure(context: AgentContext, configuration: Configuration): void {
 /** Says where an explicit MTU or overhead wastes bytes or cannot fit. */
 function adviseOnMtu(context: AgentContext, networks: readonly Network[]): void {
   for (const network of networks) {
-    for (const { file, conf } of network.cni) {
-      const parsed = parseNetconf({ cniVersion: "1.0.0", ...conf }).conf
-      if (parsed === undefined || !BRIDGE_TYPES.includes(parsed.type)) continue
-      const what = mtuAdvice(context, parsed, network)
-      if (what !== undefined)
-        context.health.raise(`config/mtu/${file}`, { severity: "warning", what })
+    for (const { file, conf } of bridgeConfs(network)) {
+      const what = mtuAdvice(context, conf, network)
+      if (what === undefined) continue
+      context.health.raise(`config/mtu/${file}`, { severity: "warning", what })
     }
   }
 }

@@ -1,10 +1,8 @@
-import { BRIDGE_TYPES, type Netconf } from "../../config/netconf/netconf.ts"
-import { parseNetconf } from "../../config/netconf/parse.ts"
 import { parseAddress } from "../../core/address.ts"
 import { messageOf } from "../../errors.ts"
 import type { AgentContext } from "../context.ts"
+import { bridgeConfFor, bridgeConfs } from "../networks/bridge_confs.ts"
 import { specJson, specOf } from "../networks/endpoint_spec.ts"
-import type { ManagedNetwork } from "../networks/networks.ts"
 import type { EndpointRow } from "../state/rows.ts"
 import { repairPort } from "./repair.ts"
 
@@ -14,8 +12,8 @@ import { repairPort } from "./repair.ts"
  */
 export function onItsBridge(context: AgentContext, row: EndpointRow): EndpointRow {
   const spec = specOf(row)
-  const network = context.networks.get(row.pool)
-  const bridge = network && bridgeFor(network, row.network)
+  const { configured } = context.networks.get(row.pool) ?? {}
+  const bridge = bridgeConfFor(configured, row.network)?.bridge
   const { bridge: before } = spec
   if (row.kind !== "port" || before === undefined) return row
   if (bridge === undefined || bridge === before.name) return row
@@ -51,7 +49,9 @@ export function retireBridges(context: AgentContext): void {
   }
   for (const network of context.networks.all()) {
     const gateways = network.subnets.map(({ cidr, gateway }) => `${gateway}/${cidr.split("/")[1]}`)
-    for (const conf of bridgeConfs(network)) want(conf.bridge, [...gateways, ...conf.bridgeIPs])
+    for (const { conf } of bridgeConfs(network.configured)) {
+      want(conf.bridge, [...gateways, ...conf.bridgeIPs])
+    }
   }
   for (const row of context.stateDatabase.endpoints()) {
     const { bridge, bridgeAddresses } = specOf(row)
@@ -72,18 +72,4 @@ export function retireBridges(context: AgentContext): void {
   } catch (error) {
     context.log.error("{why}", { why: messageOf(error) })
   }
-}
-
-/** The bridge of the CNI configuration of that name, or of the network's only one. */
-function bridgeFor(network: ManagedNetwork, cniName: string): string | undefined {
-  const confs = bridgeConfs(network)
-  const named = confs.find(({ name }) => name === cniName)
-  return (named ?? (confs.length === 1 ? confs[0] : undefined))?.bridge
-}
-
-function bridgeConfs({ configured }: ManagedNetwork): Netconf[] {
-  return (configured?.cni ?? []).flatMap(({ conf }) => {
-    const parsed = parseNetconf({ cniVersion: "1.0.0", ...conf }).conf
-    return parsed !== undefined && BRIDGE_TYPES.includes(parsed.type) ? [parsed] : []
-  })
 }

@@ -1,5 +1,3 @@
-import { BRIDGE_TYPES } from "../../config/netconf/netconf.ts"
-import { parseNetconf } from "../../config/netconf/parse.ts"
 import type { Network, Subnet } from "../../config/network.ts"
 import { LariatError, messageOf } from "../../errors.ts"
 import { Firewall } from "../../firewall/firewall.ts"
@@ -8,6 +6,7 @@ import type { FirewallState, HostNat } from "../../firewall/state.ts"
 import type { Health } from "../health.ts"
 import type { LimitReport } from "../report.ts"
 import type { EndpointRow } from "../state/rows.ts"
+import { bridgeConfs } from "./bridge_confs.ts"
 import { prefixesOf, specOf } from "./endpoint_spec.ts"
 import type { ManagedNetwork } from "./networks.ts"
 
@@ -199,13 +198,9 @@ export class FirewallKeeper {
 
 /** hostNat of a configured network: its first bridge configuration that says so. */
 function hostNatOf(network: Network): HostNat[] {
-  for (const { conf } of network.cni) {
-    if (!BRIDGE_TYPES.includes(String(conf.type))) continue
-    const parsed = parseNetconf({ cniVersion: "1.0.0", ...conf }).conf
-    if (parsed?.hostNat !== true) continue
-    return network.subnets.map(({ cidr }) => ({ subnet: cidr, bridge: parsed.bridge }))
-  }
-  return []
+  const found = bridgeConfs(network).find(({ conf }) => conf.hostNat)
+  if (found === undefined) return []
+  return network.subnets.map(({ cidr }) => ({ subnet: cidr, bridge: found.conf.bridge }))
 }
 
 function key({ subnet, bridge }: HostNat): string {
