@@ -56,6 +56,8 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/sys/net/frame_tap.ts": "test/netns/frame_tap.test.ts",
   "src/sys/probes/icmp.ts": "test/netns/sys_parity.test.ts",
   "src/agent/endpoints/bridge_change.ts": "test/netns/renamed.blackbox.test.ts",
+  "src/agent/endpoints/lost_ports.ts": "test/netns/lost_state.blackbox.test.ts",
+  "src/endpoint/read_port.ts": "test/netns/lost_state.blackbox.test.ts",
   "src/sys/net/packet.ts": "test/netns/sys_parity.test.ts",
   "src/sys/thread_pool.ts": "test/netns/sys_parity.test.ts",
   "src/sys/net/udp_encap.ts": "test/netns/nat_detection.test.ts",

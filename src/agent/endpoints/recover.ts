@@ -5,6 +5,7 @@ import type { AgentContext } from "../context.ts"
 import { onItsBridge, retireBridges } from "./bridge_change.ts"
 import { detach } from "./detach.ts"
 import { isAlive } from "./liveness.ts"
+import { takeInLost } from "./lost_ports.ts"
 import { repairPort } from "./repair.ts"
 
 /** What a start found and did. */
@@ -43,7 +44,9 @@ export async function recover(context: AgentContext): Promise<Recovery> {
     })
     going.push(detach(context, row).catch((error) => leftOver(context, error)))
   }
-  const strays = context.kernel.links({ group: LIVE_GROUP }).filter(({ name }) => !known.has(name))
+  const unknown = context.kernel.links({ group: LIVE_GROUP }).filter(({ name }) => !known.has(name))
+  const left = takeInLost(context, unknown)
+  const strays = unknown.filter((link) => !left.has(link))
   for (const { index } of strays) {
     going.push(removePort(context.kernel, index).catch((error) => leftOver(context, error)))
   }
