@@ -20,6 +20,7 @@ import { ControlServer } from "./control/control_server.ts"
 import { followBridges } from "./endpoints/bridge_change.ts"
 import { collectGarbage, recover } from "./endpoints/recover.ts"
 import { Health } from "./health.ts"
+import { AheadProbe } from "./networks/ahead_probe.ts"
 import { BridgeClaims } from "./networks/bridge_claims.ts"
 import { bridgeConfs } from "./networks/bridge_confs.ts"
 import { Bridges } from "./networks/bridges.ts"
@@ -140,6 +141,7 @@ export class Agent {
       index,
       networks,
       bridges: new Bridges(kernel, settings.createBridge, new BridgeClaims(stateDatabase)),
+      ahead: new AheadProbe(kernel, (why) => log.debug("no address was asked for: {why}", { why })),
       firewall: new FirewallKeeper(health, { limits: serviceLimits(settings) }),
       host,
       metadata: metadataFeed,
@@ -154,6 +156,7 @@ export class Agent {
     configure(context, configuration)
     const watch = await Watch.start(context)
     const recovery = await recover(context)
+    askAhead(context)
     context.firewall.sync(networks.all())
     cluster?.start(context)
     const objects = new MetadataObjects({ model: context.metadata.model, health })
@@ -188,6 +191,7 @@ export class Agent {
     sdNotify("STOPPING=1")
     clearInterval(this.#sweep)
     clearTimeout(this.#release)
+    this.#context.ahead.stop()
     await this.#control.close()
     await this.#watch.stop()
     await this.#metadata.stop()
@@ -253,6 +257,26 @@ function configure(context: AgentContext, configuration: Configuration): void {
   context.metadata.networks()
   firewall.configure(configuration.networks)
   adviseOnMtu(context, configuration.networks)
+}
+
+/**
+ * Asks for the addresses that the first attaches will get, on bridges that are there. These are
+ * settled first: to pin a bridge's MAC makes the kernel forget its neighbours.
+ */
+function askAhead({ ahead, bridges, kernel, networks, log }: AgentContext): void {
+  for (const { allocator, configured } of networks.all()) {
+    for (const { conf } of bridgeConfs(configured)) {
+      const { bridge: name, promiscMode: promisc } = conf
+      if (kernel.link(name)?.kind !== "bridge") continue
+      try {
+        bridges.ensure({ name, promisc, configureIp: false, mtu: 0, addresses: [] }, [])
+        ahead.soon(name, allocator)
+      } catch (error) {
+        log.debug("{name} is not settled: {why}", { name, why: messageOf(error) })
+      }
+    }
+  }
+  ahead.now()
 }
 
 /** Says where an explicit MTU or overhead wastes bytes or cannot fit. */

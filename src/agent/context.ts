@@ -4,6 +4,7 @@ import type { Kernel } from "../endpoint/kernel.ts"
 import type { Netns } from "../sys/netns/netns.ts"
 import type { ClusterPart } from "./cluster/cluster_part.ts"
 import type { Health } from "./health.ts"
+import type { AheadProbe } from "./networks/ahead_probe.ts"
 import type { Bridges } from "./networks/bridges.ts"
 import type { EndpointIndex } from "./networks/endpoint_index.ts"
 import type { FirewallKeeper } from "./networks/firewall_keeper.ts"
@@ -25,6 +26,7 @@ export interface AgentContext {
   readonly index: EndpointIndex
   readonly kernel: Kernel
   readonly bridges: Bridges
+  readonly ahead: AheadProbe
   readonly firewall: FirewallKeeper
   readonly networks: Networks
   readonly hostNetns: Netns

@@ -121,6 +121,16 @@ describe("allocating", () => {
   })
 })
 
+test("what will be given next can be looked at, and is given then", () => {
+  const { allocator, give } = setup([v4, v4second])
+  give({ requested: ["10.42.0.3"] })
+  const next = ["10.42.0.2", "10.42.0.4"]
+  expect(allocator.upcoming(2)).toEqual([...next, "10.43.0.2"])
+  expect(allocator.upcoming(2)).toEqual([...next, "10.43.0.2"])
+  expect([...give(), ...give()]).toEqual(next)
+  expect(allocator.stats()[0]).toMatchObject({ used: 3, free: 2 })
+})
+
 describe("quarantine", () => {
   test("keeps an address for its time, then gives it back", () => {
     const { allocator, time, give } = setup([v4])

@@ -224,6 +224,12 @@ export class Allocator {
     return { address: formatAddress(place.pool.range.at(place.offset)), until }
   }
 
+  /** The addresses that will be given next, of each pool, without giving any. */
+  upcoming(count: number): string[] {
+    this.#wake()
+    return this.#pools.flatMap((pool) => pool.upcoming(count).map(formatAddress))
+  }
+
   /**
    * Never gives the address from now on, for instance because the bridge has it; also where the
    * pool that it is of comes later.

@@ -203,6 +203,20 @@ export class Pool {
     return offset
   }
 
+  /** The addresses that {@link Pool.next} would give, without giving any. */
+  upcoming(count: number): Address[] {
+    const before = this.#lastGiven
+    const offsets: number[] = []
+    for (let n = 0; n < count; n++) {
+      const offset = this.next()
+      if (offset === undefined) break
+      offsets.push(offset)
+    }
+    for (const offset of offsets) this.#bitmap.free(offset)
+    this.#lastGiven = before
+    return offsets.map((offset) => this.range.at(offset))
+  }
+
   /** The quarantined address that comes free first. */
   oldestRest(): { readonly offset: number; readonly until: number } | undefined {
     return this.retired ? undefined : this.#rests.peek()

@@ -127,8 +127,10 @@ export const IFA_F_NOPREFIXROUTE = 0x200
 // --- linux/neighbour.h
 export const NDA_DST = 1
 export const NDA_LLADDR = 2
+export const NDA_MASTER = 9
 export const NUD_NOARP = 0x40
 export const NUD_PERMANENT = 0x80
+export const NTF_USE = 0x01
 export const NTF_SELF = 0x02
 
 // --- linux/net_namespace.h

@@ -15,16 +15,11 @@ import type { AgentContext } from "../context.ts"
 import type { AttachRequest, EndpointKey } from "../networks/attach_request.ts"
 import { type EndpointSpec, specJson } from "../networks/endpoint_spec.ts"
 import type { NewEndpoint } from "../state/rows.ts"
-import {
-  bridgeAddresses,
-  endpointRoutes,
-  type GivenAddress,
-  takeAddresses,
-  withGateways,
-} from "./addressing.ts"
+import { bridgeAddresses, endpointRoutes, type GivenAddress, withGateways } from "./addressing.ts"
 import { detach, rest } from "./detach.ts"
 import { isAlive } from "./liveness.ts"
 import { Undo } from "./undo.ts"
+import { takeUnheld } from "./unheld.ts"
 
 /**
  * Attaches a container: takes addresses, writes them down, makes the port, opens the firewall,
@@ -123,7 +118,7 @@ function attachIn(
   netns: Netns,
   undo: Undo,
 ): AttachResult {
-  const taken = takeAddresses(request)
+  const taken = takeUnheld(context, request)
   const written = { id: undefined as number | undefined }
   undo.push(() => giveBack(context, request, taken, written.id))
 
@@ -183,6 +178,7 @@ function attachIn(
     bootId: context.bootId,
     addresses: given,
   })
+  if (request.pool !== undefined) context.ahead.soon(bridge.name, request.pool.allocator)
   return result
 }
 

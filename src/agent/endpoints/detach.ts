@@ -1,6 +1,7 @@
 import { releaseAdopted } from "../../endpoint/adopt_port.ts"
 import { removePort } from "../../endpoint/remove_port.ts"
 import { messageOf, runAllInTurn } from "../../errors.ts"
+import { deleteNeigh } from "../../netlink/route/neigh.ts"
 import type { AgentContext } from "../context.ts"
 import type { EndpointKey } from "../networks/attach_request.ts"
 import { prefixesOf, specOf } from "../networks/endpoint_spec.ts"
@@ -58,6 +59,14 @@ async function removeInterface(context: AgentContext, row: EndpointRow): Promise
   } finally {
     netns.close()
   }
+  forgetNeighbours(context, row)
+}
+
+/** Its container goes on with other addresses: who is asked for these must not be sent to it. */
+function forgetNeighbours({ kernel, bridges }: AgentContext, row: EndpointRow): void {
+  const bridge = bridges.indexOf(specOf(row).bridge?.name ?? "")
+  if (bridge === undefined) return
+  kernel.tryAll(row.addresses.map(({ address }) => deleteNeigh(bridge, address)))
 }
 
 /** Gives the addresses of an endpoint back to their pool: they rest from now on. */

@@ -157,6 +157,11 @@ export class Bridges {
     }
   }
 
+  /** The link of a bridge, also one that nothing hangs on yet. */
+  indexOf(name: string): number | undefined {
+    return this.#known.get(name)?.bridge.index ?? this.#kernel.link(name)?.index
+  }
+
   /** Whether this link is one of the bridges in use. */
   isKnown(index: number): boolean {
     for (const { bridge } of this.#known.values()) if (bridge.index === index) return true

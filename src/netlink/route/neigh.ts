@@ -3,6 +3,7 @@
 import { type Address, formatAddress, parseAddress } from "../../core/address.ts"
 import { formatMac, parseMac } from "../../core/mac.ts"
 import { LariatError } from "../../errors.ts"
+import { ENOENT } from "../../sys/ffi/errno.ts"
 import { familyNumber, familyOfNumber } from "../addr_codec.ts"
 import { align, parseAttributes } from "../attribute.ts"
 import * as c from "../constants.ts"
@@ -39,6 +40,49 @@ export function deleteNeigh(index: number, address: string): MessageWriter {
     operation: `delete neighbour ${address} of link ${index}`,
   })
   return put(writer, index, parseAddress(address), { state: c.NUD_PERMANENT })
+}
+
+/** The message that has the kernel ask, by ARP or neighbour discovery, who has an address. */
+export function askForNeigh(index: number, address: string): MessageWriter {
+  const writer = new MessageWriter(c.RTM_NEWNEIGH, c.NLM_F_CREATE, {
+    operation: `ask for neighbour ${address} on link ${index}`,
+  })
+  return put(writer, index, parseAddress(address), { flags: c.NTF_USE })
+}
+
+/**
+ * What the kernel knows of one neighbour; undefined where that is nothing.
+ *
+ * @throws NetlinkError
+ */
+export function getNeigh(
+  socket: NetlinkSocket,
+  index: number,
+  address: string,
+): NeighInfo | undefined {
+  const writer = new MessageWriter(c.RTM_GETNEIGH, 0, { operation: `look for ${address}` })
+  return single(socket, put(writer, index, parseAddress(address), {}))
+}
+
+/**
+ * The port of a bridge behind which a MAC address was seen, as the index of its link; undefined
+ * where it was not. The bridge's own addresses are the bridge's.
+ *
+ * @throws NetlinkError
+ */
+export function portOfMac(socket: NetlinkSocket, bridge: number, mac: string): number | undefined {
+  const writer = new MessageWriter(c.RTM_GETNEIGH, 0, { operation: `look for ${mac}` })
+  writer.u8(c.AF_BRIDGE).zeros(NDMSG_BYTES - 1)
+  writer.attr(c.NDA_LLADDR, parseMac(mac)).attrU32(c.NDA_MASTER, bridge)
+  return single(socket, writer)?.index
+}
+
+function single(socket: NetlinkSocket, message: MessageWriter): NeighInfo | undefined {
+  const [outcome] = socket.tryAll([message])
+  if (outcome?.error?.errno === ENOENT) return undefined
+  if (outcome?.error !== undefined) throw outcome.error
+  const [answer] = outcome?.answers ?? []
+  return answer === undefined ? undefined : decodeNeigh(answer)
 }
 
 /**
