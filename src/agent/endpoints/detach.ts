@@ -1,4 +1,5 @@
 import { releaseAdopted } from "../../endpoint/adopt_port.ts"
+import { inheritRoutes } from "../../endpoint/inherit_routes.ts"
 import { removePort } from "../../endpoint/remove_port.ts"
 import { messageOf, runAllInTurn } from "../../errors.ts"
 import { deleteNeigh } from "../../netlink/route/neigh.ts"
@@ -34,6 +35,36 @@ async function takeDown(context: AgentContext, row: EndpointRow): Promise<void> 
   // The network may be called otherwise by now.
   context.stateDatabase.remove(row.id, rest(context, context.index.get(row) ?? row))
   context.index.remove(row)
+  moveRoutes(context, row)
+}
+
+/** What is left of the container takes over the routes that the interface was first with. */
+function moveRoutes(context: AgentContext, row: EndpointRow): void {
+  const left = context.index
+    .attached()
+    .filter(({ kind, netns }) => kind !== "ipam" && isSame(netns, row.netns))
+    .map((one) => ({
+      ifname: one.ifname,
+      addresses: prefixesOf(one),
+      routes: specOf(one).routes,
+    }))
+  if (left.length === 0) return
+  const netns = openOwnNetns(row)
+  if (netns === undefined) return
+  try {
+    inheritRoutes(netns, left)
+  } catch (error) {
+    context.log.warn("{id} may have lost a route: {why}", {
+      id: row.containerId,
+      why: messageOf(error),
+    })
+  } finally {
+    netns.close()
+  }
+}
+
+function isSame(one: EndpointRow["netns"], other: EndpointRow["netns"]): boolean {
+  return one !== undefined && one.dev === other?.dev && one.ino === other.ino
 }
 
 function removeMasquerade(context: AgentContext, row: EndpointRow): void {
