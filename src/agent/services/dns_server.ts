@@ -7,7 +7,6 @@ import { messageOf } from "../../errors.ts"
 import type { Model } from "../../metadata/model.ts"
 import { listenTcp } from "../../sys/net/tcp_server.ts"
 import { bindUdp } from "../../sys/net/udp.ts"
-import { sheddingOf } from "../../sys/net/udp_shedding.ts"
 import type { Health } from "../health.ts"
 import type { EndpointIndex } from "../networks/endpoint_index.ts"
 import type { Networks } from "../networks/networks.ts"
@@ -155,8 +154,6 @@ export class HostDns {
         return server.connection(connection)
       })
       closing.unshift(() => tcp.stop())
-      const shedding = sheddingOf(hostname, udp.port)
-      if (shedding !== undefined) server.protect(shedding)
       return { server, port: udp.port, close }
     } catch (error) {
       close()
