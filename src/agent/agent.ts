@@ -138,7 +138,7 @@ export class Agent {
       index,
       networks,
       bridges: new Bridges(kernel, settings.createBridge),
-      firewall: new FirewallKeeper(health, { limits: serviceLimits(settings) }),
+      firewall: new FirewallKeeper(health),
       host,
       metadata: metadataFeed,
       dns: new HostDns({ settings, index, networks, model, health, kernel }),
@@ -230,7 +230,7 @@ async function openCluster(parts: ClusterParts): Promise<Cluster> {
 
 /** Takes the networks in, and says what the configuration's remarks and conflicts are. */
 function configure(context: AgentContext, configuration: Configuration): void {
-  const { health, networks, firewall } = context
+  const { health, networks, firewall, settings } = context
   health.clearAll("config/")
   configuration.diagnostics.forEach((diagnostic, at) => {
     const { severity, position, message, hint } = diagnostic
@@ -241,7 +241,9 @@ function configure(context: AgentContext, configuration: Configuration): void {
     health.raise(`config/network-${at}`, { severity: "error", what })
   })
   context.metadata.networks()
-  firewall.configure(configuration.networks)
+  // Where the services listen is decided at the start.
+  const { limits } = configuration.agent
+  firewall.configure(configuration.networks, serviceLimits({ ...settings, limits }))
   adviseOnMtu(context, configuration.networks)
 }
 

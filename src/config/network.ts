@@ -108,6 +108,8 @@ export interface LimitSettings {
   readonly connections: number
   /** New TCP connections. */
   readonly connectionsPerSecond: number
+  /** Bytes of TCP, with the packets' heads. */
+  readonly bytesPerSecond: number
   /** DNS queries by UDP. */
   readonly queriesPerSecond: number
 }

@@ -406,7 +406,12 @@ test("after any history the table is what a fresh start would make", () => {
 describe("limits of services", () => {
   const limits = {
     services: [{ protocol: "udp", address: "169.254.169.250", port: 53 } as const],
-    values: { connections: 256, connectionsPerSecond: 1000, queriesPerSecond: 50 },
+    values: {
+      connections: 256,
+      connectionsPerSecond: 1000,
+      bytesPerSecond: 4000,
+      queriesPerSecond: 50,
+    },
   }
   const limited: FirewallState = { ...STATE, limits }
   const kinds = ({ allRules }: MemoryRuleset): string[] =>
@@ -419,7 +424,7 @@ describe("limits of services", () => {
     expect(firewall.ensure(limited)).toBe(true)
     expect(firewall.ensure(limited)).toBe(false)
     expect(kinds(kernel)).toEqual([
-      ...Array(2).fill("rate-over"),
+      ...Array(4).fill("rate-over"),
       ...Array(2).fill("connections-over"),
       ...Array(2).fill("rate-over"),
     ])
@@ -434,12 +439,12 @@ describe("limits of services", () => {
     kernel.flush()
     expect(firewall.matches()).toBe(false)
     firewall.ensure(limited)
-    expect(kinds(kernel)).toHaveLength(6)
+    expect(kinds(kernel)).toHaveLength(8)
   })
 
   test("0 bounds nothing", () => {
     const { kernel, firewall } = ready()
-    const values = { ...limits.values, connections: 0, connectionsPerSecond: 0 }
+    const values = { ...limits.values, connections: 0, connectionsPerSecond: 0, bytesPerSecond: 0 }
     firewall.ensure({ ...STATE, limits: { ...limits, values } })
     expect(kinds(kernel)).toEqual(["rate-over", "rate-over"])
   })
@@ -471,6 +476,7 @@ describe("limits of services", () => {
     expect(firewall.dropped()).toEqual({
       connections: four,
       connectionsPerSecond: four,
+      bytesPerSecond: four,
       queriesPerSecond: four,
     })
   })

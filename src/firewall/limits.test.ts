@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test"
 import { droppedBy, LIMIT_SETS, limitRules, type Service } from "./limits.ts"
 
+const NONE = { connections: 0, connectionsPerSecond: 0, bytesPerSecond: 0, queriesPerSecond: 0 }
 const rulesOf = (services: readonly Service[], queriesPerSecond = 9) =>
-  limitRules({ services, values: { connections: 0, connectionsPerSecond: 0, queriesPerSecond } })
+  limitRules({ services, values: { ...NONE, queriesPerSecond } })
 const udp = (address: string): Service => ({ protocol: "udp", address, port: 53 })
 const compared = (address: string): string[] =>
   rulesOf([udp(address)])
@@ -26,6 +27,8 @@ test("every set is bounded in size, and forgets all but open connections", () =>
     ["open6", false],
     ["opening4", true],
     ["opening6", true],
+    ["sending4", true],
+    ["sending6", true],
     ["asking4", true],
     ["asking6", true],
   ])

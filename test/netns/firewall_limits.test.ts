@@ -9,7 +9,12 @@ import { inNetns } from "./lab.ts"
 
 const HOST = { 4: "10.42.0.1", 6: "fd00:42::1" } as const
 const FAMILIES = [4, 6] as const
-const NONE: LimitValues = { connections: 0, connectionsPerSecond: 0, queriesPerSecond: 0 }
+const NONE: LimitValues = {
+  connections: 0,
+  connectionsPerSecond: 0,
+  bytesPerSecond: 0,
+  queriesPerSecond: 0,
+}
 
 function limited(values: Partial<LimitValues>): FirewallState {
   const services = FAMILIES.flatMap((family) =>
@@ -43,7 +48,8 @@ const open = (family: 4 | 6, count: number): string[] => {
 }
 
 test("this kernel holds all limits", () => {
-  firewall.ensure(limited({ connections: 3, connectionsPerSecond: 3, queriesPerSecond: 3 }))
+  const values = { connections: 3, connectionsPerSecond: 3, bytesPerSecond: 3, queriesPerSecond: 3 }
+  firewall.ensure(limited(values))
   expect(firewall.lacking()).toEqual([])
   expect(firewall.matches()).toBe(true)
 })
@@ -75,6 +81,14 @@ test.each(FAMILIES)("connections of IPv%d at once are bounded", async (family) =
   firewall.ensure(limited({ connections: 3 + family }))
   expect((await inNetns("a", ...open(family, 4 + family))).status).toBe(124)
   expect(firewall.dropped().connections).toBeGreaterThan(0)
+})
+
+test.each(FAMILIES)("bytes by TCP over IPv%d are bounded, not others'", async (family) => {
+  firewall.ensure(limited({ bytesPerSecond: 3000 + family }))
+  const write = `exec 3<>/dev/tcp/${HOST[family]}/${PORT}; head -c 200000 /dev/zero >&3`
+  expect((await inNetns("a", "timeout", "1", "bash", "-c", write)).status).toBe(124)
+  expect(firewall.dropped().bytesPerSecond).toBeGreaterThan(0)
+  expect(await world.source("b", "tcp", HOST[4])).toBe("10.42.0.3")
 })
 
 test("new connections of a second are bounded", async () => {
