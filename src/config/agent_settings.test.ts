@@ -27,6 +27,7 @@ test("the defaults are the documented ones", () => {
     dnsListen: "169.254.169.250:53",
     limits: {
       connections: 1024,
+      connectionsInAll: 32_768,
       connectionsPerSecond: 1000,
       bytesPerSecond: 500_000,
       queriesPerSecond: 10_000,

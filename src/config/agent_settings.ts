@@ -62,6 +62,7 @@ const byteBound = wholeNumber(0, 1_000_000_000)
 
 const limits = section({
   connections: optional(bound, "TCP connections at once; default 1024, 0 bounds nothing"),
+  connectionsInAll: optional(bound, "Those of all sources together; default 32768"),
   connectionsPerSecond: optional(bound, "New TCP connections; default 1000"),
   bytesPerSecond: optional(byteBound, "Bytes by TCP, heads of packets too; default 500000"),
   queriesPerSecond: optional(bound, "DNS queries by UDP; default 10000"),
@@ -112,6 +113,7 @@ export function defaultAgentSettings(): AgentSettings {
     dnsListen: `${SERVICE_ADDRESS}:53`,
     limits: {
       connections: 1024,
+      connectionsInAll: 32_768,
       connectionsPerSecond: 1000,
       bytesPerSecond: 500_000,
       queriesPerSecond: 10_000,
@@ -159,6 +161,7 @@ export function validateAgentSettings(
 function overlayLimits(value: z.output<typeof limits>, base: LimitSettings): LimitSettings {
   return {
     connections: value.connections ?? base.connections,
+    connectionsInAll: value.connectionsInAll ?? base.connectionsInAll,
     connectionsPerSecond: value.connectionsPerSecond ?? base.connectionsPerSecond,
     bytesPerSecond: value.bytesPerSecond ?? base.bytesPerSecond,
     queriesPerSecond: value.queriesPerSecond ?? base.queriesPerSecond,

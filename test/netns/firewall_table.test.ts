@@ -24,6 +24,7 @@ const STATE: FirewallState = {
     ],
     values: {
       connections: 256,
+      connectionsInAll: 4096,
       connectionsPerSecond: 1000,
       bytesPerSecond: 500_000,
       queriesPerSecond: 50,
@@ -41,6 +42,18 @@ const LISTING = `table inet lariat {
 	}
 
 	set open6 {
+		type ipv6_addr
+		size 65535
+		flags dynamic
+	}
+
+	set together4 {
+		type ipv4_addr
+		size 65535
+		flags dynamic
+	}
+
+	set together6 {
 		type ipv6_addr
 		size 65535
 		flags dynamic
@@ -188,6 +201,8 @@ const LISTING = `table inet lariat {
 		update @opening6 { ip6 saddr limit rate over 1000/second burst 1000 packets } counter drop comment "connectionsPerSecond"
 		add @open4 { ip saddr ct count over 256 } counter drop comment "connections"
 		add @open6 { ip6 saddr ct count over 256 } counter drop comment "connections"
+		add @together4 { ip saddr & 0.0.0.15 ct count over 256 } counter drop comment "connectionsInAll"
+		add @together6 { ip6 saddr & ::f ct count over 256 } counter drop comment "connectionsInAll"
 	}
 
 	chain queries {

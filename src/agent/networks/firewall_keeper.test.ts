@@ -23,6 +23,7 @@ const table: FirewallTable = {
   lacking: () => [],
   dropped: () => ({
     connections: 3,
+    connectionsInAll: 0,
     connectionsPerSecond: 0,
     bytesPerSecond: 0,
     queriesPerSecond: 7,
@@ -100,7 +101,13 @@ test("without nf_tables hostNat is a problem and ipMasq an error", () => {
 
 const limits = {
   services: [],
-  values: { connections: 256, connectionsPerSecond: 0, bytesPerSecond: 900, queriesPerSecond: 50 },
+  values: {
+    connections: 256,
+    connectionsInAll: 0,
+    connectionsPerSecond: 0,
+    bytesPerSecond: 900,
+    queriesPerSecond: 50,
+  },
 }
 
 test("limits of services stand in the state, and what they dropped is told", () => {
@@ -111,6 +118,7 @@ test("limits of services stand in the state, and what they dropped is told", () 
   expect(states.at(-1)?.limits).toEqual(limits)
   expect(keeper.limits()).toEqual([
     { name: "connections", limit: 256, dropped: 3 },
+    { name: "connectionsInAll", limit: 0, dropped: 0 },
     { name: "connectionsPerSecond", limit: 0, dropped: 0 },
     { name: "bytesPerSecond", limit: 900, dropped: 0 },
     { name: "queriesPerSecond", limit: 50, dropped: 7 },
