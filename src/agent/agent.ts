@@ -142,7 +142,7 @@ export class Agent {
       networks,
       bridges: new Bridges(kernel, settings.createBridge, new BridgeClaims(stateDatabase)),
       ahead: new AheadProbe(kernel, (why) => log.debug("no address was asked for: {why}", { why })),
-      firewall: new FirewallKeeper(health, { limits: serviceLimits(settings) }),
+      firewall: new FirewallKeeper(health),
       host,
       metadata: metadataFeed,
       dns: new HostDns({ settings, index, networks, model, health, kernel }),
@@ -242,7 +242,7 @@ async function openCluster(parts: ClusterParts): Promise<Cluster> {
 
 /** Takes the networks in, and says what the configuration's remarks and conflicts are. */
 function configure(context: AgentContext, configuration: Configuration): void {
-  const { health, networks, firewall } = context
+  const { health, networks, firewall, settings } = context
   health.clearAll("config/")
   configuration.diagnostics.forEach((diagnostic, at) => {
     const { severity, position, message, hint } = diagnostic
@@ -255,7 +255,9 @@ function configure(context: AgentContext, configuration: Configuration): void {
   })
   context.index.rename(renamed)
   context.metadata.networks()
-  firewall.configure(configuration.networks)
+  // Where the services listen is decided at the start.
+  const { limits } = configuration.agent
+  firewall.configure(configuration.networks, serviceLimits({ ...settings, limits }))
   adviseOnMtu(context, configuration.networks)
 }
 

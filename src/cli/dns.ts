@@ -9,7 +9,6 @@ import { Model } from "../metadata/model.ts"
 import { loadObjects, parseObjectsFile } from "../metadata/objects_file.ts"
 import { listenTcp } from "../sys/net/tcp_server.ts"
 import { bindUdp } from "../sys/net/udp.ts"
-import { sheddingOf } from "../sys/net/udp_shedding.ts"
 import { onObjects, until } from "./objects.ts"
 import { readText } from "./validate.ts"
 
@@ -52,8 +51,6 @@ export async function dnsServe(options: DnsServeOptions): Promise<number> {
   const udp = await bindUdp({ hostname, port }, (bytes, fromPort, address, send) =>
     server.datagram(bytes, fromPort, address, send),
   )
-  const shedding = sheddingOf(hostname, udp.port)
-  if (shedding !== undefined) server.protect(shedding)
   const tcp = await listenTcp({ hostname, port: udp.port }, (connection) =>
     server.connection(connection),
   )

@@ -25,7 +25,13 @@ test("the defaults are the documented ones", () => {
     hostLabels: {},
     metadataListen: "169.254.169.250:80",
     dnsListen: "169.254.169.250:53",
-    limits: { connections: 1024, connectionsPerSecond: 1000, queriesPerSecond: 10_000 },
+    limits: {
+      connections: 1024,
+      connectionsInAll: 32_768,
+      connectionsPerSecond: 1000,
+      bytesPerSecond: 500_000,
+      queriesPerSecond: 10_000,
+    },
     objects: undefined,
     createBridge: "auto",
     quarantineMs: 60_000,
@@ -47,7 +53,7 @@ describe("each key", () => {
     [{ dnsListen: "none" }, { dnsListen: "none" }],
     [
       { limits: { connections: "0", queriesPerSecond: 50 } },
-      { limits: { connections: 0, connectionsPerSecond: 1000, queriesPerSecond: 50 } },
+      { limits: { ...defaultAgentSettings().limits, connections: 0, queriesPerSecond: 50 } },
     ],
     [{ objects: "/etc/lariat/objects.yml" }, { objects: "/etc/lariat/objects.yml" }],
     [{ createBridge: "never" }, { createBridge: "never" }],

@@ -5,7 +5,7 @@ import { parseAddress } from "../core/address.ts"
 import { clusterKeys, defaultClusterSettings, overlayCluster } from "./cluster_settings.ts"
 import type { Step } from "./diagnostic.ts"
 import type { NetconfProblem } from "./netconf/netconf.ts"
-import type { AgentSettings } from "./network.ts"
+import type { AgentSettings, LimitSettings } from "./network.ts"
 import { validate } from "./validate.ts"
 import {
   absolutePath,
@@ -58,10 +58,13 @@ const labelValue = read(z.union([z.string(), z.number(), z.boolean()], "must be 
 const hostLabels = z.record(z.string(), labelValue, "must be a map from label to text")
 
 const bound = wholeNumber(0, 1_000_000)
+const byteBound = wholeNumber(0, 1_000_000_000)
 
 const limits = section({
   connections: optional(bound, "TCP connections at once; default 1024, 0 bounds nothing"),
+  connectionsInAll: optional(bound, "Those of all sources together; default 32768"),
   connectionsPerSecond: optional(bound, "New TCP connections; default 1000"),
+  bytesPerSecond: optional(byteBound, "Bytes by TCP, heads of packets too; default 500000"),
   queriesPerSecond: optional(bound, "DNS queries by UDP; default 10000"),
 })
 
@@ -108,7 +111,13 @@ export function defaultAgentSettings(): AgentSettings {
     hostLabels: {},
     metadataListen: `${SERVICE_ADDRESS}:80`,
     dnsListen: `${SERVICE_ADDRESS}:53`,
-    limits: { connections: 1024, connectionsPerSecond: 1000, queriesPerSecond: 10_000 },
+    limits: {
+      connections: 1024,
+      connectionsInAll: 32_768,
+      connectionsPerSecond: 1000,
+      bytesPerSecond: 500_000,
+      queriesPerSecond: 10_000,
+    },
     objects: undefined,
     createBridge: "auto",
     quarantineMs: 60_000,
@@ -140,17 +149,23 @@ export function validateAgentSettings(
     hostLabels: { ...base.hostLabels, ...value.hostLabels },
     metadataListen: value.metadataListen ?? base.metadataListen,
     dnsListen: value.dnsListen ?? base.dnsListen,
-    limits: {
-      connections: value.limits?.connections ?? base.limits.connections,
-      connectionsPerSecond: value.limits?.connectionsPerSecond ?? base.limits.connectionsPerSecond,
-      queriesPerSecond: value.limits?.queriesPerSecond ?? base.limits.queriesPerSecond,
-    },
+    limits: overlayLimits(value.limits ?? {}, base.limits),
     objects: value.objects ?? base.objects,
     createBridge: value.createBridge ?? base.createBridge,
     quarantineMs: value.quarantine ?? value.quarantineMs ?? base.quarantineMs,
     logLevel: value.logLevel ?? base.logLevel,
   }
   return { settings, problems: whole.problems }
+}
+
+function overlayLimits(value: z.output<typeof limits>, base: LimitSettings): LimitSettings {
+  return {
+    connections: value.connections ?? base.connections,
+    connectionsInAll: value.connectionsInAll ?? base.connectionsInAll,
+    connectionsPerSecond: value.connectionsPerSecond ?? base.connectionsPerSecond,
+    bytesPerSecond: value.bytesPerSecond ?? base.bytesPerSecond,
+    queriesPerSecond: value.queriesPerSecond ?? base.queriesPerSecond,
+  }
 }
 
 function withoutKeys(raw: unknown, keys: ReadonlySet<Step | undefined>): unknown {

@@ -106,8 +106,12 @@ export interface ClusterSettings {
 export interface LimitSettings {
   /** TCP connections at once. */
   readonly connections: number
+  /** Those of all sources of one family together. */
+  readonly connectionsInAll: number
   /** New TCP connections. */
   readonly connectionsPerSecond: number
+  /** Bytes of TCP, with the packets' heads. */
+  readonly bytesPerSecond: number
   /** DNS queries by UDP. */
   readonly queriesPerSecond: number
 }

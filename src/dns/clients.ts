@@ -1,6 +1,5 @@
 import type { Model } from "../metadata/model.ts"
 import type { ContainerRecord } from "../metadata/records.ts"
-import type { Budget, Share } from "./budget.ts"
 import { ClientView } from "./client_view.ts"
 import type { NameIndex } from "./name_index.ts"
 import { type ServerAddress, serversOf } from "./resolv_conf.ts"
@@ -11,7 +10,6 @@ const MAX_CLIENTS = 4096
 /** Who asks. */
 export class Client {
   readonly view: ClientView
-  readonly share: Share
   /** Whether it is answered at all. */
   readonly isPermitted: boolean
   /** Of the index when that was decided. */
@@ -25,9 +23,8 @@ export class Client {
     | { container: ContainerRecord | undefined; fallback: readonly ServerAddress[] }
     | undefined
 
-  constructor(view: ClientView, share: Share, isPermitted: boolean, generation: number) {
+  constructor(view: ClientView, isPermitted: boolean, generation: number) {
     this.view = view
-    this.share = share
     this.isPermitted = isPermitted
     this.generation = generation
   }
@@ -62,7 +59,6 @@ function isLoopback(address: string): boolean {
 export class Clients {
   readonly #model: Model
   readonly #index: NameIndex
-  readonly #budget: Budget
   readonly #permits: (address: string) => boolean
   readonly #containerAt: (address: string) => ContainerRecord | undefined
   readonly #byAddress = new Map<string, Client>()
@@ -70,13 +66,11 @@ export class Clients {
   constructor(
     model: Model,
     index: NameIndex,
-    budget: Budget,
     permits: (address: string) => boolean,
     containerAt: (address: string) => ContainerRecord | undefined,
   ) {
     this.#model = model
     this.#index = index
-    this.#budget = budget
     this.#permits = permits
     this.#containerAt = containerAt
   }
@@ -101,8 +95,7 @@ export class Clients {
   #add(address: string): Client {
     const plain = plainAddress(address)
     const view = new ClientView(this.#model, this.#index, () => this.#containerAt(plain))
-    const share = this.#budget.share(plain)
-    const client = new Client(view, share, this.#permits(plain), this.#index.generation)
+    const client = new Client(view, this.#permits(plain), this.#index.generation)
     this.#byAddress.set(address, client)
     for (const oldest of this.#byAddress.keys()) {
       if (this.#byAddress.size <= MAX_CLIENTS) break

@@ -275,3 +275,17 @@ test("one client's names elsewhere do not keep others from theirs", async () => 
   expect(asked.length).toBeGreaterThan(4)
   expect(codes.get(CLIENT)).toHaveLength(5)
 })
+
+test("queries that wait for other servers are bounded in all, also of many clients", async () => {
+  const { server, timers } = serve(() => undefined, [], { maxRecursions: 2 })
+  const refused: string[] = []
+  const ask = (source: string) =>
+    server.datagram(queryFor("example.com"), 1, source, () => refused.push(source))
+  for (const source of [CLIENT, "10.42.0.3", "10.42.0.4"]) ask(source)
+  expect(refused).toEqual(["10.42.0.4"])
+  await timers.pass(5000)
+  refused.length = 0
+  ask("10.42.0.4")
+  await settled()
+  expect(refused).toEqual([])
+})

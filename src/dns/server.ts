@@ -1,10 +1,8 @@
 import type { Model } from "../metadata/model.ts"
 import type { ContainerRecord } from "../metadata/records.ts"
 import { Answerer, type Recursion, type Transport } from "./answer.ts"
-import { Budget, type BudgetOptions } from "./budget.ts"
 import { AnswerCache, type CacheLimits } from "./cache.ts"
 import { type Client, Clients } from "./clients.ts"
-import { FloodGuard, type Shedding } from "./flood_guard.ts"
 import { NameIndex, type NameIndexOptions } from "./name_index.ts"
 import { questionOf, relayed } from "./relay.ts"
 import type { ServerAddress } from "./resolv_conf.ts"
@@ -34,19 +32,20 @@ export interface DnsServerOptions extends NameIndexOptions {
   readonly neverAsk?: readonly string[]
   readonly cache?: CacheLimits
   readonly upstream?: Omit<UpstreamOptions, "random">
-  readonly budget?: BudgetOptions
   /** TCP connections, of all clients. Default 512. */
   readonly maxConnections?: number
   /** TCP connections of one client. Default 32. */
   readonly maxConnectionsPerClient?: number
-  /** Queries of one client that wait for other servers; more get SERVFAIL. Default 128. */
+  /** Queries that wait for other servers, of all clients; more get SERVFAIL. Default 4096. */
+  readonly maxRecursions?: number
+  /** Those of one client. Default 128. */
   readonly maxRecursionsPerClient?: number
 }
 
 /** How many queries there were. */
 export interface DnsCounters {
   queries: number
-  /** From outside, over their budget, or no queries at all. */
+  /** From outside, over a bound, or no queries at all. */
   dropped: number
   /** Handed to other servers. */
   recursed: number
@@ -66,29 +65,26 @@ export type SendDatagram = (bytes: Uint8Array, port: number, address: string) =>
 export class DnsServer {
   readonly counters: DnsCounters = { queries: 0, dropped: 0, recursed: 0, cached: 0, failed: 0 }
   readonly index: NameIndex
-  readonly #environment: DnsEnvironment
   readonly #clients: Clients
   readonly #answerer: Answerer
   readonly #resolver: Resolver
-  readonly #budget: Budget
   readonly #never: ReadonlySet<string>
   readonly #limits: {
     readonly all: number
     readonly perClient: number
     readonly recursions: number
+    readonly recursionsPerClient: number
   }
   #servers: readonly ServerAddress[]
   #connections = 0
+  #recursions = 0
 
   constructor(model: Model, environment: DnsEnvironment, options: DnsServerOptions = {}) {
     const { timers, random, upstreamSockets, isManaged, isLocal, containerAt } = environment
-    this.#environment = environment
     this.index = new NameIndex(model, options)
-    this.#budget = new Budget(options.budget)
     this.#clients = new Clients(
       model,
       this.index,
-      this.#budget,
       (address) => isManaged(address) || isLocal(address),
       containerAt ?? ((address) => model.containerAt(address)),
     )
@@ -104,7 +100,8 @@ export class DnsServer {
     this.#limits = {
       all: options.maxConnections ?? 512,
       perClient: options.maxConnectionsPerClient ?? 32,
-      recursions: options.maxRecursionsPerClient ?? 128,
+      recursions: options.maxRecursions ?? 4096,
+      recursionsPerClient: options.maxRecursionsPerClient ?? 128,
     }
   }
 
@@ -124,16 +121,10 @@ export class DnsServer {
     this.index.close()
   }
 
-  /** Has the kernel's help against floods, of a socket whose datagrams come here. */
-  protect(shedding: Shedding): void {
-    const guard = new FloodGuard(shedding)
-    this.#budget.onRound((round) => guard.round(round))
-  }
-
   /** Takes a datagram. */
   datagram(bytes: Uint8Array, port: number, address: string, send: SendDatagram): void {
     const client = this.#clients.at(address)
-    if (!client.isPermitted || !this.#budget.take(client.share, this.#environment.timers.now())) {
+    if (!client.isPermitted) {
       this.counters.dropped += 1
       return
     }
@@ -160,11 +151,6 @@ export class DnsServer {
     this.#connections += 1
     client.connections += 1
     const session = new TcpSession(connection, (query, reply) => {
-      if (!this.#budget.take(client.share, this.#environment.timers.now())) {
-        this.counters.dropped += 1
-        reply(undefined)
-        return
-      }
       const outcome = this.#answer(query, client, "tcp")
       if (outcome instanceof Uint8Array || outcome === undefined) reply(outcome)
       else outcome.then((answer) => reply(answer()))
@@ -205,15 +191,18 @@ export class DnsServer {
       this.counters.cached += 1
       return relayed(writer, asked, kept, ttl)
     }
-    if (client.recursions >= this.#limits.recursions) {
+    const { recursions, recursionsPerClient } = this.#limits
+    if (this.#recursions >= recursions || client.recursions >= recursionsPerClient) {
       this.counters.dropped += 1
       return relayed(writer, asked, undefined, ttl)
     }
     this.counters.recursed += 1
+    this.#recursions += 1
     client.recursions += 1
     return this.#resolver
       .ask(question, servers)
       .finally(() => {
+        this.#recursions -= 1
         client.recursions -= 1
       })
       .then((message) => {

@@ -406,7 +406,13 @@ test("after any history the table is what a fresh start would make", () => {
 describe("limits of services", () => {
   const limits = {
     services: [{ protocol: "udp", address: "169.254.169.250", port: 53 } as const],
-    values: { connections: 256, connectionsPerSecond: 1000, queriesPerSecond: 50 },
+    values: {
+      connections: 256,
+      connectionsInAll: 4096,
+      connectionsPerSecond: 1000,
+      bytesPerSecond: 4000,
+      queriesPerSecond: 50,
+    },
   }
   const limited: FirewallState = { ...STATE, limits }
   const kinds = ({ allRules }: MemoryRuleset): string[] =>
@@ -419,8 +425,8 @@ describe("limits of services", () => {
     expect(firewall.ensure(limited)).toBe(true)
     expect(firewall.ensure(limited)).toBe(false)
     expect(kinds(kernel)).toEqual([
-      ...Array(2).fill("rate-over"),
-      ...Array(2).fill("connections-over"),
+      ...Array(4).fill("rate-over"),
+      ...Array(4).fill("connections-over"),
       ...Array(2).fill("rate-over"),
     ])
     expect(firewall.ensure(STATE)).toBe(true)
@@ -434,12 +440,18 @@ describe("limits of services", () => {
     kernel.flush()
     expect(firewall.matches()).toBe(false)
     firewall.ensure(limited)
-    expect(kinds(kernel)).toHaveLength(6)
+    expect(kinds(kernel)).toHaveLength(10)
   })
 
   test("0 bounds nothing", () => {
     const { kernel, firewall } = ready()
-    const values = { ...limits.values, connections: 0, connectionsPerSecond: 0 }
+    const values = {
+      connections: 0,
+      connectionsInAll: 0,
+      connectionsPerSecond: 0,
+      bytesPerSecond: 0,
+      queriesPerSecond: 50,
+    }
     firewall.ensure({ ...STATE, limits: { ...limits, values } })
     expect(kinds(kernel)).toEqual(["rate-over", "rate-over"])
   })
@@ -450,10 +462,10 @@ describe("limits of services", () => {
     kernel.failure = new NetlinkError("add a rule", ENOENT)
     let tries = 0
     kernel.before = () => {
-      if (++tries === 2) kernel.failure = undefined
+      if (++tries === 3) kernel.failure = undefined
     }
     firewall.ensure(limited)
-    expect(firewall.lacking()).toEqual(["connections"])
+    expect(firewall.lacking()).toEqual(["connections", "connectionsInAll"])
     expect(kinds(kernel)).not.toContain("connections-over")
     expect(firewall.matches()).toBe(true)
   })
@@ -470,7 +482,9 @@ describe("limits of services", () => {
     const four = 2 * 4
     expect(firewall.dropped()).toEqual({
       connections: four,
+      connectionsInAll: four,
       connectionsPerSecond: four,
+      bytesPerSecond: four,
       queriesPerSecond: four,
     })
   })

@@ -18,7 +18,13 @@ import {
   readNetworks,
 } from "./contents.ts"
 import { inspect } from "./inspection.ts"
-import { droppedBy, type LimitName, type LimitValues, type ServiceLimits } from "./limits.ts"
+import {
+  droppedBy,
+  LIMIT_NAMES,
+  type LimitName,
+  type LimitValues,
+  type ServiceLimits,
+} from "./limits.ts"
 import { type MasqueradeChange, Masquerades, parseMasquerade } from "./masquerades.ts"
 import { rulesFor, SETS, TABLE } from "./ruleset.ts"
 import type { FirewallState } from "./state.ts"
@@ -34,9 +40,6 @@ interface Wanted {
 type ApplyChange = (masquerades: Masquerades, entry: Prefix) => MasqueradeChange
 
 const FAMILIES: readonly Family[] = [4, 6]
-
-/** In this order limits are done without where the kernel refuses them; the rarest goes first. */
-const GIVEN_UP: readonly LimitName[] = ["connections", "connectionsPerSecond", "queriesPerSecond"]
 
 /** How often a change by others in the midst of ours makes us look again. */
 const MAX_ATTEMPTS = 5
@@ -94,7 +97,8 @@ export class Firewall {
         })
       } catch (error) {
         if (!isLacking(error)) throw error
-        const next = GIVEN_UP.find((name) => (limits?.values[name] ?? 0) > 0)
+        // Counting connections is what kernels lack first.
+        const next = LIMIT_NAMES.find((name) => (limits?.values[name] ?? 0) > 0)
         if (next === undefined) {
           // It was not for the limits.
           this.#lacking.clear()

@@ -1,8 +1,15 @@
 import { expect, test } from "bun:test"
 import { droppedBy, LIMIT_SETS, limitRules, type Service } from "./limits.ts"
 
+const NONE = {
+  connections: 0,
+  connectionsInAll: 0,
+  connectionsPerSecond: 0,
+  bytesPerSecond: 0,
+  queriesPerSecond: 0,
+}
 const rulesOf = (services: readonly Service[], queriesPerSecond = 9) =>
-  limitRules({ services, values: { connections: 0, connectionsPerSecond: 0, queriesPerSecond } })
+  limitRules({ services, values: { ...NONE, queriesPerSecond } })
 const udp = (address: string): Service => ({ protocol: "udp", address, port: 53 })
 const compared = (address: string): string[] =>
   rulesOf([udp(address)])
@@ -24,12 +31,32 @@ test("every set is bounded in size, and forgets all but open connections", () =>
   expect(LIMIT_SETS.map(({ name, dynamic }) => [name, dynamic?.timeoutMs !== undefined])).toEqual([
     ["open4", false],
     ["open6", false],
+    ["together4", false],
+    ["together6", false],
     ["opening4", true],
     ["opening6", true],
+    ["sending4", true],
+    ["sending6", true],
     ["asking4", true],
     ["asking6", true],
   ])
   expect(LIMIT_SETS.every(({ dynamic }) => (dynamic?.size ?? 0) > 0)).toBe(true)
+})
+
+test("all sources together are counted in groups, by the last bits of their addresses", () => {
+  const values = { ...NONE, connectionsInAll: 100 }
+  const rules = limitRules({ services: [], values })
+  const found = rules
+    .filter(({ comment }) => comment === "connectionsInAll")
+    .map(({ expressions }) => ({
+      mask: expressions.flatMap((one) => (one.kind === "bitwise" ? [one.mask.toHex()] : [])),
+      each: expressions.flatMap((one) => (one.kind === "limit-each" ? [one.limit] : [])),
+    }))
+  const each = [{ kind: "connections-over", count: 7 } as const]
+  expect(found).toEqual([
+    { mask: ["0000000f"], each },
+    { mask: [`${"0".repeat(31)}f`], each },
+  ])
 })
 
 test("rules of others count for no limit", () => {

@@ -36,12 +36,13 @@ export class AgentProcess {
   /**
    * Starts the agent.
    *
+   * @param more lines for `agent:` of its configuration
    * @returns milliseconds from before fork to the first answer of the socket
    */
-  start(): number {
+  start(more = ""): number {
     mkdirSync(this.directory, { recursive: true })
     const config = join(this.directory, "agent.yml")
-    writeFileSync(config, "agent:\n  createBridge: always\n  quarantine: 1s\n")
+    writeFileSync(config, `agent:\n  createBridge: always\n  quarantine: 1s\n${more}`)
     const log = openSync(join(this.directory, "log"), "a")
     const [program = "", ...args] = this.#command
     const directories = ["--state-dir", join(this.directory, "state")]

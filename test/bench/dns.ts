@@ -97,7 +97,8 @@ function addressOf(index: number): string {
   return `10.43.${index >> 8}.${index & 255}`
 }
 
-export function ourServer({ command, directory }: Bench, port: number): string[] {
+/** Writes a file of objects that have the {@link names}. @returns its path */
+export function writeNames(directory: string): string {
   const objects = names().flatMap((_, index) => [
     { metadata_kind: "service", uuid: `s${index}`, name: `svc${index}`, stack_name: "bench" },
     {
@@ -116,6 +117,11 @@ export function ourServer({ command, directory }: Bench, port: number): string[]
   ])
   const file = join(directory, "objects.json")
   writeFileSync(file, JSON.stringify(objects))
+  return file
+}
+
+function ourServer({ command, directory }: Bench, port: number): string[] {
+  const file = writeNames(directory)
   const listen = ["--listen", `127.0.0.1:${port}`, "--resolv-conf", "/dev/null"]
   return [...command, "dns", "serve", "--objects", file, ...listen]
 }
@@ -136,7 +142,7 @@ function dnsmasq({ directory }: Bench, port: number): string[] {
   ]
 }
 
-export function start([program = "", ...args]: readonly string[]): ChildProcess {
+function start([program = "", ...args]: readonly string[]): ChildProcess {
   return spawn(program, args, { stdio: ["ignore", "ignore", "inherit"] })
 }
 

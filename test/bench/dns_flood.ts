@@ -1,19 +1,17 @@
 /**
  * Sends queries to a DNS server as fast as the kernel takes them, and does not wait for answers:
- * `dns_flood.ts PORT FROM SECONDS`. It prints how many it sent and had answered, a second, as JSON.
+ * `dns_flood.ts ADDRESS PORT SECONDS`. It prints how many it sent and had answered, a second, as JSON.
  */
 import { encode } from "dns-packet"
 import { names } from "./dns.ts"
 
-const [, , port = "", hostname = "", time = ""] = process.argv
+const [, , hostname = "", port = "", time = ""] = process.argv
 const BATCH = 32
 const seconds = Number(time)
 
 let answered = 0
 const socket = await Bun.udpSocket({
-  hostname,
-  port: 0,
-  connect: { hostname: "127.0.0.1", port: Number(port) },
+  connect: { hostname, port: Number(port) },
   socket: {
     data: () => {
       answered += 1
@@ -31,5 +29,5 @@ while (performance.now() < end) {
   // Answers are heard in between.
   await new Promise((resolve) => setImmediate(resolve))
 }
-console.log(JSON.stringify({ sent: sent / seconds, answered: answered / seconds }))
+console.log(JSON.stringify({ sent: sent / seconds, rate: answered / seconds }))
 process.exit(0)

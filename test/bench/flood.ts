@@ -1,197 +1,181 @@
-/** What one container waits for metadata and DNS while another floods the server. */
+/** What one container waits for metadata and DNS while another floods the agent. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { connect } from "node:net"
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { encode } from "dns-packet"
 import type { Bench } from "./bench.ts"
-import { names, ourServer, start } from "./dns.ts"
+import { Ours } from "./contender.ts"
+import { writeNames } from "./dns.ts"
 import type { Figure } from "./figure.ts"
-import {
-  answers,
-  linesOf,
-  load,
-  objectsFile,
-  pause,
-  serve,
-  startServer,
-} from "./metadata_serving.ts"
+import type { Asking } from "./flood_ask.ts"
+import type { Load } from "./http_load.ts"
+import { linesOf, pause } from "./metadata_serving.ts"
+import { makeNamespaces, removeNamespaces } from "./namespaces.ts"
 import { summarize } from "./statistics.ts"
 
 const ROUNDS = 6
 /** Of one round and one state. */
 const ASKS = 300
-const ASK_EVERY_MS = 2
 const FLOOD_SECONDS = 2.5
 /** A flood is on, and what is done against it too. */
 const FLOOD_BEGINS_MS = 1000
-const START_MS = 10_000
-const PATH = "/latest/containers/0/name"
 const CONNECTIONS = 64
-
 /** Bar of the issue. */
 const MOST_SLOWDOWN = 2
+/** USER_HZ, in which /proc/PID/stat counts. */
+const TICKS_PER_SECOND = 100
 
-/** Addresses that ask: two containers. */
-const VICTIM = "127.0.0.2"
-const FLOOD = "127.0.0.3"
+const AGENT = "169.254.169.250"
+/** A server that does nothing, on the same address: what a flood costs wherever it goes. */
+const SINK_PORT = 5321
+const PORTS = { http: 80, dns: 53 } as const
+const PATH = "/latest/self/container/name"
 
-/** A server, and another one of the same kind. */
-interface Flooded {
+/** One way to flood. */
+interface Flood {
   readonly name: string
-  readonly here: number
-  readonly elsewhere: number
-  /** Milliseconds of answers to one who asks one at a time. */
-  ask(port: number): Promise<number[]>
-  /** @returns what it did, in words */
-  flood(port: number): Promise<string>
+  readonly protocol: Asking["protocol"]
+  /** The words behind the runtime's, for a port of the agent's address. */
+  argv(port: number): readonly string[]
+  /** What it did, in words. */
+  said(result: { readonly rate: number; readonly sent?: number }): string
+}
+
+const script = (name: string) => join(import.meta.dirname, name)
+const rounded = (rate = 0) => Math.round(rate).toLocaleString("en")
+
+const FLOODS: readonly Flood[] = [
+  {
+    name: "metadata beside another's questions",
+    protocol: "http",
+    argv: (port) => [script("http_load.ts"), JSON.stringify(loadOf(port))],
+    said: ({ rate }) => `${CONNECTIONS} connections, answered ${rounded(rate)} times a second`,
+  },
+  {
+    name: "metadata beside another's flood",
+    protocol: "http",
+    argv: (port) => [script("http_flood.ts"), JSON.stringify(loadOf(port))],
+    said: ({ rate }) =>
+      `${CONNECTIONS} connections that ask ahead, answered ${rounded(rate)} times a second`,
+  },
+  {
+    name: "DNS beside another's flood",
+    protocol: "dns",
+    argv: (port) => [script("dns_flood.ts"), AGENT, `${port}`, `${FLOOD_SECONDS}`],
+    said: ({ rate, sent }) =>
+      `${rounded(sent)} queries a second, answered ${rounded(rate)} times a second`,
+  },
+]
+
+function loadOf(port: number): Load {
+  const base = { host: AGENT, port, path: PATH, accept: "*/*" }
+  return { ...base, connections: CONNECTIONS, seconds: FLOOD_SECONDS }
 }
 
 /** Quantiles of one round in one state. */
 interface Quantiles {
   readonly p50: number
   readonly p90: number
-  readonly p99: number
 }
 
-/** Answers alone, beside a flood, and beside a flood of another server, which takes processors too. */
+/** Two containers of one agent, one of them hostile. */
+class World {
+  readonly #bench: Bench
+  readonly #netns: readonly string[]
+  readonly #sink: ChildProcess
+
+  constructor(bench: Bench) {
+    this.#bench = bench
+    const objects = writeNames(bench.directory)
+    bench.agent.start(`  objects: ${objects}\n`)
+    this.#netns = makeNamespaces("flood-", 2)
+    const paths = { program: bench.program, socket: bench.agent.socket }
+    const ours = new Ours("flood28", "10.28.0.0/16", paths, { ipMasq: false })
+    for (const [index, netns] of this.#netns.entries()) {
+      bench.agent.cni("ADD", ours, { containerId: `flood${index}`, netns, ifname: "eth0" })
+    }
+    const argv = [script("flood_sink.ts"), AGENT, `${SINK_PORT}`]
+    this.#sink = spawn(process.execPath, argv, { stdio: ["ignore", "ignore", "inherit"] })
+  }
+
+  /** Runs a program of ours in a container, and reads what it prints. */
+  async run(container: "victim" | "flooder", argv: readonly string[]): Promise<string> {
+    const netns = this.#netns[container === "victim" ? 0 : 1]
+    const words = [`--net=${netns}`, process.execPath, ...argv]
+    return await linesOf(spawn("nsenter", words, { stdio: ["ignore", "pipe", "inherit"] }))()
+  }
+
+  async ask(protocol: Asking["protocol"]): Promise<Quantiles> {
+    const asking: Asking = { protocol, host: AGENT, port: PORTS[protocol], path: PATH, asks: ASKS }
+    const answer = await this.run("victim", [script("flood_ask.ts"), JSON.stringify(asking)])
+    const times: number[] = JSON.parse(answer)
+    times.sort((a, b) => a - b)
+    const at = (q: number) => times[Math.floor((times.length - 1) * q)] ?? Number.NaN
+    return { p50: at(0.5), p90: at(0.9) }
+  }
+
+  /** Seconds of processors that the agent has had. */
+  processorSeconds(): number {
+    const stat = readFileSync(`/proc/${this.#bench.agent.pid}/stat`, "utf8")
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+  }
+
+  async close(): Promise<void> {
+    this.#sink.kill("SIGKILL")
+    removeNamespaces(this.#netns)
+    await this.#bench.agent.stop()
+  }
+}
+
+/** Answers alone, beside a flood, and beside a flood that goes elsewhere. */
 export async function flood(bench: Bench): Promise<Figure[]> {
-  const running: ChildProcess[] = []
-  const http: Flooded = {
-    name: "metadata",
-    here: 5321,
-    elsewhere: 5322,
-    ask: askHttp,
-    flood: floodHttp,
-  }
-  const dns: Flooded = { name: "DNS", here: 5323, elsewhere: 5324, ask: askDns, flood: floodDns }
+  const world = new World(bench)
   try {
-    const objects = objectsFile(bench, 20)
-    for (const port of [http.here, http.elsewhere]) {
-      running.push(startServer(serve(bench, objects, port)))
-      await answers(port)
-    }
-    for (const port of [dns.here, dns.elsewhere]) {
-      running.push(start(ourServer(bench, port)))
-      await answersDns(port)
-    }
-    return [...(await beside(http)), ...(await beside(dns))]
+    // The sink may listen once the agent has put its address on the host.
+    await pause(FLOOD_BEGINS_MS)
+    const figures: Figure[] = []
+    for (const one of FLOODS) figures.push(...(await beside(world, one)))
+    return figures
   } finally {
-    for (const child of running) child.kill("SIGKILL")
+    await world.close()
   }
 }
 
-async function beside(flooded: Flooded): Promise<Figure[]> {
-  const { name, here, elsewhere } = flooded
+async function beside(world: World, { name, protocol, argv, said }: Flood): Promise<Figure[]> {
   const found = { alone: [] as Quantiles[], here: [] as Quantiles[], elsewhere: [] as Quantiles[] }
-  let said = ""
+  const port = PORTS[protocol]
+  const processors: number[] = []
+  let words = ""
   for (let round = 0; round < ROUNDS; round++) {
-    found.alone.push(quantiles(await flooded.ask(here)))
-    for (const port of round % 2 === 0 ? [here, elsewhere] : [elsewhere, here]) {
-      const flooding = flooded.flood(port)
+    found.alone.push(await world.ask(protocol))
+    for (const to of round % 2 === 0 ? [port, SINK_PORT] : [SINK_PORT, port]) {
+      const flooding = world.run("flooder", argv(to))
       await pause(FLOOD_BEGINS_MS)
-      found[port === here ? "here" : "elsewhere"].push(quantiles(await flooded.ask(here)))
-      const words = await flooding
-      if (port === here) said = words
+      const before = { used: world.processorSeconds(), at: performance.now() }
+      found[to === port ? "here" : "elsewhere"].push(await world.ask(protocol))
+      const used = (world.processorSeconds() - before.used) * 1000
+      if (to === port) processors.push(used / (performance.now() - before.at))
+      const result = await flooding
+      if (to === port) words = said(JSON.parse(result))
     }
   }
   const of = (state: keyof typeof found, what: keyof Quantiles) =>
     summarize(found[state].map((one) => one[what]))
-  const figure = (what: keyof Quantiles, state: "alone" | "elsewhere", other: string): Figure => ({
-    name: `${name} beside another's flood, ${what}`,
+  const figure = (what: keyof Quantiles, state: "alone" | "elsewhere"): Figure => ({
+    name: `${name}, ${what}`,
     unit: "ms",
     ours: of("here", what),
-    other: { name: other, summary: of(state, what) },
+    other: {
+      name: state === "alone" ? state : "the flood to a server that does nothing",
+      summary: of(state, what),
+    },
   })
   const bar = { of: "ratio", limit: MOST_SLOWDOWN } as const
+  const share = `${Math.round(summarize(processors).median * 100)} % of a processor`
   return [
-    { ...figure("p50", "alone", "alone"), bar },
-    { ...figure("p90", "alone", "alone"), bar, note: `${ASKS} questions a round; ${said}` },
-    // The slowest waited for a processor, which a flood takes wherever it goes.
-    figure("p99", "elsewhere", "flood of another server"),
+    { ...figure("p50", "alone"), bar },
+    { ...figure("p90", "alone"), bar, note: `${words}; the agent had ${share}` },
+    // A flood takes processors, wherever it goes.
+    figure("p90", "elsewhere"),
   ]
-}
-
-function quantiles(times: readonly number[]): Quantiles {
-  const sorted = times.toSorted((a, b) => a - b)
-  const at = (q: number) => sorted[Math.floor((sorted.length - 1) * q)] ?? Number.NaN
-  return { p50: at(0.5), p90: at(0.9), p99: at(0.99) }
-}
-
-async function askHttp(port: number): Promise<number[]> {
-  const socket = connect({ host: "127.0.0.1", port, localAddress: VICTIM, noDelay: true })
-  const times: number[] = []
-  for (let count = 0; count < ASKS; count++) {
-    const started = performance.now()
-    socket.write(`GET ${PATH} HTTP/1.1\r\nHost: x\r\n\r\n`)
-    await new Promise((resolve) => socket.once("data", resolve))
-    times.push(performance.now() - started)
-    await pause(ASK_EVERY_MS)
-  }
-  socket.destroy()
-  return times
-}
-
-async function floodHttp(port: number): Promise<string> {
-  const base = { connections: CONNECTIONS, seconds: FLOOD_SECONDS, from: FLOOD }
-  const { rate } = await load({ ...base, port, path: PATH, accept: "*/*" })
-  return `${CONNECTIONS} connections flooded, and were answered ${Math.round(rate)} times a second`
-}
-
-/** A lost query counts as a second, as its client would wait. */
-async function askDns(port: number): Promise<number[]> {
-  let heard = (_: number): void => undefined
-  const socket = await Bun.udpSocket({
-    hostname: VICTIM,
-    port: 0,
-    connect: { hostname: "127.0.0.1", port },
-    socket: { data: (_, bytes) => heard(bytes.readUInt16BE(0)) },
-  })
-  const times: number[] = []
-  for (let id = 0; id < ASKS; id++) {
-    const questions = [{ name: names()[id] ?? "", type: "A" }]
-    const query = encode({ type: "query", id, flags: 0x0100, questions })
-    const started = performance.now()
-    await new Promise<void>((resolve) => {
-      const lost = setTimeout(resolve, 1000)
-      heard = (answered) => {
-        if (answered !== id) return
-        clearTimeout(lost)
-        resolve()
-      }
-      socket.send(query)
-    })
-    times.push(performance.now() - started)
-    await pause(ASK_EVERY_MS)
-  }
-  socket.close()
-  return times
-}
-
-async function floodDns(port: number): Promise<string> {
-  const script = join(import.meta.dirname, "dns_flood.ts")
-  const argv = [script, `${port}`, FLOOD, `${FLOOD_SECONDS}`]
-  const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] })
-  const { sent, answered } = JSON.parse(await linesOf(child)())
-  return `a flood of ${Math.round(sent)} queries a second was answered ${Math.round(answered)} times`
-}
-
-async function answersDns(port: number): Promise<void> {
-  const deadline = Date.now() + START_MS
-  const query = encode({ type: "query", id: 1, questions: [{ name: names()[0] ?? "", type: "A" }] })
-  let isAnswered = false
-  while (!isAnswered) {
-    if (Date.now() > deadline) throw new Error(`nothing answers on port ${port}`)
-    const socket = await Bun.udpSocket({
-      connect: { hostname: "127.0.0.1", port },
-      socket: {
-        data: () => {
-          isAnswered = true
-        },
-        error: () => undefined,
-      },
-    })
-    socket.send(query)
-    await pause(50)
-    socket.close()
-  }
 }

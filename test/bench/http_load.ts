@@ -6,14 +6,13 @@ import type { Socket } from "bun"
 
 /** What is asked, by how many, and for how long. */
 export interface Load {
+  readonly host: string
   readonly port: number
   readonly path: string
   readonly accept: string
   /** Each has one request in flight. */
   readonly connections: number
   readonly seconds: number
-  /** Source address. */
-  readonly from: string
 }
 
 /** What came of it. */
@@ -58,7 +57,8 @@ function received(socket: Socket<Asker>, bytes: Buffer): void {
   socket.write(request)
 }
 
-function lengthOf(text: string): number {
+/** Bytes of the answer that a text begins with. @throws Error where it is another one than 200 */
+export function lengthOf(text: string): number {
   const head = text.indexOf("\r\n\r\n")
   const body = /^content-length: (\d+)/im.exec(text)?.[1]
   if (!text.startsWith("HTTP/1.1 200 ") || head < 0 || body === undefined) {
@@ -71,10 +71,8 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 for (let count = 0; count < load.connections; count++) {
   const options = {
-    hostname: "127.0.0.1",
+    hostname: load.host,
     port: load.port,
-    // Known to Bun, if not to its types.
-    localAddress: load.from,
     data: { received: 0, answers: 0, since: 0 },
     socket: {
       open: (socket: Socket<Asker>) => {

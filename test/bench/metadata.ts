@@ -111,7 +111,7 @@ async function rates(): Promise<Figure[]> {
 const BASE: Omit<Load, "port" | "path" | "accept"> = {
   connections: CONNECTIONS,
   seconds: ROUND_SECONDS,
-  from: "127.0.0.1",
+  host: "127.0.0.1",
 }
 
 /** From the signal to the last of all waiting requests' answers, and what they cost to hold. */

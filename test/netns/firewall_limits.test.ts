@@ -3,13 +3,19 @@ import { afterAll, beforeAll, expect, test } from "bun:test"
 import { Firewall } from "../../src/firewall/firewall.ts"
 import type { LimitValues } from "../../src/firewall/limits.ts"
 import type { FirewallState } from "../../src/firewall/state.ts"
-import { attempt } from "../clients/program.ts"
+import { attempt, run, waitFor } from "../clients/program.ts"
 import { FirewallWorld, PORT } from "./firewall_world.ts"
 import { inNetns } from "./lab.ts"
 
 const HOST = { 4: "10.42.0.1", 6: "fd00:42::1" } as const
 const FAMILIES = [4, 6] as const
-const NONE: LimitValues = { connections: 0, connectionsPerSecond: 0, queriesPerSecond: 0 }
+const NONE: LimitValues = {
+  connections: 0,
+  connectionsInAll: 0,
+  connectionsPerSecond: 0,
+  bytesPerSecond: 0,
+  queriesPerSecond: 0,
+}
 
 function limited(values: Partial<LimitValues>): FirewallState {
   const services = FAMILIES.flatMap((family) =>
@@ -35,15 +41,26 @@ afterAll(async () => {
 const flood = (family: 4 | 6): string =>
   `for i in {1..40}; do echo x > /dev/udp/${HOST[family]}/${PORT}; done`
 
-const open = (family: 4 | 6, count: number): string[] => {
-  const opens = Array.from({ length: count }, (_, at) => {
+const openings = (family: 4 | 6, count: number): string =>
+  Array.from({ length: count }, (_, at) => {
     return `exec ${at + 3}<>/dev/tcp/${HOST[family]}/${PORT}`
-  })
-  return ["timeout", "1", "bash", "-c", opens.join("; ")]
+  }).join("; ")
+
+const open = (family: 4 | 6, count: number): string[] => [
+  ...["timeout", "1", "bash", "-c"],
+  openings(family, count),
+]
+
+/** Connections that the host's peer has, of anybody. */
+async function opened(): Promise<number> {
+  const listed = await run(["ss", "-Htn", "state", "established", `sport = :${PORT}`])
+  return listed.split("\n").filter((line) => line !== "").length
 }
 
 test("this kernel holds all limits", () => {
-  firewall.ensure(limited({ connections: 3, connectionsPerSecond: 3, queriesPerSecond: 3 }))
+  const names = Object.keys(NONE)
+  const values = Object.fromEntries(names.map((name) => [name, 3]))
+  firewall.ensure(limited(values))
   expect(firewall.lacking()).toEqual([])
   expect(firewall.matches()).toBe(true)
 })
@@ -75,6 +92,27 @@ test.each(FAMILIES)("connections of IPv%d at once are bounded", async (family) =
   firewall.ensure(limited({ connections: 3 + family }))
   expect((await inNetns("a", ...open(family, 4 + family))).status).toBe(124)
   expect(firewall.dropped().connections).toBeGreaterThan(0)
+})
+
+test.each(FAMILIES)("connections of IPv%d of all sources together are bounded", async (family) => {
+  // 10.42.0.2 and 10.43.0.2 are in one group, 10.42.0.3 is in another.
+  firewall.ensure(limited({ connectionsInAll: 16 * (7 + family) }))
+  const holding = inNetns("a", "bash", "-c", `${openings(family, 5 + family)}; sleep 3`)
+  await waitFor("the connections of one", async () =>
+    (await opened()) >= 5 + family ? true : undefined,
+  )
+  expect((await inNetns("c", ...open(family, 4))).status).toBe(124)
+  expect(firewall.dropped().connectionsInAll).toBeGreaterThan(0)
+  expect((await inNetns("b", ...open(family, 4))).status).toBe(0)
+  await holding
+})
+
+test.each(FAMILIES)("bytes by TCP over IPv%d are bounded, not others'", async (family) => {
+  firewall.ensure(limited({ bytesPerSecond: 3000 + family }))
+  const write = `exec 3<>/dev/tcp/${HOST[family]}/${PORT}; head -c 200000 /dev/zero >&3`
+  expect((await inNetns("a", "timeout", "1", "bash", "-c", write)).status).toBe(124)
+  expect(firewall.dropped().bytesPerSecond).toBeGreaterThan(0)
+  expect(await world.source("b", "tcp", HOST[4])).toBe("10.42.0.3")
 })
 
 test("new connections of a second are bounded", async () => {

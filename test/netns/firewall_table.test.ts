@@ -22,7 +22,13 @@ const STATE: FirewallState = {
       { protocol: "tcp", address: "169.254.169.250", port: 80 },
       { protocol: "udp", address: "::", port: 53 },
     ],
-    values: { connections: 256, connectionsPerSecond: 1000, queriesPerSecond: 50 },
+    values: {
+      connections: 256,
+      connectionsInAll: 4096,
+      connectionsPerSecond: 1000,
+      bytesPerSecond: 500_000,
+      queriesPerSecond: 50,
+    },
   },
 }
 
@@ -41,6 +47,18 @@ const LISTING = `table inet lariat {
 		flags dynamic
 	}
 
+	set together4 {
+		type ipv4_addr
+		size 65535
+		flags dynamic
+	}
+
+	set together6 {
+		type ipv6_addr
+		size 65535
+		flags dynamic
+	}
+
 	set opening4 {
 		type ipv4_addr
 		size 65535
@@ -49,6 +67,20 @@ const LISTING = `table inet lariat {
 	}
 
 	set opening6 {
+		type ipv6_addr
+		size 65535
+		flags dynamic,timeout
+		timeout 1m
+	}
+
+	set sending4 {
+		type ipv4_addr
+		size 65535
+		flags dynamic,timeout
+		timeout 1m
+	}
+
+	set sending6 {
 		type ipv6_addr
 		size 65535
 		flags dynamic,timeout
@@ -161,11 +193,16 @@ const LISTING = `table inet lariat {
 	}
 
 	chain connections {
-		comment "new TCP connections to this host's services"
+		comment "TCP to this host's services"
+		update @sending4 { ip saddr limit rate over 500000 bytes/second } counter drop comment "bytesPerSecond"
+		update @sending6 { ip6 saddr limit rate over 500000 bytes/second } counter drop comment "bytesPerSecond"
+		tcp flags != syn / syn,ack return comment "of a connection that there is"
 		update @opening4 { ip saddr limit rate over 1000/second burst 1000 packets } counter drop comment "connectionsPerSecond"
 		update @opening6 { ip6 saddr limit rate over 1000/second burst 1000 packets } counter drop comment "connectionsPerSecond"
 		add @open4 { ip saddr ct count over 256 } counter drop comment "connections"
 		add @open6 { ip6 saddr ct count over 256 } counter drop comment "connections"
+		add @together4 { ip saddr & 0.0.0.15 ct count over 256 } counter drop comment "connectionsInAll"
+		add @together6 { ip6 saddr & ::f ct count over 256 } counter drop comment "connectionsInAll"
 	}
 
 	chain queries {
@@ -177,7 +214,7 @@ const LISTING = `table inet lariat {
 	chain input {
 		type filter hook input priority filter - 1; policy accept;
 		iifname "lo" return comment "from this host itself"
-		ip daddr 169.254.169.250 tcp dport 80 tcp flags syn / syn,ack jump connections
+		ip daddr 169.254.169.250 tcp dport 80 jump connections
 		udp dport 53 jump queries
 	}
 

@@ -1,6 +1,7 @@
 /** The agent comes and goes, and is told of changes; the containers notice nothing. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { run, waitFor } from "../clients/program.ts"
 import { attached, expectNothingLeft, removed } from "./container.ts"
 import { linkNames, mustLink } from "./kernel_view.ts"
@@ -151,6 +152,24 @@ lan:
     expect((await lab.endpoints()).map(({ containerId }) => containerId)).toEqual(["old", "new"])
     await removed(lab, "old")
     await removed(lab, "new", lan)
+  })
+
+  test("changes what one source may ask of metadata and DNS", async () => {
+    const own = join(lab.directory, "agent.yml")
+    const before = readFileSync(own, "utf8")
+    const limit = async () =>
+      (await lab.status()).limits.find(({ name }) => name === "bytesPerSecond")?.limit
+    expect(await limit()).toBe(500_000)
+    writeFileSync(own, `${before}  limits: {bytesPerSecond: 12345}\n`)
+    reload()
+    await waitFor("the limit", async () => ((await limit()) === 12_345 ? true : undefined))
+    const chain = await run(["nft", "list", "chain", "inet", "lariat", "connections"])
+    expect(chain).toContain("over 12345 bytes/second")
+    writeFileSync(own, before)
+    reload()
+    await waitFor("the limit as before", async () =>
+      (await limit()) === 500_000 ? true : undefined,
+    )
   })
 
   test("with a file that has errors goes on as before and says so", async () => {

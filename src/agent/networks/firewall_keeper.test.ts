@@ -21,7 +21,13 @@ const table: FirewallTable = {
   },
   differences: () => [],
   lacking: () => [],
-  dropped: () => ({ connections: 3, connectionsPerSecond: 0, queriesPerSecond: 7 }),
+  dropped: () => ({
+    connections: 3,
+    connectionsInAll: 0,
+    connectionsPerSecond: 0,
+    bytesPerSecond: 0,
+    queriesPerSecond: 7,
+  }),
   close: () => {},
 }
 beforeEach(() => {
@@ -35,7 +41,7 @@ function seed() {
 }
 
 test("hostNat of the YAML and of netconfs stand in one state", () => {
-  const keeper = new FirewallKeeper(new Health(), { open: () => table })
+  const keeper = new FirewallKeeper(new Health(), () => table)
   keeper.configure(seed())
   keeper.sync([])
   expect(states.at(-1)?.hostNat).toEqual([{ subnet: "10.42.0.0/16", bridge: "docker0" }])
@@ -44,7 +50,7 @@ test("hostNat of the YAML and of netconfs stand in one state", () => {
 })
 
 test("hostNat that is known does not touch the kernel", () => {
-  const keeper = new FirewallKeeper(new Health(), { open: () => table })
+  const keeper = new FirewallKeeper(new Health(), () => table)
   keeper.configure(seed())
   keeper.sync([])
   keeper.addNetwork([], [{ subnet: "10.42.0.0/16", bridge: "docker0" }])
@@ -52,7 +58,7 @@ test("hostNat that is known does not touch the kernel", () => {
 })
 
 test("a network that comes with an attach is not masqueraded towards from then on", () => {
-  const keeper = new FirewallKeeper(new Health(), { open: () => table })
+  const keeper = new FirewallKeeper(new Health(), () => table)
   keeper.sync([])
   keeper.addNetwork([{ cidr: "10.9.0.0/24" }], [])
   expect(states.at(-1)?.overlay).toEqual(["10.9.0.0/24"])
@@ -63,9 +69,7 @@ test("a network that comes with an attach is not masqueraded towards from then o
 test("what somebody changed in the table is told as mended, what was set up first is not", () => {
   const health = new Health()
   let drift = ["nothing was set up yet"]
-  const keeper = new FirewallKeeper(health, {
-    open: () => ({ ...table, differences: () => drift }),
-  })
+  const keeper = new FirewallKeeper(health, () => ({ ...table, differences: () => drift }))
   keeper.sync([])
   expect(health.repairs()).toEqual([])
   drift = ["there is no table inet lariat"]
@@ -76,7 +80,7 @@ test("what somebody changed in the table is told as mended, what was set up firs
 })
 
 test("a masqueraded address is one element and is missed by a check when it is gone", () => {
-  const keeper = new FirewallKeeper(new Health(), { open: () => table })
+  const keeper = new FirewallKeeper(new Health(), () => table)
   keeper.sync([])
   keeper.addMasquerade(["10.9.0.2/24"])
   expect(keeper.differences(["10.9.0.2/24"])).toEqual([])
@@ -87,10 +91,8 @@ test("a masqueraded address is one element and is missed by a check when it is g
 
 test("without nf_tables hostNat is a problem and ipMasq an error", () => {
   const health = new Health()
-  const keeper = new FirewallKeeper(health, {
-    open: () => {
-      throw new LariatError("no nf_tables", { code: "kernel-unsupported", hint: "load it" })
-    },
+  const keeper = new FirewallKeeper(health, () => {
+    throw new LariatError("no nf_tables", { code: "kernel-unsupported", hint: "load it" })
   })
   keeper.sync([])
   expect(health.problems()[0]?.what).toContain("no nf_tables")
@@ -99,25 +101,46 @@ test("without nf_tables hostNat is a problem and ipMasq an error", () => {
 
 const limits = {
   services: [],
-  values: { connections: 256, connectionsPerSecond: 0, queriesPerSecond: 50 },
+  values: {
+    connections: 256,
+    connectionsInAll: 0,
+    connectionsPerSecond: 0,
+    bytesPerSecond: 900,
+    queriesPerSecond: 50,
+  },
 }
 
 test("limits of services stand in the state, and what they dropped is told", () => {
-  const keeper = new FirewallKeeper(new Health(), { open: () => table, limits })
+  const keeper = new FirewallKeeper(new Health(), () => table)
+  keeper.configure([], limits)
   expect(keeper.limits()).toEqual([])
   keeper.sync([])
   expect(states.at(-1)?.limits).toEqual(limits)
   expect(keeper.limits()).toEqual([
     { name: "connections", limit: 256, dropped: 3 },
+    { name: "connectionsInAll", limit: 0, dropped: 0 },
     { name: "connectionsPerSecond", limit: 0, dropped: 0 },
+    { name: "bytesPerSecond", limit: 900, dropped: 0 },
     { name: "queriesPerSecond", limit: 50, dropped: 7 },
   ])
+})
+
+test("limits that are configured anew stand in the next state", () => {
+  const keeper = new FirewallKeeper(new Health(), () => table)
+  keeper.configure([], limits)
+  keeper.sync([])
+  const values = { ...limits.values, connections: 8 }
+  keeper.configure([], { ...limits, values })
+  keeper.sync([])
+  expect(states.at(-1)?.limits?.values.connections).toBe(8)
+  expect(keeper.limits()[0]?.limit).toBe(8)
 })
 
 test("a limit that the kernel cannot hold is a warning", () => {
   const health = new Health()
   const open = (): FirewallTable => ({ ...table, lacking: () => ["connections"] })
-  const keeper = new FirewallKeeper(health, { open, limits })
+  const keeper = new FirewallKeeper(health, open)
+  keeper.configure([], limits)
   keeper.sync([])
   expect(keeper.limits()[0]).toMatchObject({ name: "connections", limit: 0 })
   expect(health.problems()).toMatchObject([

@@ -26,7 +26,7 @@ export type FirewallTable = Pick<
 export class FirewallKeeper {
   readonly #health: Health
   readonly #open: () => FirewallTable
-  readonly #limits: ServiceLimits | undefined
+  #limits: ServiceLimits | undefined
   #table: FirewallTable | undefined
   #configured: readonly HostNat[] = []
   #overlay: readonly string[] = []
@@ -37,22 +37,20 @@ export class FirewallKeeper {
   /** Whether the table was set up once: from then on a difference is somebody else's doing. */
   #isSet = false
 
-  /**
-   * @param options.open opens the kernel's side; default the real one
-   * @param options.limits what one source may ask of the host's services; default anything
-   */
-  constructor(
-    health: Health,
-    options: { open?: () => FirewallTable; limits?: ServiceLimits } = {},
-  ) {
-    this.#limits = options.limits
+  /** @param open opens the kernel's side; default the real one */
+  constructor(health: Health, open: () => FirewallTable = () => Firewall.open()) {
     this.#health = health
-    this.#open = options.open ?? (() => Firewall.open())
+    this.#open = open
   }
 
-  /** Takes in what the YAML says; the table follows with the next {@link sync}. */
-  configure(networks: readonly Network[]): void {
+  /**
+   * Takes in what the YAML says; the table follows with the next {@link sync}.
+   *
+   * @param limits what one source may ask of the host's services; default anything
+   */
+  configure(networks: readonly Network[], limits?: ServiceLimits): void {
     this.#configured = networks.flatMap(hostNatOf)
+    this.#limits = limits
   }
 
   /** Takes in what an attached endpoint needs; the table follows with the next {@link sync}. */

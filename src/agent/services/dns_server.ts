@@ -6,7 +6,6 @@ import type { Kernel } from "../../endpoint/kernel.ts"
 import type { Model } from "../../metadata/model.ts"
 import { listenTcp } from "../../sys/net/tcp_server.ts"
 import { bindUdp } from "../../sys/net/udp.ts"
-import { sheddingOf } from "../../sys/net/udp_shedding.ts"
 import type { Health } from "../health.ts"
 import type { EndpointIndex } from "../networks/endpoint_index.ts"
 import type { Networks } from "../networks/networks.ts"
@@ -147,8 +146,6 @@ export class HostDns {
         return server.connection(connection)
       })
       closing.unshift(() => tcp.stop())
-      const shedding = sheddingOf(hostname, udp.port)
-      if (shedding !== undefined) server.protect(shedding)
       return { server, port: udp.port, stop }
     } catch (error) {
       stop()

@@ -4,7 +4,13 @@ import { serviceLimits } from "./service_limits.ts"
 const settings = {
   metadataListen: "169.254.169.250:80",
   dnsListen: "[fd00::1]:53",
-  limits: { connections: 1, connectionsPerSecond: 2, queriesPerSecond: 3 },
+  limits: {
+    connections: 1,
+    connectionsInAll: 2,
+    connectionsPerSecond: 3,
+    bytesPerSecond: 4,
+    queriesPerSecond: 5,
+  },
 }
 
 test("limits are of metadata by TCP and of DNS by both", () => {

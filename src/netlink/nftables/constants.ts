@@ -202,6 +202,7 @@ export const NFTA_LIMIT_BURST = 3
 export const NFTA_LIMIT_TYPE = 4
 export const NFTA_LIMIT_FLAGS = 5
 export const NFT_LIMIT_PKTS = 0
+export const NFT_LIMIT_PKT_BYTES = 1
 /** Matches what is over the limit. */
 export const NFT_LIMIT_F_INV = 0x1
 export const NFTA_CONNLIMIT_COUNT = 1

@@ -16,8 +16,13 @@ export type Verdict =
 
 /** Matches what is over a limit. */
 export type Limit =
-  /** Packets of a second, beyond those that may come at once. */
-  | { readonly kind: "rate-over"; readonly perSecond: number; readonly burst: number }
+  /** What comes in a second, beyond what may come at once: for bytes, so much beside a second's. */
+  | {
+      readonly kind: "rate-over"
+      readonly of: "packets" | "bytes"
+      readonly perSecond: number
+      readonly burst: number
+    }
   /** Connections that exist at once, in the kernel's list of connections. */
   | { readonly kind: "connections-over"; readonly count: number }
 

@@ -35,6 +35,8 @@ const NAMES: Readonly<Record<Exclude<Expression["kind"], "other">, string>> = {
   "limit-each": "dynset",
 }
 
+const RATES = { packets: n.NFT_LIMIT_PKTS, bytes: n.NFT_LIMIT_PKT_BYTES } as const
+
 const VERDICTS: readonly (readonly [Verdict["code"], number])[] = [
   ["drop", n.NF_DROP],
   ["accept", n.NF_ACCEPT],
@@ -131,7 +133,7 @@ function writeBody(w: MessageWriter, e: Exclude<Expression, { kind: "other" }>):
       break
     case "rate-over":
       w.attrU64be(n.NFTA_LIMIT_RATE, BigInt(e.perSecond)).attrU64be(n.NFTA_LIMIT_UNIT, 1n)
-      w.attrU32be(n.NFTA_LIMIT_BURST, e.burst).attrU32be(n.NFTA_LIMIT_TYPE, n.NFT_LIMIT_PKTS)
+      w.attrU32be(n.NFTA_LIMIT_BURST, e.burst).attrU32be(n.NFTA_LIMIT_TYPE, RATES[e.of])
       w.attrU32be(n.NFTA_LIMIT_FLAGS, n.NFT_LIMIT_F_INV)
       break
     case "connections-over":
@@ -264,11 +266,12 @@ function readExtensionHeader(a: Attributes): Expression | undefined {
 }
 
 function readRate(a: Attributes): Expression | undefined {
-  const isPackets = optional(a, n.NFTA_LIMIT_TYPE) === n.NFT_LIMIT_PKTS
+  const type = optional(a, n.NFTA_LIMIT_TYPE)
+  const of = (["packets", "bytes"] as const).find((one) => RATES[one] === type)
   const isOver = optional(a, n.NFTA_LIMIT_FLAGS) === n.NFT_LIMIT_F_INV
-  if (!isPackets || !isOver || count(a, n.NFTA_LIMIT_UNIT) !== 1n) return undefined
+  if (of === undefined || !isOver || count(a, n.NFTA_LIMIT_UNIT) !== 1n) return undefined
   const perSecond = Number(count(a, n.NFTA_LIMIT_RATE))
-  return { kind: "rate-over", perSecond, burst: optional(a, n.NFTA_LIMIT_BURST) ?? 0 }
+  return { kind: "rate-over", of, perSecond, burst: optional(a, n.NFTA_LIMIT_BURST) ?? 0 }
 }
 
 function readLimitEach(a: Attributes): Expression | undefined {

@@ -274,6 +274,7 @@ describe("limits for each source", () => {
   const sets: readonly SetSpec[] = [
     { id: 1, name: "connections4", key: [IPV4_KEY], dynamic: { size: 65_535 } },
     { id: 2, name: "queries6", key: [IPV6_KEY], dynamic: { size: 65_535, timeoutMs: 60_000 } },
+    { id: 3, name: "bytes4", key: [IPV4_KEY], dynamic: { size: 65_535, timeoutMs: 60_000 } },
   ]
   const rules = (withIds: boolean): t.Rule[] => [
     {
@@ -297,8 +298,22 @@ describe("limits for each source", () => {
         e.payload("network", 8, 16),
         e.limitEach(
           "queries6",
-          { kind: "rate-over", perSecond: 1000, burst: 2000 },
+          { kind: "rate-over", of: "packets", perSecond: 1000, burst: 2000 },
           withIds ? { renew: true, setId: 2 } : { renew: true },
+        ),
+        e.counter(),
+        end("drop"),
+      ],
+    },
+    {
+      chain: "limits",
+      expressions: [
+        ...IPV4,
+        e.payload("network", 12, 4),
+        e.limitEach(
+          "bytes4",
+          { kind: "rate-over", of: "bytes", perSecond: 500_000, burst: 1000 },
+          withIds ? { renew: true, setId: 3 } : { renew: true },
         ),
         e.counter(),
         end("drop"),

@@ -80,8 +80,6 @@ export interface Libc {
   send(fd: number, from: Memory, length: number, flags: number): number
   /** `header` is a struct msghdr; its pointers come from `addressOf`. */
   sendmsg(fd: number, header: Memory, flags: number): number
-  /** `headers` are `count` structs mmsghdr. */
-  sendmmsg(fd: number, headers: Memory, count: number, flags: number): number
   sendto(
     fd: number,
     from: Memory,
@@ -162,7 +160,6 @@ export const SIGNATURES: Readonly<Record<keyof Libc, string>> = {
   rename: "ibb",
   send: "libli",
   sendmsg: "libi",
-  sendmmsg: "iibui",
   sendto: "liblibi",
   setns: "iii",
   setsockopt: "iiiibi",

@@ -3,11 +3,14 @@
  *
  * | | Bun | Deno |
  * |---|---|---|
- * | head | 16 KiB (431); no time limit | some 400 KiB; no time limit |
+ * | head | 16 KiB (431); the first within 12 s, later ones within `idleSeconds` | some 400 KiB; no time limit |
  * | body | `maxBodyBytes`, also chunked | `maxBodyBytes` where its length is said |
- * | idle | `idleSeconds` after a request, and while one is answered | none |
+ * | silent | 12 s before the first request, also where `idleSeconds` is 0 | no time limit |
+ * | idle | `idleSeconds` after a request, and while one is answered | no time limit |
  *
- * Neither bounds connections or clients: where strangers connect, the firewall does.
+ * Neither bounds how many connect or how much they ask: where strangers do, the firewall's limits
+ * bound each source and all of them together. Without those, silent connections stay for ever under
+ * Deno, and go by themselves under Bun.
  */
 
 import { LariatError, messageOf } from "../../errors.ts"

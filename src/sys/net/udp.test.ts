@@ -1,5 +1,4 @@
 import { expect, test } from "bun:test"
-import { LariatError } from "../../errors.ts"
 import { bindUdp, connectUdp } from "./udp.ts"
 
 for (const hostname of ["127.0.0.1", "::1"]) {
@@ -18,17 +17,6 @@ for (const hostname of ["127.0.0.1", "::1"]) {
     server.close()
   })
 }
-
-test("two sockets may share a port when both say so", async () => {
-  const ignore = () => undefined
-  const first = await bindUdp({ hostname: "127.0.0.1", port: 0, reusePort: true }, ignore)
-  const same = { hostname: "127.0.0.1", port: first.port }
-  const second = await bindUdp({ ...same, reusePort: true }, ignore)
-  expect(second.port).toBe(first.port)
-  expect(bindUdp(same, ignore)).rejects.toThrow(LariatError)
-  first.close()
-  second.close()
-})
 
 test("a sender whose port is forged does no harm", async () => {
   const server = await bindUdp({ hostname: "127.0.0.1", port: 0 }, () => undefined)

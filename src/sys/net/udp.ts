@@ -6,14 +6,15 @@ import { LariatError, messageOf } from "../../errors.ts"
 import { bunGlobal } from "../ffi/bun_global.ts"
 import { UdpBatch } from "./udp_batch.ts"
 
+/** Datagrams that Deno has taken and not sent yet; with as many, further ones are dropped. */
+const MOST_UNSENT = 1024
+
 /** Where to listen. */
 export interface UdpOptions {
   /** An address, IPv4 or IPv6. */
   readonly hostname: string
   /** 0 picks a free one. */
   readonly port: number
-  /** Lets several sockets share the port: the kernel spreads clients over them. Default false. */
-  readonly reusePort?: boolean
 }
 
 /**
@@ -54,8 +55,7 @@ export async function bindUdp(
 ): Promise<UdpSocket> {
   try {
     const bun = bunGlobal()
-    // Bun's own socket has no way to share a port.
-    return bun === undefined || options.reusePort === true
+    return bun === undefined
       ? await bindNode(options, onDatagram)
       : await bindBun(bun, options, onDatagram)
   } catch (cause) {
@@ -84,30 +84,30 @@ async function bindBun(
       error: () => undefined,
     },
   })
-  const batch = UdpBatch.for(hostname, socket.port)
-  function send(bytes: Uint8Array, toPort: number, address: string): void {
-    if (batch?.add(bytes, toPort, address) === true) return
-    try {
-      socket.send(bytes, toPort, address)
-    } catch {
-      // Unreachable, or port 0: a forged sender.
-    }
-  }
+  const batch = new UdpBatch((datagrams) => socket.sendMany(datagrams))
+  const send: SendDatagram = (bytes, toPort, to) => batch.add(bytes, toPort, to)
   const close = (): void => {
-    batch?.close()
+    batch.flush()
     socket.close()
   }
   return { port: socket.port, send, close }
 }
 
 function bindNode(
-  { hostname, port, reusePort = false }: UdpOptions,
+  { hostname, port }: UdpOptions,
   onDatagram: DatagramListener,
 ): Promise<UdpSocket> {
-  const socket = nodeSocket(hostname, reusePort)
+  const socket = nodeSocket(hostname)
+  let unsent = 0
+  const sent = (): void => {
+    unsent -= 1
+  }
   const send: SendDatagram = (bytes, toPort, address) => {
-    // Port 0 makes it throw: a forged sender. It sends later, so it gets bytes of its own.
-    if (toPort > 0) socket.send(bytes.slice(), toPort, address, () => undefined)
+    // Port 0 makes it throw: a forged sender.
+    if (toPort === 0 || unsent === MOST_UNSENT) return
+    unsent += 1
+    // It sends later, so it gets bytes of its own.
+    socket.send(bytes.slice(), toPort, address, sent)
   }
   socket.on("message", (bytes, { port: fromPort, address }) =>
     onDatagram(bytes, fromPort, address, send),
@@ -180,7 +180,7 @@ function connectNode(
   onMessage: (bytes: Uint8Array) => void,
   onError: () => void,
 ): Promise<ConnectedUdpSocket> {
-  const socket = nodeSocket(address, false)
+  const socket = nodeSocket(address)
   socket.on("message", onMessage)
   return new Promise((resolve, reject) => {
     socket.once("error", reject)
@@ -195,6 +195,6 @@ function connectNode(
   })
 }
 
-function nodeSocket(address: string, reusePort: boolean): Socket {
-  return createSocket({ type: familyOf(address) === 6 ? "udp6" : "udp4", reusePort })
+function nodeSocket(address: string): Socket {
+  return createSocket(familyOf(address) === 6 ? "udp6" : "udp4")
 }

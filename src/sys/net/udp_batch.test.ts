@@ -70,7 +70,7 @@ test("a port where nobody listens costs no other its answer", async () => {
   expect(heard.map(([first]) => first)).toEqual(numbered(10))
 })
 
-test("one that is longer than most goes alone", async () => {
+test("one that is longer than an Ethernet packet arrives", async () => {
   const { heard, port } = await listener("127.0.0.1")
   const { send } = await sender("127.0.0.1")
   send(new Uint8Array(9000).fill(7), port, "127.0.0.1")
@@ -103,6 +103,29 @@ test("closing sends what was added, and nothing after it", async () => {
   expect(heard).toEqual([[1, 1]])
 })
 
-test("no socket, no batch", () => {
-  expect(UdpBatch.for("127.0.0.1", 1)).toBeUndefined()
+test("what the kernel has no room for is dropped, and kept nowhere", () => {
+  const offered: number[] = []
+  const batch = new UdpBatch((datagrams) => {
+    offered.push(datagrams.length / 3)
+    return offered.length === 1 ? 2 : 0
+  })
+  for (const number of numbered(5)) batch.add(Uint8Array.of(number), 1, "127.0.0.1")
+  batch.flush()
+  batch.flush()
+  expect(offered).toEqual([5, 3])
+})
+
+test("only one that fails twice is left out", () => {
+  const sent: unknown[] = []
+  let failures = 0
+  const batch = new UdpBatch((datagrams) => {
+    const at = datagrams.indexOf(2)
+    if (failures++ === 0 || at === 1) throw new Error("cannot be sent")
+    const good = datagrams.slice(0, at < 0 ? datagrams.length : at - 1)
+    sent.push(...good.filter((part) => typeof part === "number"))
+    return good.length / 3
+  })
+  for (const port of [1, 2, 3]) batch.add(Uint8Array.of(0), port, "127.0.0.1")
+  batch.flush()
+  expect([sent, failures]).toEqual([[1, 3], 5])
 })
