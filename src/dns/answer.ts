@@ -99,16 +99,16 @@ export class Answerer {
     const limit = transport === "udp" ? reader.udpBytes : MAX_TCP_BYTES
     const { hash, nameEnd } = reader
     const exact = view.find(hash, bytes, HEADER_BYTES, nameEnd)
-    if (exact !== undefined) return this.#known(exact, limit)
+    if (exact !== undefined) return this.#known(exact, view, limit)
     if (bytes[HEADER_BYTES + 1] === UNDERSCORE) {
       const port = this.#port(view, limit)
       if (port !== undefined) return port
     }
-    const special = this.#special(limit)
+    const special = this.#special(view, limit)
     if (special !== undefined) return special
     if (nameEnd > HEADER_BYTES && !endsInName(bytes, HEADER_BYTES, nameEnd, ARPA_NAME)) {
       const found = view.search(hash, bytes, HEADER_BYTES, nameEnd)
-      if (found !== undefined) return this.#known(found, limit)
+      if (found !== undefined) return this.#known(found, view, limit)
     }
     // Without RD the client wants to know what we know, which is nothing (RFC 1034 §4.3.1).
     if ((reader.flags & FLAG_RD) === 0) return writer.code(reader, RCODE_REFUSED)
@@ -116,10 +116,10 @@ export class Answerer {
   }
 
   /** A name that is there; it may lack what was asked for. */
-  #known(entry: NameEntry, limit: number): Outcome {
+  #known(entry: NameEntry, view: ClientView, limit: number): Outcome {
     const { reader, writer } = this
-    const { a, aaaa, ptr, alias } = this.#index.recordsOf(entry)
-    if (alias !== undefined) return this.#alias(alias, limit)
+    const { a, aaaa, ptr, alias } = view.recordsOf(entry)
+    if (alias !== undefined) return this.#alias(alias, view, limit)
     const { type } = reader
     const isAny = type === TYPE_ANY
     writer.begin(reader, FLAG_AA | FLAG_RA)
@@ -137,7 +137,7 @@ export class Answerer {
   }
 
   /** The name of an external service that is a name elsewhere. */
-  #alias(alias: string, limit: number): Outcome {
+  #alias(alias: string, view: ClientView, limit: number): Outcome {
     const { reader, writer } = this
     const target = encodeName(alias)
     if (target === undefined) return writer.code(reader, RCODE_NXDOMAIN)
@@ -148,7 +148,7 @@ export class Answerer {
     writer.begin(reader, FLAG_AA | FLAG_RA)
     const owner = writer.alias(target, this.#index.ttlSeconds)
     if (inside !== undefined && reader.type !== TYPE_CNAME) {
-      const { a, aaaa } = this.#index.recordsOf(inside)
+      const { a, aaaa } = view.recordsOf(inside)
       const records = reader.type === TYPE_A ? a : reader.type === TYPE_AAAA ? aaaa : NO_RECORDS
       if (records.count > 0) writer.answer(records, owner)
     }
@@ -178,14 +178,14 @@ export class Answerer {
       const owner = data.subarray(6, -1)
       const found = this.#index.named(nameText(owner, 0, owner.length))
       if (found === undefined) continue
-      const { a, aaaa } = this.#index.recordsOf(found)
+      const { a, aaaa } = view.recordsOf(found)
       for (const block of [a, aaaa]) if (block.count > 0) writer.additional(owner, block)
     }
     return writer.finish(reader, limit)
   }
 
   /** Names that nobody else must be asked for. */
-  #special(limit: number): Outcome {
+  #special(view: ClientView, limit: number): Outcome {
     const { reader, writer } = this
     const { bytes, nameEnd, type } = reader
     if (endsInName(bytes, HEADER_BYTES, nameEnd, ZONE_NAME)) {
@@ -198,7 +198,7 @@ export class Answerer {
     }
     if (endsInName(bytes, HEADER_BYTES, nameEnd, LOCALHOST_NAME)) {
       const entry = this.#index.named(LOCALHOST)
-      if (entry !== undefined) return this.#known(entry, limit)
+      if (entry !== undefined) return this.#known(entry, view, limit)
     }
     if (endsInName(bytes, HEADER_BYTES, nameEnd, INVALID_NAME)) {
       return writer.code(reader, RCODE_NXDOMAIN)

@@ -1,7 +1,7 @@
 import type { Model } from "../metadata/model.ts"
 import type { ContainerRecord } from "../metadata/records.ts"
 import { encodeName, hashLabels } from "./name.ts"
-import type { NameEntry, NameIndex } from "./name_index.ts"
+import type { NameEntry, NameIndex, NameRecords, Nearness } from "./name_index.ts"
 import { type Named, NameTable } from "./name_table.ts"
 import { type Link, linksOf, searchOf } from "./names.ts"
 
@@ -17,16 +17,27 @@ export class ClientView {
   readonly #model: Model
   readonly #index: NameIndex
   readonly #containerNow: () => ContainerRecord | undefined
+  readonly #nearnessOf: (container: ContainerRecord | undefined) => Nearness | undefined
+  #nearness: Nearness | undefined
   #generation = -1
   #container: ContainerRecord | undefined
   #suffixes: readonly Uint8Array[] = []
   #links: NameTable<LinkName> | undefined
 
-  /** @param containerNow the container that the client is, as the model has it now */
-  constructor(model: Model, index: NameIndex, containerNow: () => ContainerRecord | undefined) {
+  /**
+   * @param containerNow the container that the client is, as the model has it now
+   * @param nearnessOf where it is, as that container
+   */
+  constructor(
+    model: Model,
+    index: NameIndex,
+    containerNow: () => ContainerRecord | undefined,
+    nearnessOf: (container: ContainerRecord | undefined) => Nearness | undefined,
+  ) {
     this.#model = model
     this.#index = index
     this.#containerNow = containerNow
+    this.#nearnessOf = nearnessOf
   }
 
   /** The container that asks. */
@@ -57,6 +68,11 @@ export class ClientView {
     return undefined
   }
 
+  /** What a name has for this client. */
+  recordsOf(entry: NameEntry): NameRecords {
+    return this.#index.recordsOf(entry, this.#nearness)
+  }
+
   #follow({ target }: LinkName): NameEntry | undefined {
     return target.kind === "container"
       ? this.#index.ofContainer(target.uuid)
@@ -67,6 +83,7 @@ export class ClientView {
     if (this.#generation === this.#index.generation) return
     this.#generation = this.#index.generation
     this.#container = this.#containerNow()
+    this.#nearness = this.#nearnessOf(this.#container)
     this.#suffixes = searchOf(this.#container)
       .map(encodeName)
       .filter((name) => name !== undefined)

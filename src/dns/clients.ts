@@ -1,7 +1,7 @@
 import type { Model } from "../metadata/model.ts"
 import type { ContainerRecord } from "../metadata/records.ts"
 import { ClientView } from "./client_view.ts"
-import type { NameIndex } from "./name_index.ts"
+import type { NameIndex, Nearness } from "./name_index.ts"
 import { type ServerAddress, serversOf } from "./resolv_conf.ts"
 
 /** Clients that are remembered; one more has the oldest forgotten, which costs it nothing. */
@@ -61,6 +61,7 @@ export class Clients {
   readonly #index: NameIndex
   readonly #permits: (address: string) => boolean
   readonly #containerAt: (address: string) => ContainerRecord | undefined
+  readonly #networkOf: (address: string) => string | undefined
   readonly #byAddress = new Map<string, Client>()
 
   constructor(
@@ -68,11 +69,13 @@ export class Clients {
     index: NameIndex,
     permits: (address: string) => boolean,
     containerAt: (address: string) => ContainerRecord | undefined,
+    networkOf: (address: string) => string | undefined,
   ) {
     this.#model = model
     this.#index = index
     this.#permits = permits
     this.#containerAt = containerAt
+    this.#networkOf = networkOf
   }
 
   get size(): number {
@@ -92,9 +95,22 @@ export class Clients {
     this.#byAddress.clear()
   }
 
+  /** Where one with these addresses is; undefined for who is in no network. */
+  #nearness(addresses: readonly string[]): Nearness | undefined {
+    const networks = new Set(addresses.map(this.#networkOf).filter((name) => name !== undefined))
+    if (networks.size === 0) return undefined
+    const isNear = (address: string) => networks.has(this.#networkOf(address) ?? "")
+    return { key: [...networks].sort().join("\n"), isNear }
+  }
+
   #add(address: string): Client {
     const plain = plainAddress(address)
-    const view = new ClientView(this.#model, this.#index, () => this.#containerAt(plain))
+    const view = new ClientView(
+      this.#model,
+      this.#index,
+      () => this.#containerAt(plain),
+      (container) => this.#nearness([plain, ...(container?.ips ?? [])]),
+    )
     const client = new Client(view, this.#permits(plain), this.#index.generation)
     this.#byAddress.set(address, client)
     for (const oldest of this.#byAddress.keys()) {

@@ -1,3 +1,4 @@
+import { familyOf } from "../core/address.ts"
 import { addressesOf, type Model, type ModelChange } from "../metadata/model.ts"
 import {
   type ContainerRecord,
@@ -21,6 +22,7 @@ import {
   addressBytes,
   answering,
   containerTarget,
+  type IsNear,
   networkSharers,
   serviceTarget,
   type Target,
@@ -57,12 +59,21 @@ class Entry implements NameEntry {
   readonly owners = new Map<string, Owner>()
   /** Made when somebody asks. */
   records: NameRecords | undefined
+  /** The same for askers of certain networks. */
+  readonly near = new Map<string, NameRecords>()
   ports: PortTargets | undefined
 
   constructor(name: Uint8Array, text: string) {
     this.name = name
     this.text = text
   }
+}
+
+/** Where an asker is, for answers that depend on it. */
+export interface Nearness {
+  /** The same for all askers of the same networks. */
+  readonly key: string
+  readonly isNear: IsNear
 }
 
 /** Settings of a {@link NameIndex}. */
@@ -88,6 +99,8 @@ export class NameIndex {
   /** By name, the services that are an alias of it. */
   readonly #aliasesOf = new Map<string, Set<string>>()
   readonly #targetsOfAlias = new Map<string, readonly string[]>()
+  /** Containers with several addresses of a family: only they are answered by where one asks from. */
+  readonly #spread = new Set<string>()
   readonly #unsubscribe: () => void
   #generation = 0
 
@@ -146,11 +159,24 @@ export class NameIndex {
     return entry
   }
 
-  /** What a name has. */
-  recordsOf(entry: NameEntry): NameRecords {
+  /** What a name has, for whoever asks from there; default: for all. */
+  recordsOf(entry: NameEntry, from?: Nearness): NameRecords {
     if (!(entry instanceof Entry)) throw new TypeError("Cannot give records: not of this index")
-    entry.records ??= this.#build(entry)
-    return entry.records
+    if (from === undefined || this.#spread.size === 0) {
+      entry.records ??= this.#build(entry)
+      return entry.records
+    }
+    const known = entry.near.get(from.key)
+    if (known !== undefined) return known
+    const records = this.#build(entry, from.isNear)
+    entry.near.set(from.key, records)
+    return records
+  }
+
+  /** Forgets what was answered by where one asks from: the networks have changed. */
+  networksChanged(): void {
+    for (const entry of this.#byText.values()) entry.near.clear()
+    for (const entry of this.#linked.values()) entry.near.clear()
   }
 
   /** Where what a name stands for serves its published ports. */
@@ -169,12 +195,12 @@ export class NameIndex {
     return entry.ports
   }
 
-  #build(entry: Entry): NameRecords {
+  #build(entry: Entry, isNear?: IsNear): NameRecords {
     const all = [...entry.owners.values()]
     // Nobody takes the place of the metadata API by having its name.
     const fixed = all.filter(({ kind }) => kind === "fixed")
     const owners = fixed.length > 0 ? fixed : all
-    const { v4, v6, alias } = union(owners.map((owner) => this.#targetOf(owner)))
+    const { v4, v6, alias } = union(owners.map((owner) => this.#targetOf(owner, isNear)))
     const pointers = owners.flatMap((owner) => {
       const name = encodeName(this.#pointerOf(owner) ?? "")
       return name === undefined ? [] : [nameData(name)]
@@ -189,16 +215,16 @@ export class NameIndex {
     }
   }
 
-  #targetOf(owner: Owner): Target {
+  #targetOf(owner: Owner, isNear?: IsNear): Target {
     if (owner.kind === "fixed") return owner.target
     if (owner.kind === "container") {
       const container = this.#model.container(owner.key)
-      if (container !== undefined) return containerTarget(container, this.#model)
+      if (container !== undefined) return containerTarget(container, this.#model, isNear)
     }
     if (owner.kind === "service") {
       const service = this.#serviceOf(owner.key)
       if (service !== undefined) {
-        return serviceTarget(service, this.#model, (name) => this.#servicesNamed(name))
+        return serviceTarget(service, this.#model, (name) => this.#servicesNamed(name), isNear)
       }
     }
     return { v4: [], v6: [] }
@@ -291,6 +317,8 @@ export class NameIndex {
     oldAddresses: readonly string[],
   ): void {
     if (container === undefined) this.#linked.delete(uuid)
+    if (container !== undefined && isSpread(container)) this.#spread.add(uuid)
+    else this.#spread.delete(uuid)
     const names = container === undefined ? [] : [containerName(container)]
     this.#own({ kind: "container", key: uuid }, names)
     const addresses = container === undefined ? [] : addressesOf(container)
@@ -364,7 +392,13 @@ function isDotted(name: string): boolean {
   return name.slice(0, -ZONE.length - 1).includes(".")
 }
 
+function isSpread({ ips }: ContainerRecord): boolean {
+  const v6 = ips.filter((ip) => familyOf(ip) === 6).length
+  return v6 > 1 || ips.length - v6 > 1
+}
+
 function forget(entry: Entry): void {
   entry.records = undefined
+  entry.near.clear()
   entry.ports = undefined
 }

@@ -271,3 +271,25 @@ test("no container takes the place of the metadata API, nor of a name elsewhere"
   expect((await say("www.example.com")).rcode).toBe("SERVFAIL")
   expect(await addresses("www.example.com.rancher.internal")).toEqual(["10.42.0.67"])
 })
+
+test("of a container in two networks, the address is answered that the asker can reach", async () => {
+  const networks = ["10.42", "10.43", "fd00:43"]
+  const networkOf = (address: string) => networks.find((start) => address.startsWith(start))
+  const ips = ["10.42.0.9", "10.43.0.9", "fd00:42::9", "fd00:43::9"]
+  const { say, model } = serve([container("w", { name: "web", primary_ip: ips[0], ips })], {
+    managed: "10.0.0.0/8",
+    environment: { networkOf },
+  })
+  const asked = async (from: string, type = "A") =>
+    (await say("web.rancher.internal", type, {}, from)).answers?.map(
+      (one) => "data" in one && one.data,
+    )
+  expect(await asked("10.42.0.2")).toEqual(["10.42.0.9"])
+  expect(await asked("10.43.0.2")).toEqual(["10.43.0.9"])
+  expect(await asked("10.44.0.2")).toEqual(["10.42.0.9"])
+  expect((await asked("10.43.0.2", "AAAA"))?.sort()).toEqual(["fd00:42::9", "fd00:43::9"])
+  // It leaves that network, and is answered by what is left.
+  const record = model.container("w")
+  if (record !== undefined) model.put({ ...record, ips: ["10.42.0.9"] })
+  expect(await asked("10.43.0.2")).toEqual(["10.42.0.9"])
+})

@@ -22,6 +22,11 @@ export interface DnsEnvironment {
   readonly isLocal: (address: string) => boolean
   /** The container that asks from an address. Default: the one whose address the model says it is. */
   readonly containerAt?: (address: string) => ContainerRecord | undefined
+  /**
+   * The network that an address is of: of a container's addresses, one of a network that the asker
+   * is in is answered. Default: nobody knows.
+   */
+  readonly networkOf?: (address: string) => string | undefined
 }
 
 /** Settings of a {@link DnsServer}. */
@@ -80,13 +85,15 @@ export class DnsServer {
   #recursions = 0
 
   constructor(model: Model, environment: DnsEnvironment, options: DnsServerOptions = {}) {
-    const { timers, random, upstreamSockets, isManaged, isLocal, containerAt } = environment
+    const { timers, random, upstreamSockets, isManaged, isLocal, containerAt, networkOf } =
+      environment
     this.index = new NameIndex(model, options)
     this.#clients = new Clients(
       model,
       this.index,
       (address) => isManaged(address) || isLocal(address),
       containerAt ?? ((address) => model.containerAt(address)),
+      networkOf ?? (() => undefined),
     )
     this.#answerer = new Answerer(model, this.index, { isManaged, random: shuffler(random) })
     const upstreams = new Upstreams(upstreamSockets, timers, { ...options.upstream, random })
@@ -114,6 +121,7 @@ export class DnsServer {
   /** To be called when networks or the host's addresses have changed. */
   networksChanged(): void {
     this.#clients.forget()
+    this.index.networksChanged()
   }
 
   /** Stops following the model. Sockets are the caller's. */

@@ -17,12 +17,28 @@ const MAX_SHARING = 4
 /** How far one alias of services leads to another. */
 const MAX_ALIASES = 16
 
-/** The addresses of a container: IPv4 its primary one, IPv6 all. */
-export function containerTarget(container: ContainerRecord, model: Model): Target {
+/** Whether an asker is in the network of an address: it reaches that one where it may reach no other. */
+export type IsNear = (address: string) => boolean
+
+const NOWHERE: IsNear = () => false
+
+/**
+ * The addresses of a container: IPv4 its primary one, unless only another is near; IPv6 all, those
+ * that are near first.
+ */
+export function containerTarget(
+  container: ContainerRecord,
+  model: Model,
+  isNear: IsNear = NOWHERE,
+): Target {
   const owner = networkOwner(container, model)
   if (owner === undefined) return { v4: [], v6: [] }
-  const texts = [owner.primary_ip ?? "", ...owner.ips.filter((ip) => familyOf(ip) === 6)]
-  return byFamily(texts)
+  const { primary_ip: primary, ips } = owner
+  const v4 = ips.filter((ip) => familyOf(ip) === 4)
+  const v6 = ips.filter((ip) => familyOf(ip) === 6)
+  const isFar = primary === null || !isNear(primary)
+  const first = (isFar ? v4.find(isNear) : undefined) ?? primary ?? ""
+  return byFamily([first, ...v6.filter(isNear), ...v6])
 }
 
 /**
@@ -34,6 +50,7 @@ export function serviceTarget(
   service: ServiceRecord,
   model: Model,
   find: (name: string) => readonly ServiceRecord[],
+  isNear: IsNear = NOWHERE,
   depth = 0,
 ): Target {
   if (service.vip !== null) return byFamily([service.vip])
@@ -46,11 +63,15 @@ export function serviceTarget(
     const linked = Object.keys(service.links)
       .flatMap((key) => find(linkTarget(key, model.environment)?.name ?? ""))
       .map((other) =>
-        depth < MAX_ALIASES ? serviceTarget(other, model, find, depth + 1) : { v4: [], v6: [] },
+        depth < MAX_ALIASES
+          ? serviceTarget(other, model, find, isNear, depth + 1)
+          : { v4: [], v6: [] },
       )
     return union(linked)
   }
-  return union(answering(service, model).map((container) => containerTarget(container, model)))
+  return union(
+    answering(service, model).map((container) => containerTarget(container, model, isNear)),
+  )
 }
 
 /**

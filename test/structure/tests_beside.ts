@@ -58,6 +58,7 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/agent/endpoints/bridge_change.ts": "test/netns/renamed.blackbox.test.ts",
   "src/agent/endpoints/lost_ports.ts": "test/netns/lost_state.blackbox.test.ts",
   "src/endpoint/read_port.ts": "test/netns/lost_state.blackbox.test.ts",
+  "src/endpoint/inherit_routes.ts": "test/netns/two_networks.blackbox.test.ts",
   "src/endpoint/address_holder.ts": "test/netns/held_addresses.blackbox.test.ts",
   "src/sys/net/packet.ts": "test/netns/sys_parity.test.ts",
   "src/sys/thread_pool.ts": "test/netns/sys_parity.test.ts",

@@ -175,18 +175,22 @@ export class HostDns {
         isManaged: (address) => this.#isManaged(address),
         isLocal: (address) => this.#own.has(address) || address.startsWith("127."),
         containerAt: (address) => this.#containerAt(address),
+        networkOf: (address) => this.#networkOf(address),
       },
       options,
     )
   }
 
   #isManaged(address: string): boolean {
-    const { index, networks } = this.#sources
-    if (index.byAddress(address) !== undefined) return true
+    const { index } = this.#sources
+    return index.byAddress(address) !== undefined || this.#networkOf(address) !== undefined
+  }
+
+  #networkOf(address: string): string | undefined {
     try {
-      return networks.containing(parseAddress(address)) !== undefined
+      return this.#sources.networks.containing(parseAddress(address))?.name
     } catch {
-      return false
+      return undefined
     }
   }
 
