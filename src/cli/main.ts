@@ -1,4 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander"
+import { CIPHERS, ENCAPSULATIONS } from "../core/encapsulation.ts"
 import { LariatError, messageOf } from "../errors.ts"
 import { bindToParent } from "../sys/parent_death.ts"
 import { VERSION } from "../version.ts"
@@ -151,21 +152,8 @@ function commands(setExit: (code: number) => void): Command {
     .command("mtu")
     .description("how many bytes a packet has left, line by line")
     .option("--outer <bytes>", "MTU of the network between the hosts", bytesOption, 1500)
-    .addOption(
-      new Option("--driver <driver>")
-        .choices(["ipsec", "vxlan", "geneve", "wireguard", "routed", "none"])
-        .default("ipsec"),
-    )
-    .addOption(
-      new Option("--cipher <cipher>", "of the ipsec driver").choices([
-        "aes128gcm16",
-        "aes256gcm16",
-        "chacha20poly1305",
-        "aes128-sha1",
-        "aes128-sha256",
-        "aes256-sha512",
-      ]),
-    )
+    .addOption(new Option("--driver <driver>").choices(ENCAPSULATIONS).default("ipsec"))
+    .addOption(new Option("--cipher <cipher>", "of the ipsec driver").choices(CIPHERS))
     .addOption(
       new Option("--family <family>", "IP version between the hosts")
         .choices(["4", "6"])

@@ -1,11 +1,12 @@
-import { type Cipher, overheadOf } from "../core/overhead.ts"
+import type { Cipher, EncapsulationKind } from "../core/encapsulation.ts"
+import { overheadOf } from "../core/overhead.ts"
 import { LariatError } from "../errors.ts"
 import { table } from "../table.ts"
 
 /** The options of `lariat mtu`. */
 export interface MtuOptions {
   readonly outer: number
-  readonly driver: "ipsec" | "vxlan" | "geneve" | "wireguard" | "routed" | "none"
+  readonly driver: EncapsulationKind
   readonly cipher?: Cipher
   readonly family: "4" | "6"
   readonly udp?: boolean

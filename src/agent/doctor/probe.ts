@@ -52,7 +52,7 @@ function probeHere(): KernelFeatures {
   })
   return {
     ...Object.fromEntries(links),
-    esp: espSupported(CIPHERS[0] ?? "aes256gcm16"),
+    esp: espSupported(CIPHERS[0]),
     nftables: hasNftables(),
     ipv6: existsSync(IPV6_SETTINGS),
   }
