@@ -90,7 +90,7 @@ describe("the seed's YAML", () => {
       hostNat: true,
       linkMTUOverhead: 98,
       mtu: 0,
-      ipam: { type: "rancher-cni-ipam", logToFile: "/var/log/rancher-ipam.log" },
+      ipam: { type: "rancher-cni-ipam" },
     })
   })
 })
@@ -124,7 +124,6 @@ describe("the stacks of Rancher's catalog", () => {
     const raw = networks[0]?.cni[0]?.conf
     expect(raw).toMatchObject({ isDebugLevel: "false", mtu: "1500", promiscMode: "true" })
     expect(parseNetconf(raw).conf).toMatchObject({
-      isDebugLevel: false,
       hairpinMode: false,
       promiscMode: true,
       mtu: 1500,
@@ -214,7 +213,6 @@ describe("the stacks of Rancher's catalog", () => {
     expect(parseNetconf(networks[0]?.cni[0]?.conf).conf).toMatchObject({
       bridge: "flatbr0",
       skipBridgeConfigureIP: true,
-      skipFastPath: true,
       hairpinMode: true,
       hostNat: false,
     })

@@ -7,7 +7,7 @@ import {
   type DefaultNetworkInput,
   type DriverInput,
   driverSchema,
-  subnet,
+  subnet as subnetSchema,
 } from "./driver_schema.ts"
 import type { Netconf, NetconfProblem } from "./netconf/netconf.ts"
 import type { Network, Position, Subnet } from "./network.ts"
@@ -62,48 +62,48 @@ export function buildNetwork(
   }
   // Also when another key is wrong: errors never stop at the first.
   const files = readCniConfig(cniConfigOf(source.located.value), host, tellConf)
+  const { subnets, problems } = subnetsOf(source.located.value)
   const driver = checked.value
-  if (driver === undefined) {
-    subnetProblems(source.located.value).forEach(tell)
-    return undefined
-  }
-  const network = driver.default_network && assemble(source, driver, driver.default_network, files)
-  if (!network) {
+  problems.forEach(tell)
+  if (driver === undefined) return undefined
+  const input = driver.default_network
+  if (input === undefined) {
     const message = "network_driver has no default_network, so no network is made"
     const hint = "add default_network with a name"
     tell({ severity: "warning", path: [], message, hint, atKey: true })
     return undefined
   }
-  network.problems.forEach(tell)
-  checkMacPrefix(driver.default_network?.mac_prefix ?? undefined).forEach(tell)
-  checkPolicy(driver.default_network?.policy ?? []).forEach(tell)
+  checkMacPrefix(input.mac_prefix).forEach(tell)
+  checkPolicy(input.policy ?? []).forEach(tell)
+  const network = assemble(source, driver, input, subnets, files)
   const confs = files.flatMap(({ file, netconf }) => (netconf ? [{ file, conf: netconf }] : []))
   for (const { file, conf } of confs) {
-    for (const problem of checkConf(conf, network.value.subnets)) {
+    for (const problem of checkConf(conf, subnets)) {
       tellConf({ ...problem, path: [file, ...problem.path] })
     }
   }
   if (files.length === 0) {
-    const message = `network ${network.value.name} has no cni_config, so no runtime can attach to it`
+    const message = `network ${network.name} has no cni_config, so no runtime can attach to it`
     tell({ severity: "warning", path: ["default_network"], message, atKey: true })
   }
   const positionOf = (path: readonly Step[]): Position => source.located.position(path, "value")
-  return failed ? undefined : { network: network.value, confs, tell, positionOf }
+  return failed ? undefined : { network, confs, tell, positionOf }
 }
 
-/** What is wrong with subnets that are well formed, where other keys of the driver are not. */
-function subnetProblems(driver: unknown): NetconfProblem[] {
+/** The subnets that are well formed, and what is wrong with them, whatever else is wrong. */
+function subnetsOf(driver: unknown): { subnets: Subnet[]; problems: NetconfProblem[] } {
   const network = isMap(driver) ? driver.default_network : undefined
   const entries = isMap(network) && Array.isArray(network.subnets) ? network.subnets : []
-  return entries.flatMap((entry, index) => {
-    const { value } = validate(subnet, entry)
+  const subnets: Subnet[] = []
+  const problems = entries.flatMap((entry, index) => {
+    const { value } = validate(subnetSchema, entry)
     if (value === undefined) return []
+    const resolved = resolveSubnet(value)
+    if (resolved.subnet !== undefined) subnets.push(resolved.subnet)
     const path = ["default_network", "subnets", index]
-    return resolveSubnet(value).problems.map((problem) => ({
-      ...problem,
-      path: [...path, ...problem.path],
-    }))
+    return resolved.problems.map((problem) => ({ ...problem, path: [...path, ...problem.path] }))
   })
+  return { subnets, problems }
 }
 
 function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -119,29 +119,20 @@ function assemble(
   { service, located }: DriverSource,
   driver: DriverInput,
   input: DefaultNetworkInput,
+  subnets: readonly Subnet[],
   files: readonly CniConfigFile[],
-): { value: Network; problems: NetconfProblem[] } {
-  const problems: NetconfProblem[] = []
-  const subnets: Subnet[] = []
-  for (const [index, entry] of (input.subnets ?? []).entries()) {
-    const resolved = resolveSubnet(entry)
-    if (resolved.subnet !== undefined) subnets.push(resolved.subnet)
-    for (const problem of resolved.problems) {
-      const path = ["default_network", "subnets", index, ...problem.path]
-      problems.push({ ...problem, path })
-    }
-  }
-  const value: Network = {
+): Network {
+  return {
     name: input.name,
     driverName: driver.name ?? service,
     service,
-    driver: driver.driver ?? driverKindOf([driver.name ?? undefined, service, input.name]),
+    driver: driver.driver ?? driverKindOf([driver.name, service, input.name]),
     encapsulation: {
       cipher: driver.cipher ?? "aes256gcm16",
       udp: driver.udp_encapsulation ?? "none",
-      port: driver.port ?? undefined,
+      port: driver.port,
       vni: driver.vni ?? DEFAULT_VNI,
-      blockSize: driver.block_size ?? undefined,
+      blockSize: driver.block_size,
     },
     subnets,
     hostPorts: input.host_ports ?? false,
@@ -154,5 +145,4 @@ function assemble(
     cni: files.map(({ file, conf }) => ({ file, conf })),
     position: located.position([], "key"),
   }
-  return { value, problems }
 }

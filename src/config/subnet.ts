@@ -92,7 +92,7 @@ function readPrefix(input: SubnetInput, say: Say): Prefix | undefined {
     say("error", "network_address", message, "write it as 10.42.0.0/16")
     return undefined
   }
-  const length = readLength(said, suffix, address.family, input.cidr_size ?? undefined, say)
+  const length = readLength(said, suffix, address.family, input.cidr_size, say)
   const [least, most] = LENGTHS[address.family]
   if (length < least || length > most) {
     const why = length > most ? "leaves no address for a container" : "is more than a pool can hold"

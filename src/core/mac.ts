@@ -51,6 +51,20 @@ export function isInterfaceMac(bytes: Uint8Array): boolean {
 }
 
 /**
+ * The address of an interface as people write it, with colons or hyphens; comes out as
+ * {@link formatMac} writes it.
+ *
+ * @throws LariatError config-invalid
+ */
+export function interfaceMac(text: string): string {
+  const bytes = parseMac(text.replaceAll("-", ":"))
+  if (isInterfaceMac(bytes)) return formatMac(bytes)
+  throw new LariatError("Cannot use the MAC address: it is that of a group, or all zeros", {
+    code: "config-invalid",
+  })
+}
+
+/**
  * A random unicast MAC address, locally administered unless the prefix says otherwise.
  *
  * @param random source of random bytes

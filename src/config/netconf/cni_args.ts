@@ -1,8 +1,8 @@
 /** `CNI_ARGS`: what a runtime says about one container, `KEY=value;KEY=value`. */
 
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../../core/address.ts"
-import { formatMac, isInterfaceMac, parseMac } from "../../core/mac.ts"
-import { LariatError, messageOf } from "../../errors.ts"
+import { interfaceMac } from "../../core/mac.ts"
+import { messageOf } from "../../errors.ts"
 import { closest } from "../edit_distance.ts"
 import type { NetconfProblem } from "./netconf.ts"
 
@@ -22,13 +22,7 @@ const addresses: Read = (value) =>
     )
     .join(",")
 
-const mac: Read = (value) => {
-  if (value === "") return ""
-  const bytes = parseMac(value.replaceAll("-", ":"))
-  if (isInterfaceMac(bytes)) return formatMac(bytes)
-  const message = "Cannot use the MAC address: it is that of a group, or all zeros"
-  throw new LariatError(message, { code: "config-invalid" })
-}
+const mac: Read = (value) => (value === "" ? "" : interfaceMac(value))
 
 /** The arguments that are known: CNI's own, Rancher's, Kubernetes'. */
 const KNOWN: ReadonlyMap<string, Read> = new Map([

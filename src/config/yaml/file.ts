@@ -121,7 +121,7 @@ export class YamlFile {
     offset: number,
     path: readonly Step[],
     message: string,
-    hint?: string | undefined,
+    hint?: string,
   ): void {
     this.#report.add({ severity, position: this.position(offset), path, message, hint })
   }

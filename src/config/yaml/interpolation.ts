@@ -147,30 +147,34 @@ export function expand(
   env: Environment,
   remark: Remark,
 ): string {
-  return scalar.replace(PLACEHOLDER, (_, lead: string, trail: string) => {
-    const number = ((lead.charCodeAt(0) - LEAD) << TRAIL_BITS) + trail.charCodeAt(0) - TRAIL
-    const expression = expressions[number]
-    return expression === undefined ? "" : resolveExpression(expression, env, remark, 0)
-  })
+  return replaced(scalar, expressions, (expression) =>
+    resolveExpression(expression, env, remark, 0),
+  )
 }
 
 /** The text as it stood before masking. */
 export function unmask(text: string, expressions: readonly Expression[]): string {
+  return replaced(text, expressions, (expression) => expression.text)
+}
+
+function replaced(
+  text: string,
+  expressions: readonly Expression[],
+  textOf: (expression: Expression) => string,
+): string {
   return text.replace(PLACEHOLDER, (_, lead: string, trail: string) => {
     const number = ((lead.charCodeAt(0) - LEAD) << TRAIL_BITS) + trail.charCodeAt(0) - TRAIL
-    return expressions[number]?.text ?? ""
+    const expression = expressions[number]
+    return expression === undefined ? "" : textOf(expression)
   })
 }
 
 function resolveExpression(e: Expression, env: Environment, remark: Remark, depth: number): string {
   if (e.kind === "dollar") return "$"
   if (e.kind === "template") {
-    remark(
-      "error",
-      e.offset,
-      `the Go template ${e.text} stands where a value is wanted`,
-      "render the template first, or write the value in its place",
-    )
+    const message = `the Go template ${e.text} stands where a value is wanted`
+    const hint = "render the template first, or write the value in its place"
+    remark("error", e.offset, message, hint)
     return ""
   }
   const variable = e.kind === "malformed" ? undefined : splitVariable(e.text)
@@ -179,35 +183,35 @@ function resolveExpression(e: Expression, env: Environment, remark: Remark, dept
     remark("error", e.offset, `${e.text} ${why}`, SYNTAX_HINT)
     return ""
   }
-  const word = (): string => expandWord(variable.word, e.offset, env, remark, depth + 1)
-  return substitute(variable, env, word, (severity, message, hint) => {
-    remark(severity, e.offset, message, hint)
-  })
+  return substitute(variable, e.offset, env, remark, depth)
 }
 
 /** The rules of Compose: `-` default, `?` required, `+` replacement; a colon treats empty as unset. */
 function substitute(
   { name, operator, word }: Variable,
+  offset: number,
   env: Environment,
-  expanded: () => string,
-  remark: (severity: "error" | "warning", message: string, hint?: string | undefined) => void,
+  remark: Remark,
+  depth: number,
 ): string {
   const value = Object.hasOwn(env, name) ? env[name] : undefined
   const there = value !== undefined && !(operator.startsWith(":") && value === "")
+  const expanded = (): string => expandWord(word, offset, env, remark, depth + 1)
   switch (operator.at(-1)) {
     case "-":
-      return there ? (value ?? "") : expanded()
+      return there ? value : expanded()
     case "+":
       return there ? expanded() : ""
     case "?":
-      if (!there) remark("error", `the variable ${name} is not set`, word === "" ? undefined : word)
+      if (!there) remark("error", offset, `the variable ${name} is not set`, word || undefined)
       return value ?? ""
     default: {
       if (value !== undefined) return value
       const names = Object.keys(env).filter((other) => env[other] !== undefined)
       const meant = closest(name, names)
       const hint = meant === undefined ? "" : `, did you mean ${meant}`
-      remark("warning", `the variable ${name} is not set, an empty text stands for it${hint}`)
+      const message = `the variable ${name} is not set, an empty text stands for it${hint}`
+      remark("warning", offset, message)
       return ""
     }
   }
