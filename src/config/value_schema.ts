@@ -44,8 +44,11 @@ export function optional<T extends z.ZodMiniType>(schema: T) {
 
 /** A key that may be absent, null or not said, and what it then comes out as. */
 export function orElse<T extends z.ZodMiniType, const E>(schema: T, otherwise: E) {
-  return read(z.nullish(schema), (value): NonNullable<z.output<T>> | E => value ?? otherwise)
+  return read(z.nullish(schema), (value) => (value ?? otherwise) as Filled<z.output<T>, E>)
 }
+
+type Filled<Value, E> =
+  E extends Fixed<NonNullable<Value>> ? NonNullable<Value> : NonNullable<Value> | E
 
 /** Text as it stands. */
 export const text = z.string("must be text")
