@@ -66,7 +66,7 @@ export class Agent {
 
   private constructor(
     context: AgentContext,
-    parts: {
+    dependencies: {
       control: ControlServer
       metadata: MetadataServer
       objects: MetadataObjects
@@ -75,12 +75,12 @@ export class Agent {
     },
   ) {
     this.#context = context
-    this.#control = parts.control
-    this.#metadata = parts.metadata
-    this.#objects = parts.objects
-    this.#watch = parts.watch
+    this.#control = dependencies.control
+    this.#metadata = dependencies.metadata
+    this.#objects = dependencies.objects
+    this.#watch = dependencies.watch
     this.#sweep = setInterval(() => this.#tidy(), SWEEP_MS)
-    this.#release = setTimeout(() => this.#settle(parts.startPages), RELEASE_AFTER_MS)
+    this.#release = setTimeout(() => this.#settle(dependencies.startPages), RELEASE_AFTER_MS)
     sdNotify("READY=1")
   }
 
@@ -113,8 +113,8 @@ export class Agent {
     }
     const host = hostIdentity(stateDatabase, settings, sourceOf)
     const random = (length: number) => crypto.getRandomValues(new Uint8Array(length))
-    const parts = { settings, host, bootId: boot, stateDatabase, health, log, random }
-    const cluster = settings.store === "sqlite" ? undefined : await openCluster(parts)
+    const dependencies = { settings, host, bootId: boot, stateDatabase, health, log, random }
+    const cluster = settings.store === "sqlite" ? undefined : await openCluster(dependencies)
     const networks = new Networks({
       stateDatabase,
       clock: monotonicMs,
@@ -223,9 +223,9 @@ export class Agent {
 }
 
 /** A host alone does not load what only many hosts need. */
-async function openCluster(parts: ClusterParts): Promise<Cluster> {
+async function openCluster(dependencies: ClusterParts): Promise<Cluster> {
   const { Cluster } = await import("./cluster/cluster.ts")
-  return Cluster.open(parts)
+  return Cluster.open(dependencies)
 }
 
 /** Takes the networks in, and says what the configuration's remarks and conflicts are. */

@@ -5,6 +5,7 @@ import type { AgentSettings, Configuration } from "../config/network.ts"
 import { LariatError, messageOf } from "../errors.ts"
 import type { PageSnapshot } from "../sys/ffi/touched_pages.ts"
 import { logLevel, startLogging } from "./logging.ts"
+import { until } from "./objects.ts"
 import { readText } from "./validate.ts"
 
 /** The options of `lariat agent`; each comes before what agent.yml says. */
@@ -39,10 +40,7 @@ export async function runAgent(
   }
   const agent = await Agent.start(configuration, { startPages })
   process.on("SIGHUP", () => reload(agent, options))
-  await new Promise<void>((resolve) => {
-    process.once("SIGTERM", resolve)
-    process.once("SIGINT", resolve)
-  })
+  await until(["SIGTERM", "SIGINT"])
   await agent.stop()
   return 0
 }

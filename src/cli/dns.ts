@@ -5,12 +5,11 @@ import { type Prefix, parseAddress, parsePrefix, prefixContains } from "../core/
 import { parseResolvConf, type ServerAddress } from "../dns/resolv_conf.ts"
 import { DnsServer } from "../dns/server.ts"
 import { messageOf } from "../errors.ts"
-import { Model } from "../metadata/model.ts"
-import { loadObjects, parseObjectsFile } from "../metadata/objects_file.ts"
+import type { Model } from "../metadata/model.ts"
 import { listenTcp } from "../sys/net/tcp_server.ts"
 import { bindUdp } from "../sys/net/udp.ts"
 import { sheddingOf } from "../sys/net/udp_shedding.ts"
-import { onObjects, until } from "./objects.ts"
+import { modelOf, until } from "./objects.ts"
 import { readText } from "./validate.ts"
 
 /** The options of `lariat dns serve`. */
@@ -26,12 +25,7 @@ const WATCH_MS = 1000
 /** `lariat dns serve`: DNS over a file of objects, until SIGTERM or SIGINT; SIGHUP reads it again. */
 export async function dnsServe(options: DnsServeOptions): Promise<number> {
   const { hostname, port } = listenAddress(options.listen)
-  const model = new Model()
-  onObjects(options.objects, (name, text, earlier) => {
-    const file = parseObjectsFile(name, text)
-    loadObjects(model, file, earlier)
-    return file
-  })
+  const model = modelOf(options.objects)
   let prefixes = bridgePrefixes(model)
   const server = new DnsServer(
     model,

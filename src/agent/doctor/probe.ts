@@ -60,12 +60,8 @@ function probeHere(): KernelFeatures {
 
 function hasNftables(): boolean {
   try {
-    const firewall = Firewall.open()
-    try {
-      firewall.ensure({ hostNat: [], overlay: [], masquerade: [] })
-    } finally {
-      firewall.close()
-    }
+    using firewall = Firewall.open()
+    firewall.ensure({ hostNat: [], overlay: [], masquerade: [] })
     return true
   } catch {
     return false

@@ -1,6 +1,6 @@
 /** What may be wrong with DNS and metadata. Pure, as the other checks. */
 
-import type { Finding } from "./finding.ts"
+import { type Finding, ok } from "./finding.ts"
 import type { HostView, ViewedServer } from "./host_view.ts"
 
 /** This host's own DNS. */
@@ -8,9 +8,9 @@ export function checkDns({ services }: Pick<HostView, "services">): Finding[] {
   if (services === undefined) return []
   const { dns } = services
   if (dns === null) {
-    return [{ check: "dns", state: "ok", what: "DNS is switched off; containers ask others" }]
+    return [ok("dns", "DNS is switched off; containers ask others")]
   }
-  if (dns.state === "ok") return [{ check: "dns", state: "ok", what: `DNS at ${dns.at} answers` }]
+  if (dns.state === "ok") return [ok("dns", `DNS at ${dns.at} answers`)]
   const hint =
     dns.state === "silent"
       ? "see what ss -lunp says of the port, and let UDP and TCP to the address through the host's firewall; then restart the agent"
@@ -36,7 +36,7 @@ export function checkUpstreams({ services }: Pick<HostView, "services">): Findin
     .map((server) => upstreamFinding(server, good.length > 0))
   if (found.length > 0) return found
   const what = `the nameservers ${good.map(({ at }) => at).join(", ")} answer`
-  return [{ check: "upstream", state: "ok", what }]
+  return [ok("upstream", what)]
 }
 
 function upstreamFinding({ at, state, fault }: ViewedServer, othersAnswer: boolean): Finding {
@@ -60,8 +60,7 @@ function upstreamFinding({ at, state, fault }: ViewedServer, othersAnswer: boole
 export function checkMetadata({ services }: Pick<HostView, "services">): Finding[] {
   if (services?.metadata === undefined) return []
   const { at, state, fault } = services.metadata
-  if (state === "ok")
-    return [{ check: "metadata", state, what: `the metadata API at ${at} answers` }]
+  if (state === "ok") return [ok("metadata", `the metadata API at ${at} answers`)]
   const hint =
     state === "silent"
       ? "see what ss -ltnp says of the port, and let TCP to the address through the host's firewall; then restart the agent"
