@@ -51,36 +51,33 @@ const KEPT_BYTES = 18_874_368
 const DATABASE = "lariat.db"
 const SOCKET = "agent.sock"
 
+/** What runs until the agent is stopped. */
+interface Services {
+  readonly control: ControlServer
+  readonly metadata: MetadataServer
+  readonly objects: MetadataObjects
+  readonly watch: Watch
+}
+
 /**
  * The daemon: joins the rooms, serves the control socket, the metadata API and DNS, and keeps kernel
  * and rows the same. Stopping it leaves the data path as it is.
  */
 export class Agent {
   readonly #context: AgentContext
-  readonly #control: ControlServer
-  readonly #metadata: MetadataServer
-  readonly #objects: MetadataObjects
-  readonly #watch: Watch
+  readonly #services: Services
   readonly #sweep: ReturnType<typeof setInterval>
   readonly #release: ReturnType<typeof setTimeout>
 
   private constructor(
     context: AgentContext,
-    dependencies: {
-      control: ControlServer
-      metadata: MetadataServer
-      objects: MetadataObjects
-      watch: Watch
-      startPages: PageSnapshot | undefined
-    },
+    services: Services,
+    startPages: PageSnapshot | undefined,
   ) {
     this.#context = context
-    this.#control = dependencies.control
-    this.#metadata = dependencies.metadata
-    this.#objects = dependencies.objects
-    this.#watch = dependencies.watch
+    this.#services = services
     this.#sweep = setInterval(() => this.#tidy(), SWEEP_MS)
-    this.#release = setTimeout(() => this.#settle(dependencies.startPages), RELEASE_AFTER_MS)
+    this.#release = setTimeout(() => this.#settle(startPages), RELEASE_AFTER_MS)
     sdNotify("READY=1")
   }
 
@@ -164,14 +161,14 @@ export class Agent {
     log.info("ready: {kept} endpoints go on, {removed} were taken down, {strays} stray links", {
       ...recovery,
     })
-    return new Agent(context, { control, metadata, objects, watch, startPages: options.startPages })
+    return new Agent(context, { control, metadata, objects, watch }, options.startPages)
   }
 
   /** Takes a changed configuration in; the data path goes on. */
   reload(configuration: Configuration): void {
     sdNotify("RELOADING=1")
     configure(this.#context, configuration)
-    this.#objects.read(configuration.agent.objects)
+    this.#services.objects.read(configuration.agent.objects)
     this.#context.firewall.sync(this.#context.networks.all())
     this.#context.cluster?.configure()
     void this.#context.dns.refresh()
@@ -183,9 +180,9 @@ export class Agent {
     sdNotify("STOPPING=1")
     clearInterval(this.#sweep)
     clearTimeout(this.#release)
-    await this.#control.close()
-    await this.#watch.stop()
-    await this.#metadata.stop()
+    await this.#services.control.close()
+    await this.#services.watch.stop()
+    await this.#services.metadata.stop()
     await this.#context.dns.stop()
     await this.#context.cluster?.stop()
     this.#context.stateDatabase.close()
@@ -209,8 +206,8 @@ export class Agent {
     this.#context.underlay.forget()
     try {
       firewall.sync(networks.all())
-      this.#metadata.ensureAddress()
-      this.#objects.refresh()
+      this.#services.metadata.ensureAddress()
+      this.#services.objects.refresh()
       this.#context.cluster?.repair()
       stateDatabase.purgeQuarantine(monotonicMs())
       stateDatabase.checkpoint()

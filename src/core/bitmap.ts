@@ -1,21 +1,34 @@
 /** The map of used addresses of a pool, by index: the host side of asm/bitmap.ts. */
 
 import { LariatError } from "../errors.ts"
-import { Arena } from "./arena.ts"
 import { type CoreExports, wasmCore } from "./wasm.ts"
 
 /** Bytes of a WebAssembly page (WebAssembly core specification §4.2.8). */
 const PAGE = 65_536
 
-let regions: Arena | undefined
+/** Regions that closed maps gave back, by their bytes. */
+const spare = new Map<number, number[]>()
+/** Where the regions that were ever set aside end. */
+let end = 0
 
-/** All maps of a thread share one memory: an instance each would cost 0.4 ms and 64 kB. */
-function arenaOf(core: CoreExports): Arena {
-  regions ??= new Arena(core.REGIONS.value, (end) => {
-    const missing = end - core.memory.buffer.byteLength
-    if (missing > 0) grow(core.memory, Math.ceil(missing / PAGE))
-  })
-  return regions
+/**
+ * A region of the memory that all maps of a thread share: an instance each would cost 0.4 ms and
+ * 64 kB. A region is used again for a map of the same size alone; pools are of few sizes.
+ */
+function claim(core: CoreExports, bytes: number): number {
+  const again = spare.get(bytes)?.pop()
+  if (again !== undefined) return again
+  const base = Math.max(end, core.REGIONS.value)
+  const missing = base + bytes - core.memory.buffer.byteLength
+  if (missing > 0) grow(core.memory, Math.ceil(missing / PAGE))
+  end = base + bytes
+  return base
+}
+
+function release(base: number, bytes: number): void {
+  const same = spare.get(bytes)
+  if (same === undefined) spare.set(bytes, [base])
+  else same.push(base)
 }
 
 function grow(memory: WebAssembly.Memory, pages: number): void {
@@ -52,7 +65,7 @@ export class Bitmap {
         hint: "Narrow the subnet with start_address and end_address, or give a longer prefix",
       })
     }
-    this.#base = arenaOf(this.#core).claim(this.#core.regionBytes(size))
+    this.#base = claim(this.#core, this.#core.regionBytes(size))
     this.#core.init(this.#base, size)
   }
 
@@ -110,7 +123,7 @@ export class Bitmap {
     const base = this.#base
     this.#base = this.#core.EMPTY.value
     if (base === this.#base) return
-    arenaOf(this.#core).release(base, this.#core.regionBytes(this.size))
+    release(base, this.#core.regionBytes(this.size))
   }
 
   #assertOpen(): void {

@@ -41,14 +41,11 @@ export async function gather({ askAgent, configured }: GatherOptions): Promise<H
   return {
     features: probeFeatures(),
     sysctls: readSysctls(links.filter(({ kind }) => kind === "bridge").map(({ name }) => name)),
-    links: links.map(({ index, name, kind, mtu, up, master }) => ({
-      index,
-      name,
-      kind,
-      mtu,
-      up,
-      master,
-      addresses: addresses.filter((one) => one.index === index).map(({ address }) => address),
+    links: links.map((link) => ({
+      ...link,
+      addresses: addresses
+        .filter(({ index }) => index === link.index)
+        .map(({ address }) => address),
     })),
     routes: kernel
       .routes({})
