@@ -63,17 +63,7 @@ function read(options: AgentOptions): Configuration {
   return { ...configuration, agent: { ...configuration.agent, ...overrides(options) } }
 }
 
-function overrides(options: AgentOptions): Partial<AgentSettings> {
-  const { stateDir, runDir, store, hostIp, metadataListen, dnsListen } = options
+function overrides({ config: _, ...said }: AgentOptions): Partial<AgentSettings> {
   const level = process.env.LARIAT_LOG
-  const chosen: Record<string, string | undefined> = {
-    stateDir,
-    runDir,
-    store,
-    hostIp,
-    metadataListen,
-    dnsListen,
-    logLevel: level === undefined ? undefined : logLevel(level),
-  }
-  return Object.fromEntries(Object.entries(chosen).filter(([, value]) => value !== undefined))
+  return level === undefined ? said : { ...said, logLevel: logLevel(level) }
 }

@@ -3,8 +3,7 @@
 import * as z from "zod/mini"
 import { parseAddress } from "../core/address.ts"
 import { clusterKeys, defaultClusterSettings, overlay, overlayCluster } from "./cluster_settings.ts"
-import type { Step } from "./diagnostic.ts"
-import type { NetconfProblem } from "./netconf/netconf.ts"
+import type { Problem, Step } from "./diagnostic.ts"
 import type { AgentSettings } from "./network.ts"
 import { validate } from "./validate.ts"
 import {
@@ -115,7 +114,7 @@ export function defaultAgentSettings(): AgentSettings {
 export function validateAgentSettings(
   raw: unknown,
   base: AgentSettings = defaultAgentSettings(),
-): { settings: AgentSettings; problems: readonly NetconfProblem[] } {
+): { settings: AgentSettings; problems: readonly Problem[] } {
   const whole = validate(agentSchema, raw, { what: "agent" })
   const bad = new Set<Step | undefined>(whole.problems.map((problem) => problem.path[0]))
   const value = whole.value ?? validate(agentSchema, withoutKeys(raw, bad)).value ?? {}

@@ -1,8 +1,8 @@
 /** `cni_config`: the CNI configurations that a network driver brings, file by file. */
 
-import type { Step } from "./diagnostic.ts"
+import type { Problem, Step } from "./diagnostic.ts"
 import { resolveHostLabels } from "./host_label.ts"
-import { BRIDGE_TYPES, type Netconf, type NetconfProblem } from "./netconf/netconf.ts"
+import { BRIDGE_TYPES, type Netconf } from "./netconf/netconf.ts"
 import { parseNetconf } from "./netconf/parse.ts"
 import type { CniFile } from "./network.ts"
 
@@ -26,13 +26,13 @@ export interface HostLabels {
 export function readCniConfig(
   config: Readonly<Record<string, unknown>>,
   host: HostLabels,
-  tell: (problem: NetconfProblem) => void,
+  tell: (problem: Problem) => void,
 ): CniConfigFile[] {
   const files: CniConfigFile[] = []
   for (const file of Object.keys(config).sort()) {
     const raw = config[file]
     if (typeof raw !== "object" || raw === null || Array.isArray(raw)) continue
-    const under = (problem: NetconfProblem) => {
+    const under = (problem: Problem) => {
       tell({ ...problem, path: [file, ...problem.path] })
     }
     if (!isFileName(file)) {
@@ -55,21 +55,21 @@ function isFileName(name: string): boolean {
   return /^[^/\p{Cc}]{1,255}$/u.test(name) && name !== "." && name !== ".."
 }
 
-function missingLabel(label: string, path: readonly Step[]): NetconfProblem {
+function missingLabel(label: string, path: readonly Step[]): Problem {
   const message = `this host has no label ${JSON.stringify(label)}, an empty text stands for it`
   return { severity: "warning", path, message, hint: "set it in hostLabels of agent.yml" }
 }
 
-function refuseList(): { conf: undefined; problems: NetconfProblem[] } {
+function refuseList(): { conf: undefined; problems: Problem[] } {
   const message = "a file of cni_config is one configuration, this is a list with plugins"
   const hint = "write each plugin as a file of its own"
   return { conf: undefined, problems: [{ severity: "error", path: ["plugins"], message, hint }] }
 }
 
 /** Two files of one driver that attach: both are run for each container. */
-function sameNames(files: readonly CniConfigFile[]): NetconfProblem[] {
+function sameNames(files: readonly CniConfigFile[]): Problem[] {
   const first = new Map<string, string>()
-  const problems: NetconfProblem[] = []
+  const problems: Problem[] = []
   for (const { file, netconf } of files) {
     if (netconf === undefined || !BRIDGE_TYPES.includes(netconf.type)) continue
     const before = first.get(netconf.name)

@@ -8,6 +8,16 @@ export const MAX_DIAGNOSTICS = 200
 /** A step into a map or a list. */
 export type Step = string | number
 
+/** One thing wrong with a value, wherever it came from; `path` names the key. */
+export interface Problem {
+  readonly severity: "error" | "warning"
+  readonly path: readonly Step[]
+  readonly message: string
+  readonly hint?: string | undefined
+  /** Whether the key itself is what is wrong, not its value. */
+  readonly atKey?: boolean | undefined
+}
+
 /** Whether any of the remarks is an error, so that the configuration must not be used. */
 export function hasErrors(diagnostics: readonly Diagnostic[]): boolean {
   return diagnostics.some((diagnostic) => diagnostic.severity === "error")

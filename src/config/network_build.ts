@@ -1,7 +1,7 @@
 /** From the `network_driver` of one service to a network. */
 
 import { type CniConfigFile, type HostLabels, readCniConfig } from "./cni_config.ts"
-import type { Report, Step } from "./diagnostic.ts"
+import type { Problem, Step } from "./diagnostic.ts"
 import { driverKindOf } from "./driver_kind.ts"
 import {
   type DefaultNetworkInput,
@@ -9,7 +9,7 @@ import {
   driverSchema,
   subnet as subnetSchema,
 } from "./driver_schema.ts"
-import type { Netconf, NetconfProblem } from "./netconf/netconf.ts"
+import type { Netconf } from "./netconf/netconf.ts"
 import type { Network, Position, Subnet } from "./network.ts"
 import { checkConf, checkMacPrefix, checkPolicy } from "./network_check.ts"
 import { resolveSubnet } from "./subnet.ts"
@@ -23,8 +23,6 @@ const DEFAULT_VNI = 1042
 export interface DriverSource {
   readonly service: string
   readonly located: Located
-  /** Where the `network_driver` stands in its file. */
-  readonly path: readonly Step[]
 }
 
 /** A network, its netconfs, and the way to their places in the YAML. */
@@ -32,7 +30,7 @@ export interface BuiltNetwork {
   readonly network: Network
   readonly confs: readonly { readonly file: string; readonly conf: Netconf }[]
   /** Tells of a problem; its path begins below `network_driver`. */
-  readonly tell: (problem: NetconfProblem) => void
+  readonly tell: (problem: Problem) => void
   /** Where a key below `network_driver` stands. */
   readonly positionOf: (path: readonly Step[]) => Position
 }
@@ -42,22 +40,15 @@ export interface BuiltNetwork {
  *
  * @returns undefined when there is none to be made, or an error is in it
  */
-export function buildNetwork(
-  source: DriverSource,
-  host: HostLabels,
-  report: Report,
-): BuiltNetwork | undefined {
+export function buildNetwork(source: DriverSource, host: HostLabels): BuiltNetwork | undefined {
   let failed = false
-  const tell = (problem: NetconfProblem): void => {
+  const tell = (problem: Problem): void => {
     if (problem.severity === "error") failed = true
-    const { severity, message, hint } = problem
-    const at = problem.atKey === true ? "key" : "value"
-    const position = source.located.position(problem.path, at)
-    report.add({ severity, position, path: [...source.path, ...problem.path], message, hint })
+    source.located.tell(problem)
   }
   const checked = validate(driverSchema, source.located.value, { what: "network_driver" })
   checked.problems.forEach(tell)
-  const tellConf = (problem: NetconfProblem): void => {
+  const tellConf = (problem: Problem): void => {
     tell({ ...problem, path: ["cni_config", ...problem.path] })
   }
   // Also when another key is wrong: errors never stop at the first.
@@ -91,7 +82,7 @@ export function buildNetwork(
 }
 
 /** The subnets that are well formed, and what is wrong with them, whatever else is wrong. */
-function subnetsOf(driver: unknown): { subnets: Subnet[]; problems: NetconfProblem[] } {
+function subnetsOf(driver: unknown): { subnets: Subnet[]; problems: Problem[] } {
   const network = isMap(driver) ? driver.default_network : undefined
   const entries = isMap(network) && Array.isArray(network.subnets) ? network.subnets : []
   const subnets: Subnet[] = []

@@ -18,8 +18,8 @@ import {
   prefixSize,
   sameAddress,
 } from "../core/address.ts"
+import type { Problem } from "./diagnostic.ts"
 import type { SubnetInput } from "./driver_schema.ts"
-import type { NetconfProblem } from "./netconf/netconf.ts"
 import type { Subnet } from "./network.ts"
 import { reasonOf } from "./value_schema.ts"
 
@@ -69,9 +69,9 @@ type Say = (
  */
 export function resolveSubnet(input: SubnetInput): {
   subnet: Subnet | undefined
-  problems: NetconfProblem[]
+  problems: Problem[]
 } {
-  const problems: NetconfProblem[] = []
+  const problems: Problem[] = []
   const say: Say = (severity, key, message, hint) => {
     problems.push({ severity, path: key === undefined ? [] : [key], message, hint })
   }
@@ -197,12 +197,10 @@ function isReserved(prefix: Prefix, address: Address): boolean {
 }
 
 function usable(prefix: Prefix, start: Address, end: Address, gateway: Address): bigint {
-  const within = (address: Address) =>
-    compareAddresses(start, address) <= 0 && compareAddresses(address, end) <= 0
-  let count = addressOffset(prefix, end) - addressOffset(prefix, start) + 1n
-  const last = lastAddress(prefix)
-  if (within(gateway)) count--
-  if (within(prefix) && !sameAddress(prefix, gateway)) count--
-  if (prefix.family === 4 && within(last) && !sameAddress(last, gateway)) count--
-  return count
+  const count = addressOffset(prefix, end) - addressOffset(prefix, start) + 1n
+  const never = [gateway, prefix, ...(prefix.family === 4 ? [lastAddress(prefix)] : [])]
+  const within = never.filter(
+    (address) => compareAddresses(start, address) <= 0 && compareAddresses(address, end) <= 0,
+  )
+  return count - BigInt(new Set(within.map(formatAddress)).size)
 }

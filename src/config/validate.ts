@@ -4,14 +4,13 @@
  */
 
 import * as z from "zod/mini"
-import { pathText, type Step, showValue } from "./diagnostic.ts"
+import { type Problem, pathText, type Step, showValue } from "./diagnostic.ts"
 import { closest } from "./edit_distance.ts"
-import type { NetconfProblem } from "./netconf/netconf.ts"
 
 /** What came out: `value` is there when nothing was an error. */
 export interface Validated<T> {
   readonly value: T | undefined
-  readonly problems: readonly NetconfProblem[]
+  readonly problems: readonly Problem[]
 }
 
 export interface ValidateOptions {
@@ -38,7 +37,7 @@ export function validate<T>(
   options: ValidateOptions = {},
 ): Validated<T> {
   const { foldCase = false, under = [] } = options
-  const problems: NetconfProblem[] = []
+  const problems: Problem[] = []
   const known = knownPart(schema, value, under, { foldCase, problems })
   const result = schema.safeParse(known)
   if (result.success) return { value: result.data, problems }
@@ -48,7 +47,7 @@ export function validate<T>(
 /** What is found on the way, and how unknown keys are taken. */
 interface Search {
   readonly foldCase: boolean
-  readonly problems: NetconfProblem[]
+  readonly problems: Problem[]
 }
 
 /** A value without what its schema does not know. */
@@ -93,7 +92,7 @@ function unknownKey(
   known: readonly string[],
   map: object,
   meant: string | undefined,
-): NetconfProblem {
+): Problem {
   const where = pathText(path)
   const problem = { severity: "warning", path, atKey: true } as const
   if (meant !== undefined) {
@@ -115,7 +114,7 @@ function errorsOf(
   error: z.core.$ZodError,
   root: unknown,
   { what = "it", under = [] }: ValidateOptions,
-): NetconfProblem[] {
+): Problem[] {
   return error.issues.slice(0, MAX_PROBLEMS).map((issue) => {
     const { path, value } = reach(root, issue.path as Path)
     const full = [...under, ...path]

@@ -19,7 +19,7 @@ import {
 } from "./contents.ts"
 import { inspect } from "./inspection.ts"
 import { droppedBy, type LimitName, type LimitValues, type ServiceLimits } from "./limits.ts"
-import { type MasqueradeChange, Masquerades, parseMasquerade } from "./masquerades.ts"
+import { Masquerades, parseMasquerade, type Undo } from "./masquerades.ts"
 import { rulesFor, SETS, TABLE } from "./ruleset.ts"
 import type { FirewallState } from "./state.ts"
 
@@ -31,7 +31,7 @@ interface Wanted {
   readonly rules: readonly Rule[]
 }
 
-type ApplyChange = (masquerades: Masquerades, entry: Prefix) => MasqueradeChange
+type ApplyChange = (masquerades: Masquerades, entry: Prefix) => Undo
 
 const FAMILIES: readonly Family[] = [4, 6]
 
@@ -233,12 +233,12 @@ export class Firewall {
     }
     const { masquerades } = wanted
     const before = affected(masquerades, entries)
-    const changes = entries.map((entry) => apply(masquerades, entry))
+    const undos = entries.map((entry) => apply(masquerades, entry))
     try {
       const messages = moves(before, affected(masquerades, entries))
       if (!this.#commitQuickly(messages)) this.#assert(wanted)
     } catch (error) {
-      for (const change of changes.toReversed()) masquerades.undo(change)
+      for (const undo of undos.toReversed()) undo()
       throw explain(error)
     }
   }

@@ -1,6 +1,6 @@
 import { type Answer, failure, success } from "./answer.ts"
 import { API_VERSIONS, type ApiVersion, isApiVersion } from "./api_version.ts"
-import { KeptAnswers, type KeptLimits } from "./kept_answers.ts"
+import { KeptAnswers } from "./kept_answers.ts"
 import { lookup, type Tree } from "./lookup.ts"
 import type { Model } from "./model.ts"
 import type { ContainerRecord } from "./records.ts"
@@ -23,7 +23,6 @@ export interface AnswersOptions {
   readonly newVersion: () => string
   /** The container that packets from an address come from. Default: the model's. */
   readonly askerAt?: ((address: string) => ContainerRecord | undefined) | undefined
-  readonly kept?: KeptLimits | undefined
 }
 
 /** Characters of a value beyond which no client can say that it knows it: no URL is as long. */
@@ -41,12 +40,11 @@ export class Answers {
   readonly #newVersion: () => string
   readonly #askerAt: (address: string) => ContainerRecord | undefined
   readonly #trees = new Map<ApiVersion, VersionTree>()
-  readonly #kept: KeptAnswers
+  readonly #kept = new KeptAnswers()
   #modelVersion = -1
   #version = ""
 
-  constructor({ model, newVersion, askerAt, kept }: AnswersOptions) {
-    this.#kept = new KeptAnswers(kept)
+  constructor({ model, newVersion, askerAt }: AnswersOptions) {
     this.#model = model
     this.#newVersion = newVersion
     this.#askerAt = askerAt ?? ((address) => model.containerAt(address))

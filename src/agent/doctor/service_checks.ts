@@ -3,21 +3,24 @@
 import { type Finding, ok } from "./finding.ts"
 import type { HostView, ViewedServer } from "./host_view.ts"
 
+/** One of this host's own servers. */
+function ownServer(check: "dns" | "metadata", { at, state, fault }: ViewedServer): Finding[] {
+  const name = check === "dns" ? "DNS" : "the metadata API"
+  if (state === "ok") return [ok(check, `${name} at ${at} answers`)]
+  const [list, protocols] = check === "dns" ? ["ss -lunp", "UDP and TCP"] : ["ss -ltnp", "TCP"]
+  const hint =
+    state === "silent"
+      ? `see what ${list} says of the port, and let ${protocols} to the address through the host's firewall; then restart the agent`
+      : `another program seems to answer there: free the port, or choose another with --${check}-listen`
+  return [{ check, state: "error", what: `${name} at ${at} is of no use: ${fault}`, hint }]
+}
+
 /** This host's own DNS. */
 export function checkDns({ services }: Pick<HostView, "services">): Finding[] {
   if (services === undefined) return []
   const { dns } = services
-  if (dns === null) {
-    return [ok("dns", "DNS is switched off; containers ask others")]
-  }
-  if (dns.state === "ok") return [ok("dns", `DNS at ${dns.at} answers`)]
-  const hint =
-    dns.state === "silent"
-      ? "see what ss -lunp says of the port, and let UDP and TCP to the address through the host's firewall; then restart the agent"
-      : "another program seems to answer there: free the port, or choose another with --dns-listen"
-  return [
-    { check: "dns", state: "error", what: `DNS at ${dns.at} is of no use: ${dns.fault}`, hint },
-  ]
+  if (dns === null) return [ok("dns", "DNS is switched off; containers ask others")]
+  return ownServer("dns", dns)
 }
 
 /** The servers that know all other names. */
@@ -58,13 +61,5 @@ function upstreamFinding({ at, state, fault }: ViewedServer, othersAnswer: boole
 
 /** The metadata API. */
 export function checkMetadata({ services }: Pick<HostView, "services">): Finding[] {
-  if (services?.metadata === undefined) return []
-  const { at, state, fault } = services.metadata
-  if (state === "ok") return [ok("metadata", `the metadata API at ${at} answers`)]
-  const hint =
-    state === "silent"
-      ? "see what ss -ltnp says of the port, and let TCP to the address through the host's firewall; then restart the agent"
-      : "another program seems to answer there: free the port, or choose another with --metadata-listen"
-  const what = `the metadata API at ${at} is of no use: ${fault}`
-  return [{ check: "metadata", state: "error", what, hint }]
+  return services?.metadata === undefined ? [] : ownServer("metadata", services.metadata)
 }

@@ -3,8 +3,8 @@
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../../core/address.ts"
 import { interfaceMac } from "../../core/mac.ts"
 import { messageOf } from "../../errors.ts"
+import type { Problem } from "../diagnostic.ts"
 import { closest } from "../edit_distance.ts"
-import type { NetconfProblem } from "./netconf.ts"
 
 /** Reads a value into canonical text; throws when it can not be one. */
 type Read = (value: string) => string
@@ -47,7 +47,7 @@ const MAX_LENGTH = 65_536
 export interface CniArgs {
   /** Addresses and MACs in canonical form; unknown keys too, when they are to be ignored. */
   readonly args: Record<string, string>
-  readonly problems: NetconfProblem[]
+  readonly problems: Problem[]
 }
 
 /**
@@ -55,7 +55,7 @@ export interface CniArgs {
  * wherever it stands. Never throws.
  */
 export function parseCniArgs(text: string): CniArgs {
-  const problems: NetconfProblem[] = []
+  const problems: Problem[] = []
   const refuse = (key: string, message: string, hint?: string): void => {
     problems.push({ severity: "error", path: ["CNI_ARGS", key], message, hint })
   }

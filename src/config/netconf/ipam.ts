@@ -1,9 +1,9 @@
 /** The `ipam` part of a network configuration. */
 
 import { parseAddress, parsePrefix, prefixContains } from "../../core/address.ts"
-import { pathText, type Step } from "../diagnostic.ts"
+import { type Problem, pathText, type Step } from "../diagnostic.ts"
 import type { Output } from "../value_schema.ts"
-import type { NetconfIpam, NetconfProblem, NetconfRange } from "./netconf.ts"
+import type { NetconfIpam, NetconfRange } from "./netconf.ts"
 import type { ipamSchema } from "./schema.ts"
 
 type Ipam = Output<typeof ipamSchema>
@@ -21,7 +21,7 @@ function rangeOf({ subnet, rangeStart, rangeEnd, gateway }: Range): NetconfRange
 }
 
 /** What a schema can not say: ends that lie outside their subnet, and ends without one. */
-export function problemsOfRanges(ipam: Ipam): NetconfProblem[] {
+export function problemsOfRanges(ipam: Ipam): Problem[] {
   const problems = problemsOfRange(ipam, ["ipam"])
   for (const [i, set] of ipam.ranges.entries()) {
     for (const [j, range] of set.entries()) {
@@ -31,8 +31,8 @@ export function problemsOfRanges(ipam: Ipam): NetconfProblem[] {
   return problems
 }
 
-function problemsOfRange(range: Range, path: readonly Step[]): NetconfProblem[] {
-  const problems: NetconfProblem[] = []
+function problemsOfRange(range: Range, path: readonly Step[]): Problem[] {
+  const problems: Problem[] = []
   const subnet = range.subnet ? parsePrefix(range.subnet) : undefined
   for (const key of ["rangeStart", "rangeEnd", "gateway"] as const) {
     const said = range[key]

@@ -1,5 +1,6 @@
 /** The network configuration of the CNI types that Lariat answers to, normalised. */
 
+import type { Problem } from "../diagnostic.ts"
 import type { Output } from "../value_schema.ts"
 import type * as schema from "./schema.ts"
 
@@ -56,12 +57,5 @@ export interface Netconf extends Omit<Said, Reworked | `cni.dev/${string}`> {
   readonly validAttachments: Said["cni.dev/valid-attachments"]
 }
 
-/** One thing wrong with a netconf; `path` names the key. */
-export interface NetconfProblem {
-  readonly severity: "error" | "warning"
-  readonly path: readonly (string | number)[]
-  readonly message: string
-  readonly hint?: string | undefined
-  /** Whether the key itself is what is wrong, not its value. */
-  readonly atKey?: boolean | undefined
-}
+/** One thing wrong with a netconf. */
+export type NetconfProblem = Problem

@@ -12,7 +12,7 @@ import {
   parsePrefix,
   prefixContains,
 } from "../../core/address.ts"
-import { showValue } from "../diagnostic.ts"
+import { type Problem, showValue } from "../diagnostic.ts"
 import { validate } from "../validate.ts"
 import type { Output } from "../value_schema.ts"
 import { ipamOf, problemsOfRanges } from "./ipam.ts"
@@ -21,7 +21,6 @@ import {
   IPAM_TYPES,
   type Netconf,
   type NetconfIpam,
-  type NetconfProblem,
   type RuntimeConfig,
 } from "./netconf.ts"
 import { bridgeNetconfSchema, ipamSchema, otherNetconfSchema } from "./schema.ts"
@@ -31,7 +30,7 @@ const IPAM_KEYS: ReadonlySet<string> = new Set(Object.keys(ipamSchema.def.shape)
 /** What {@link parseNetconf} found; `conf` is there when no problem is an error. */
 export interface ParsedNetconf {
   readonly conf: Netconf | undefined
-  readonly problems: NetconfProblem[]
+  readonly problems: Problem[]
 }
 
 type Said = Output<typeof bridgeNetconfSchema>
@@ -53,7 +52,7 @@ export function parseNetconf(raw: unknown): ParsedNetconf {
     return { conf: undefined, problems: [{ severity: "error", path: [], message }] }
   }
   const type = Object.hasOwn(raw, "type") ? (raw as { type: unknown }).type : undefined
-  const problems: NetconfProblem[] = []
+  const problems: Problem[] = []
   const isBridge = typeof type === "string" && BRIDGE_TYPES.includes(type)
   const checked = isBridge
     ? validate(bridgeNetconfSchema, raw, { foldCase: true })
@@ -65,7 +64,7 @@ export function parseNetconf(raw: unknown): ParsedNetconf {
   return { conf: problems.some((p) => p.severity === "error") ? undefined : conf, problems }
 }
 
-function assemble(said: Said, ipam: NetconfIpam | undefined, problems: NetconfProblem[]): Netconf {
+function assemble(said: Said, ipam: NetconfIpam | undefined, problems: Problem[]): Netconf {
   const {
     bridgeSubnet,
     bridgeIP,
@@ -95,7 +94,7 @@ function assemble(said: Said, ipam: NetconfIpam | undefined, problems: NetconfPr
 }
 
 /** A key of `ipam` that stands beside it is a common mistake. */
-function placeInIpam(problem: NetconfProblem): NetconfProblem {
+function placeInIpam(problem: Problem): Problem {
   const [key, more] = problem.path
   const isIpamKey = typeof key === "string" && IPAM_KEYS.has(key)
   if (problem.atKey !== true || more !== undefined || !isIpamKey) return problem
@@ -106,7 +105,7 @@ function placeInIpam(problem: NetconfProblem): NetconfProblem {
 function bridgeAddresses(
   subnets: readonly Prefix[],
   said: readonly string[],
-  problems: NetconfProblem[],
+  problems: Problem[],
 ): string[] {
   const refuse = (message: string, hint?: string) => {
     problems.push({ severity: "error", path: ["bridgeIP"], message, hint })
@@ -137,7 +136,7 @@ function bridgeAddresses(
   return addresses
 }
 
-function parseIpam(raw: unknown, problems: NetconfProblem[]): NetconfIpam | undefined {
+function parseIpam(raw: unknown, problems: Problem[]): NetconfIpam | undefined {
   if (typeof raw !== "object" || raw === null || Array.isArray(raw)) return undefined
   const type = Object.hasOwn(raw, "type") ? (raw as { type: unknown }).type : undefined
   // The reference plugins take an empty `ipam` for "no addresses".
