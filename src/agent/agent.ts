@@ -45,7 +45,7 @@ const SOMEWHERE = { 4: "192.0.2.1", 6: "2001:db8::1" } as const
 /** When what only the start needed is given back, milliseconds after it. */
 const RELEASE_AFTER_MS = 500
 
-/** What is kept of the code that a start reads: most of it, and what fits an idle agent of 60 MB. */
+/** Bytes of the code that a start reads that are kept: as much as fits an idle agent of 60 MB. */
 const KEPT_BYTES = 18_874_368
 
 const DATABASE = "lariat.db"

@@ -35,7 +35,7 @@ export async function runAgent(
   if (hasErrors(configuration.diagnostics)) {
     throw new LariatError("Cannot start the agent: its configuration has errors", {
       code: "config-invalid",
-      hint: "mend what is listed above; lariat validate FILE checks a file without starting",
+      hint: "correct what is listed above; lariat validate FILE checks a file without starting",
     })
   }
   const agent = await Agent.start(configuration, { startPages })
@@ -50,7 +50,7 @@ function reload(agent: Agent, options: AgentOptions): void {
     const configuration = read(options)
     for (const diagnostic of configuration.diagnostics) console.error(formatDiagnostic(diagnostic))
     if (hasErrors(configuration.diagnostics))
-      console.error("lariat: the files have errors; going on with the configuration as it was")
+      console.error("lariat: the files have errors; keeping the configuration as it was")
     else agent.reload(configuration)
   } catch (error) {
     console.error(`lariat: cannot reload: ${messageOf(error)}`)

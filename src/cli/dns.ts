@@ -88,7 +88,7 @@ function hostServers(path: string): readonly ServerAddress[] {
   try {
     return parseResolvConf(readText(path))
   } catch (error) {
-    console.error(`lariat: only own names are answered: ${messageOf(error)}`)
+    console.error(`lariat: only names of the objects are answered: ${messageOf(error)}`)
     return []
   }
 }

@@ -23,7 +23,7 @@ export function modelOf(path: string): Model {
     try {
       file = load(file)
     } catch (error) {
-      console.error(`lariat: going on with the objects as they were: ${messageOf(error)}`)
+      console.error(`lariat: keeping the objects as they were: ${messageOf(error)}`)
     }
   })
   return model

@@ -11,7 +11,7 @@ export interface CniConfigFile extends CniFile {
   readonly netconf: Netconf | undefined
 }
 
-/** The labels of a host. `known` tells whether it is worth a word when one is missing. */
+/** The labels of a host. `known`: it has some at all, so that a missing one deserves a warning. */
 export interface HostLabels {
   readonly labels: Readonly<Record<string, string>>
   readonly known: boolean
@@ -20,7 +20,7 @@ export interface HostLabels {
 /**
  * Reads `cni_config` in the order in which the files are run.
  *
- * @param config the value of the key; what is no map was reported by the schema and is left out
+ * @param config the value of the key; an entry that is no map is left out: the schema reports it
  * @param tell is told of every problem, with the path below `cni_config`
  */
 export function readCniConfig(

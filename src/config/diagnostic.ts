@@ -18,7 +18,7 @@ export interface Problem {
   readonly atKey?: boolean | undefined
 }
 
-/** Whether any of the remarks is an error, so that the configuration must not be used. */
+/** Whether the configuration must not be used. */
 export function hasErrors(diagnostics: readonly Diagnostic[]): boolean {
   return diagnostics.some((diagnostic) => diagnostic.severity === "error")
 }

@@ -1,4 +1,4 @@
-/** Checks within one network that a schema can not make. */
+/** Checks within one network that a schema cannot make. */
 
 import { familyOf, type Prefix, parsePrefix, prefixContains } from "../core/address.ts"
 import type { Problem } from "./diagnostic.ts"

@@ -33,9 +33,9 @@ const DEFAULT_LENGTH_6 = 64
 export const MAX_POOL = 1n << 24n
 /** Prefix lengths that a pool may have: at most {@link MAX_POOL} of IPv4, at least one container. */
 const LENGTHS: Readonly<Record<Family, readonly [number, number]>> = { 4: [8, 30], 6: [8, 126] }
-/** How far the default end lies before the end of the subnet: the original leaves these alone. */
+/** How far the default end lies before that of the subnet: the original left these addresses out. */
 const RESERVED_AT_END = 6n
-/** Smaller subnets than this were none in the original; there the last usable address is the end. */
+/** The original had no smaller subnets; the default end of one is its last usable address. */
 const SMALLEST_WITH_RESERVE = 16n
 
 /** Addresses that no container may have, with the reason. */

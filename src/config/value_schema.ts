@@ -141,7 +141,7 @@ function reading<T>(context: Context, expected: string, reader: () => T): T {
   }
 }
 
-/** Why the address room could not read a text: its message without the text, which is shown anyway. */
+/** Why core/ could not read a text: its message without the text, which is shown anyway. */
 export function reasonOf(error: unknown): string {
   const message = messageOf(error)
   const quoted = message.lastIndexOf('": ')

@@ -35,7 +35,7 @@ type ApplyChange = (masquerades: Masquerades, entry: Prefix) => Undo
 
 const FAMILIES: readonly Family[] = [4, 6]
 
-/** In this order limits are done without where the kernel refuses them; the rarest goes first. */
+/** Limits that a kernel refuses are given up in this order: what fewest kernels have goes first. */
 const GIVEN_UP: readonly LimitName[] = ["connections", "connectionsPerSecond", "queriesPerSecond"]
 
 /** How often a change by others in the midst of ours makes us look again. */
@@ -96,7 +96,7 @@ export class Firewall {
         if (!isLacking(error)) throw error
         const next = GIVEN_UP.find((name) => (limits?.values[name] ?? 0) > 0)
         if (next === undefined) {
-          // It was not for the limits.
+          // The limits were not the reason.
           this.#lacking.clear()
           throw explain(error)
         }
@@ -205,7 +205,7 @@ export class Firewall {
         return false
       }
     }
-    // Others never rest. Ours goes in, but is not known to be the last word.
+    // Others change the ruleset without end: ours goes in, but is not known to be the last word.
     this.#commit(replacement(contents, wanted.rules), undefined)
     return true
   }

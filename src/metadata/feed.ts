@@ -83,7 +83,7 @@ export class Feed {
       const membership = membershipOf(container.labels)
       const before = this.#containers.get(container.uuid)
       this.#containers.set(container.uuid, membership)
-      // The new one first: a service that only changes its container stays.
+      // Joined before the old one is left: a service whose container changes must not go and come.
       const services = membership === undefined ? [] : this.#join(membership)
       this.#model.put(this.#record(container, services))
       if (before !== undefined) this.#leave(before)

@@ -28,15 +28,15 @@ interface Env {
   readonly Bindings: Client
 }
 
-/** What a server of it is to allow: its questions are short, and have no body. */
+/** What its server has to allow: questions are short, and have no body. */
 export const QUESTIONS = { idleSeconds: 75, maxBodyBytes: 64 * 1024 }
 
 /** How long a waiting request is held when it does not say, and at most, seconds. */
 const DEFAULT_WAIT_S = 60
 const MAX_WAIT_S = 120
-/** A path beyond this is no key of anything. */
+/** Longer paths name nothing. */
 const MAX_PATH = 8192
-/** What an answer says also where it is not sent again. */
+/** Headers of an answer that 304 repeats. */
 const RETAINED = ["ETag", "Access-Control-Allow-Origin", ...Object.keys(SAFE)]
 const MISSING = { ...SAFE, "Content-Type": PLAIN }
 
@@ -88,7 +88,7 @@ export class MetadataApi {
     app.get("/favicon.ico", (context) => context.notFound())
     app.get("*", this.#wait, (context) => respond(this.#answers.answer(questionOf(context))))
     app.notFound((context) => context.body("404 page not found\n", 404, MISSING))
-    // The server says so, as of anything else that is thrown.
+    // The server logs it and answers 500, as for anything else that is thrown.
     app.onError((error) => {
       throw error
     })

@@ -67,7 +67,7 @@ function ask(askAgent: () => StatusReport): StatusReport | { readonly away: stri
   }
 }
 
-/** As the file is now: the agent reads it again when somebody asks for a name of outside. */
+/** As the file is now: the agent reads it again when somebody asks for an outside name. */
 function hostServers(): readonly ServerAddress[] {
   try {
     return parseResolvConf(readFileSync(RESOLV_CONF, "utf8"))

@@ -12,7 +12,7 @@ function ownServer(check: "dns" | "metadata", { at, state, fault }: ViewedServer
     state === "silent"
       ? `see what ${list} says of the port, and let ${protocols} to the address through the host's firewall; then restart the agent`
       : `another program seems to answer there: free the port, or choose another with --${check}-listen`
-  return [{ check, state: "error", what: `${name} at ${at} is of no use: ${fault}`, hint }]
+  return [{ check, state: "error", what: `${name} at ${at} does not work: ${fault}`, hint }]
 }
 
 /** This host's own DNS. */
@@ -23,13 +23,13 @@ export function checkDns({ services }: Pick<HostView, "services">): Finding[] {
   return ownServer("dns", dns)
 }
 
-/** The servers that know all other names. */
+/** The nameservers of the host, which know all other names. */
 export function checkUpstreams({ services }: Pick<HostView, "services">): Finding[] {
   // Without our DNS nobody asks them for a container.
   if (services === undefined || services.dns === null) return []
   const { upstreams } = services
   if (upstreams.length === 0) {
-    const what = "resolv.conf names no other nameserver: containers resolve no name of outside"
+    const what = "resolv.conf names no other nameserver: containers cannot resolve outside names"
     const hint = "put the nameservers of your site into /etc/resolv.conf: the agent reads it again"
     return [{ check: "upstream", state: "warning", what, hint }]
   }
@@ -45,16 +45,16 @@ export function checkUpstreams({ services }: Pick<HostView, "services">): Findin
 function upstreamFinding({ at, state, fault }: ViewedServer, othersAnswer: boolean): Finding {
   const effect = othersAnswer
     ? "the others are asked instead"
-    : "and no other one helps, so containers resolve no name of outside"
+    : "no other one does either, so containers cannot resolve outside names"
   const hint =
     state === "silent"
       ? "look at the way to it (ip route get), the firewall and the server, or name another in /etc/resolv.conf"
       : "let it resolve names for this host, or name another in /etc/resolv.conf"
   return {
     check: "upstream",
-    // One that says no may still know the names of the site.
+    // A server that refuses outside names may still know those of the site.
     state: othersAnswer || state === "wrong" ? "warning" : "error",
-    what: `the nameserver ${at} is of no use: ${fault}; ${effect}`,
+    what: `the nameserver ${at} does not work: ${fault}; ${effect}`,
     hint,
   }
 }

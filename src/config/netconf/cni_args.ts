@@ -6,7 +6,7 @@ import { messageOf } from "../../errors.ts"
 import type { Problem } from "../diagnostic.ts"
 import { closest } from "../edit_distance.ts"
 
-/** Reads a value into canonical text; throws when it can not be one. */
+/** Reads a value into canonical text; throws when it cannot be one. */
 type Read = (value: string) => string
 
 const asIs: Read = (value) => value

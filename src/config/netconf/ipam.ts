@@ -20,7 +20,7 @@ function rangeOf({ subnet, rangeStart, rangeEnd, gateway }: Range): NetconfRange
   return subnet === undefined ? [] : [{ subnet, rangeStart, rangeEnd, gateway }]
 }
 
-/** What a schema can not say: ends that lie outside their subnet, and ends without one. */
+/** What a schema cannot say: ends that lie outside their subnet, and ends without one. */
 export function problemsOfRanges(ipam: Ipam): Problem[] {
   const problems = problemsOfRange(ipam, ["ipam"])
   for (const [i, set] of ipam.ranges.entries()) {

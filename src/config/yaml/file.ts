@@ -248,7 +248,7 @@ export class YamlFile {
     }
   }
 
-  /** The text of a key; undefined, and said, when it can not be one. */
+  /** The text of a key; undefined, and said, when it cannot be one. */
   #key(node: unknown, path: readonly Step[]): string | undefined {
     const target = this.#follow(node)
     if (!isScalar(target) || target.value === null) {
@@ -258,7 +258,7 @@ export class YamlFile {
     const value = this.#scalar(target, path)
     const key = typeof value === "string" ? value : (target.source ?? String(value))
     if (key === "__proto__") {
-      this.say("error", startOf(node), path, "__proto__ can not be a key, it is ignored")
+      this.say("error", startOf(node), path, "__proto__ cannot be a key, it is ignored")
       return undefined
     }
     return key

@@ -3,7 +3,7 @@
  *
  * The expressions are masked in the text by placeholders of the same length, the text is parsed,
  * and the placeholders in the scalars that are read are expanded. So positions stay right, a value
- * can not change the structure of the document, `[${A}, ${B}]` works although braces mean a map
+ * cannot change the structure of the document, `[${A}, ${B}]` works although braces mean a map
  * there, and nothing is said about expressions in comments or in parts that nobody reads.
  * A substituted value is always text, as in the original.
  */
