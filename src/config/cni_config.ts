@@ -5,16 +5,11 @@ import { resolveHostLabels } from "./host_label.ts"
 import { BRIDGE_TYPES, type Netconf } from "./netconf/netconf.ts"
 import { parseNetconf } from "./netconf/parse.ts"
 import type { CniFile } from "./network.ts"
+import { isMap } from "./value_schema.ts"
 
 /** A file of `cni_config`, and what was understood of it; undefined when it has an error. */
 export interface CniConfigFile extends CniFile {
   readonly netconf: Netconf | undefined
-}
-
-/** The labels of a host. `known`: it has some at all, so that a missing one deserves a warning. */
-export interface HostLabels {
-  readonly labels: Readonly<Record<string, string>>
-  readonly known: boolean
 }
 
 /**
@@ -25,13 +20,13 @@ export interface HostLabels {
  */
 export function readCniConfig(
   config: Readonly<Record<string, unknown>>,
-  host: HostLabels,
+  hostLabels: Readonly<Record<string, string>>,
   tell: (problem: Problem) => void,
 ): CniConfigFile[] {
   const files: CniConfigFile[] = []
   for (const file of Object.keys(config).sort()) {
     const raw = config[file]
-    if (typeof raw !== "object" || raw === null || Array.isArray(raw)) continue
+    if (!isMap(raw)) continue
     const under = (problem: Problem) => {
       tell({ ...problem, path: [file, ...problem.path] })
     }
@@ -39,8 +34,9 @@ export function readCniConfig(
       const message = `cni_config ${JSON.stringify(file)} is no file name`
       under({ severity: "error", path: [], message, hint: "write it as 10-name.conf", atKey: true })
     }
-    const conf = resolveHostLabels(raw as Record<string, unknown>, host.labels, (label, path) => {
-      if (host.known) under(missingLabel(label, path))
+    const conf = resolveHostLabels(raw, hostLabels, (label, path) => {
+      // A file may be checked on a host that is not the one it is for, and has no labels at all.
+      if (Object.keys(hostLabels).length > 0) under(missingLabel(label, path))
     })
     const parsed = Object.hasOwn(conf, "plugins") ? refuseList() : parseNetconf(conf)
     for (const problem of parsed.problems) under(problem)

@@ -5,7 +5,7 @@ import { Report } from "./diagnostic.ts"
 import { closest } from "./edit_distance.ts"
 import type { AgentSettings, Configuration, Diagnostic } from "./network.ts"
 import { checkBetween } from "./network_between.ts"
-import { type BuiltNetwork, buildNetwork, type DriverSource } from "./network_build.ts"
+import { buildNetwork, type DriverSource } from "./network_build.ts"
 import type { Entry, YamlFile } from "./yaml/file.ts"
 import type { Environment } from "./yaml/interpolation.ts"
 import { parseYamlFile } from "./yaml/parse.ts"
@@ -32,8 +32,6 @@ export interface SourceFile {
 export interface LoadOptions {
   /** Variables for `${NAME}`. */
   readonly env: Environment
-  /** Labels of this host, over those of `agent.hostLabels`. Default none. */
-  readonly hostLabels?: Readonly<Record<string, string>> | undefined
 }
 
 /**
@@ -46,7 +44,7 @@ export interface LoadOptions {
  */
 export function loadConfiguration(
   files: readonly SourceFile[],
-  { env, hostLabels }: LoadOptions,
+  { env }: LoadOptions,
 ): Configuration {
   const report = new Report()
   let agent = defaultAgentSettings()
@@ -58,14 +56,7 @@ export function loadConfiguration(
     if (found.agent !== undefined) agent = readAgent(file, found.agent, agent)
     drivers.push(...found.drivers)
   }
-  agent = { ...agent, hostLabels: { ...agent.hostLabels, ...hostLabels } }
-  const known = hostLabels !== undefined || Object.keys(agent.hostLabels).length > 0
-  const host = { labels: agent.hostLabels, known }
-  const networks: BuiltNetwork[] = []
-  for (const driver of drivers) {
-    const built = buildNetwork(driver, host)
-    if (built !== undefined) networks.push(built)
-  }
+  const networks = drivers.flatMap((driver) => buildNetwork(driver, agent.hostLabels) ?? [])
   checkBetween(networks)
   const diagnostics = inOrder(report.list(), files)
   return { networks: networks.map(({ network }) => network), agent, diagnostics }

@@ -1,6 +1,6 @@
 /** From the `network_driver` of one service to a network. */
 
-import { type CniConfigFile, type HostLabels, readCniConfig } from "./cni_config.ts"
+import { type CniConfigFile, readCniConfig } from "./cni_config.ts"
 import type { Problem, Step } from "./diagnostic.ts"
 import { driverKindOf } from "./driver_kind.ts"
 import {
@@ -14,6 +14,7 @@ import type { Network, Position, Subnet } from "./network.ts"
 import { checkConf, checkMacPrefix, checkPolicy } from "./network_check.ts"
 import { resolveSubnet } from "./subnet.ts"
 import { validate } from "./validate.ts"
+import { isMap } from "./value_schema.ts"
 import type { Located } from "./yaml/file.ts"
 
 /** The VNI of Rancher's vxlan driver. */
@@ -40,7 +41,10 @@ export interface BuiltNetwork {
  *
  * @returns undefined when there is none to be made, or an error is in it
  */
-export function buildNetwork(source: DriverSource, host: HostLabels): BuiltNetwork | undefined {
+export function buildNetwork(
+  source: DriverSource,
+  hostLabels: Readonly<Record<string, string>>,
+): BuiltNetwork | undefined {
   let failed = false
   const tell = (problem: Problem): void => {
     if (problem.severity === "error") failed = true
@@ -52,7 +56,7 @@ export function buildNetwork(source: DriverSource, host: HostLabels): BuiltNetwo
     tell({ ...problem, path: ["cni_config", ...problem.path] })
   }
   // Also when another key is wrong: errors never stop at the first.
-  const files = readCniConfig(cniConfigOf(source.located.value), host, tellConf)
+  const files = readCniConfig(cniConfigOf(source.located.value), hostLabels, tellConf)
   const { subnets, problems } = subnetsOf(source.located.value)
   const driver = checked.value
   problems.forEach(tell)
@@ -97,13 +101,8 @@ function subnetsOf(driver: unknown): { subnets: Subnet[]; problems: Problem[] } 
   return { subnets, problems }
 }
 
-function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-}
-
 function cniConfigOf(driver: unknown): Readonly<Record<string, unknown>> {
-  if (!isMap(driver) || !Object.hasOwn(driver, "cni_config")) return {}
-  return isMap(driver.cni_config) ? driver.cni_config : {}
+  return isMap(driver) && isMap(driver.cni_config) ? driver.cni_config : {}
 }
 
 function assemble(

@@ -194,6 +194,11 @@ export function listOf<T extends z.ZodMiniType<unknown, string>>(entry: T) {
   return z.pipe(textList, z.array(entry))
 }
 
+/** Whether a value is a map, no list. */
+export function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+}
+
 /** Any map. */
 export const anyMap = z.record(z.string(), z.unknown(), "must be a map")
 

@@ -14,7 +14,7 @@ import {
 } from "../../core/address.ts"
 import { type Problem, showValue } from "../diagnostic.ts"
 import { validate } from "../validate.ts"
-import type { Output } from "../value_schema.ts"
+import { isMap, type Output } from "../value_schema.ts"
 import { ipamOf, problemsOfRanges } from "./ipam.ts"
 import {
   BRIDGE_TYPES,
@@ -47,18 +47,17 @@ type Said = Output<typeof bridgeNetconfSchema>
  * @param raw any value that JSON can have
  */
 export function parseNetconf(raw: unknown): ParsedNetconf {
-  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) {
+  if (!isMap(raw)) {
     const message = `the network configuration must be a map, is ${showValue(raw)}`
     return { conf: undefined, problems: [{ severity: "error", path: [], message }] }
   }
-  const type = Object.hasOwn(raw, "type") ? (raw as { type: unknown }).type : undefined
   const problems: Problem[] = []
-  const isBridge = typeof type === "string" && BRIDGE_TYPES.includes(type)
+  const isBridge = typeof raw.type === "string" && BRIDGE_TYPES.includes(raw.type)
   const checked = isBridge
     ? validate(bridgeNetconfSchema, raw, { foldCase: true })
     : validate(otherNetconfSchema, raw)
   problems.push(...checked.problems.map(placeInIpam))
-  const ipam = parseIpam(checked.value?.ipam ?? (raw as { ipam?: unknown }).ipam, problems)
+  const ipam = parseIpam(checked.value?.ipam ?? raw.ipam, problems)
   if (checked.value === undefined) return { conf: undefined, problems }
   const conf = assemble(checked.value, ipam, problems)
   return { conf: problems.some((p) => p.severity === "error") ? undefined : conf, problems }
@@ -137,8 +136,8 @@ function bridgeAddresses(
 }
 
 function parseIpam(raw: unknown, problems: Problem[]): NetconfIpam | undefined {
-  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) return undefined
-  const type = Object.hasOwn(raw, "type") ? (raw as { type: unknown }).type : undefined
+  if (!isMap(raw)) return undefined
+  const { type } = raw
   // The reference plugins take an empty `ipam` for "no addresses".
   if (typeof type !== "string" || type === "") return undefined
   if (!IPAM_TYPES.includes(type)) return ipamOf({ type, routes: [], ranges: [] })
