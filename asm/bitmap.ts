@@ -24,23 +24,17 @@ const LEVEL3: usize = 8
 const LEVEL2: usize = 64
 const LEVEL1: usize = LEVEL2 + 64 * 8
 
-/** Offset of level 0 in a region, bytes: the host's snapshots are its words. */
-export const LEVEL0: usize = LEVEL1 + 64 * 64 * 8
+/** Offset of level 0 in a region, bytes. */
+const LEVEL0: usize = LEVEL1 + 64 * 64 * 8
 
 /** Most addresses of a pool. */
 export const MAX_SIZE: u32 = 1 << 24
 
-/** Most results of one {@link allocateBatch}. */
-export const BATCH_LIMIT: u32 = 1024
-
 /** A map of size 0, always there: what a closed map of the host points at. */
 export const EMPTY: usize = 0
 
-/** Where {@link allocateBatch} leaves its results: below all regions, u32 each. */
-export const BATCH: usize = 64
-
-/** The first byte that regions may use. */
-export const REGIONS: usize = BATCH + <usize>BATCH_LIMIT * 4
+/** The first byte that regions may use, past the map of size 0. */
+export const REGIONS: usize = 64
 
 /** The answer where no address is free. */
 const NONE: i32 = -1
@@ -87,8 +81,10 @@ export function regionBytes(size: u32): usize {
  */
 export function init(base: usize, size: u32): void {
   store<u32>(base + SIZE, size)
+  store<u32>(base + USED, 0)
   fill(base + LEVEL0, size)
-  rebuild(base)
+  const words = summarize(base + LEVEL1, base + LEVEL0, wordsFor(size))
+  summarize(base + LEVEL3, base + LEVEL2, summarize(base + LEVEL2, base + LEVEL1, words))
 }
 
 /** Sets the first `count` bits of a level, and clears the rest of the last word. */
@@ -112,31 +108,6 @@ function summarize(level: usize, lower: usize, words: u32): u32 {
     store<u64>(level + at(i), summary)
   }
   return above
-}
-
-/**
- * Makes the upper levels and the count from level 0, after the host has written its words.
- *
- * @returns false where a bit past the size is set: the words are not of this pool
- */
-export function rebuild(base: usize): bool {
-  const size = load<u32>(base + SIZE)
-  let words = wordsFor(size)
-  const rest = size & 63
-  if (rest != 0 && (load<u64>(base + LEVEL0 + at(words - 1)) & bitsFrom(rest)) != 0) return false
-  words = summarize(base + LEVEL1, base + LEVEL0, words)
-  words = summarize(base + LEVEL2, base + LEVEL1, words)
-  summarize(base + LEVEL3, base + LEVEL2, words)
-  store<u32>(base + USED, size - countFree(base))
-  return true
-}
-
-/** Counts the free addresses bit by bit, without trusting the running count. */
-export function countFree(base: usize): u32 {
-  const words = wordsFor(load<u32>(base + SIZE))
-  let free: u32 = 0
-  for (let i: u32 = 0; i < words; i++) free += <u32>popcnt(load<u64>(base + at(i), LEVEL0))
-  return free
 }
 
 /** How many addresses are taken. */
@@ -261,41 +232,4 @@ export function free(base: usize, index: u32): bool {
   store<u32>(base + USED, load<u32>(base + USED) - 1)
   if (before == 0) setAbove(base, word)
   return true
-}
-
-/**
- * Takes up to `count` addresses as {@link allocate} would, each after the one before, and leaves
- * them at {@link BATCH}.
- *
- * @param count at most {@link BATCH_LIMIT}; more are not taken
- * @returns how many there were
- */
-export function allocateBatch(base: usize, count: u32, hint: u32): u32 {
-  const size = load<u32>(base + SIZE)
-  count = min<u32>(min<u32>(count, BATCH_LIMIT), size - load<u32>(base + USED))
-  if (hint >= size) hint = 0
-  let word = hint >>> 6
-  let mask = bitsFrom(hint)
-  let done: u32 = 0
-  while (done < count) {
-    const all = load<u64>(base + at(word), LEVEL0)
-    let free = all & mask
-    if (free == 0) {
-      // Some address is free, for count is bounded by how many are.
-      word = nextWord(base, word)
-      mask = -1
-      continue
-    }
-    let left = all & ~mask
-    do {
-      store<u32>((<usize>done) << 2, (word << 6) | <u32>ctz(free), BATCH)
-      free &= free - 1
-      done++
-    } while (free != 0 && done < count)
-    left |= free
-    store<u64>(base + at(word), left, LEVEL0)
-    if (left == 0) clearAbove(base, word)
-  }
-  store<u32>(base + USED, load<u32>(base + USED) + done)
-  return done
 }

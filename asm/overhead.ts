@@ -29,23 +29,17 @@ const ESP_ALIGNMENT: i32 = 4
 export const WIREGUARD_HEADER: i32 = 16
 /** Poly1305 tag of a data message: RFC 8439 §2.8. */
 export const WIREGUARD_TAG: i32 = 16
-/** Payloads are padded to multiples of it, up to the MTU: WireGuard white paper §5.4.6. */
-const WIREGUARD_PADDING: i32 = 16
 
 /** AES-GCM with a 16-byte ICV: RFC 4106 §3.1, §6. */
 export const AES_GCM_16: i32 = 0
-/** AES-GCM with an 8-byte ICV: RFC 4106 §6. */
-export const AES_GCM_8: i32 = 1
 /** ChaCha20-Poly1305: RFC 7634 §2. */
-export const CHACHA20_POLY1305: i32 = 2
+export const CHACHA20_POLY1305: i32 = 1
 /** AES-CBC (RFC 3602 §2.4, §3) with HMAC-SHA1-96 (RFC 2404 §2). */
-export const AES_CBC_SHA1_96: i32 = 3
+export const AES_CBC_SHA1_96: i32 = 2
 /** AES-CBC (RFC 3602 §2.4, §3) with HMAC-SHA-256-128 (RFC 4868 §2.3). */
-export const AES_CBC_SHA256_128: i32 = 4
+export const AES_CBC_SHA256_128: i32 = 3
 /** AES-CBC (RFC 3602 §2.4, §3) with HMAC-SHA-512-256 (RFC 4868 §2.3). */
-export const AES_CBC_SHA512_256: i32 = 5
-/** AES-CTR (RFC 3686 §3.1) with HMAC-SHA-256-128 (RFC 4868 §2.3). */
-export const AES_CTR_SHA256_128: i32 = 6
+export const AES_CBC_SHA512_256: i32 = 4
 
 function isCbc(cipher: i32): bool {
   return cipher >= AES_CBC_SHA1_96 && cipher <= AES_CBC_SHA512_256
@@ -58,7 +52,6 @@ export function espIv(cipher: i32): i32 {
 
 /** Bytes of the integrity check value. */
 export function espIcv(cipher: i32): i32 {
-  if (cipher == AES_GCM_8) return 8
   if (cipher == AES_CBC_SHA1_96) return 12
   if (cipher == AES_CBC_SHA512_256) return 32
   return 16
@@ -90,35 +83,4 @@ export function espTunnelOuter(inner: i32, cipher: i32, family: i32, udp: bool):
   const block = espBlock(cipher)
   const blocks = (inner + ESP_TRAILER + block - 1) & -block
   return espFixed(cipher, family, udp) + blocks
-}
-
-/** The same in transport mode: the packet's own IP header stays outside and goes round the ESP. */
-export function espTransportInner(outer: i32, cipher: i32, family: i32, udp: bool): i32 {
-  return espTunnelInner(outer, cipher, family, udp) + ipHeader(family)
-}
-
-/** The packet that ESP in transport mode makes of `inner`. */
-export function espTransportOuter(inner: i32, cipher: i32, family: i32, udp: bool): i32 {
-  return espTunnelOuter(inner - ipHeader(family), cipher, family, udp)
-}
-
-/** What VXLAN adds to a packet. */
-export function vxlanBytes(family: i32): i32 {
-  return ipHeader(family) + UDP_HEADER + VXLAN_HEADER + ETHERNET_HEADER
-}
-
-/** What Geneve adds to a packet. @param options bytes of options, a multiple of 4 up to 252 */
-export function geneveBytes(family: i32, options: i32): i32 {
-  return ipHeader(family) + UDP_HEADER + GENEVE_HEADER + options + ETHERNET_HEADER
-}
-
-/** What WireGuard adds to a packet as large as its interface's MTU, which gets no padding. */
-export function wireguardBytes(family: i32): i32 {
-  return ipHeader(family) + UDP_HEADER + WIREGUARD_HEADER + WIREGUARD_TAG
-}
-
-/** The packet that WireGuard makes of `inner`. @param mtu of the WireGuard interface */
-export function wireguardOuter(inner: i32, family: i32, mtu: i32): i32 {
-  const padded = (inner + WIREGUARD_PADDING - 1) & -WIREGUARD_PADDING
-  return wireguardBytes(family) + max(inner, min(padded, mtu))
 }

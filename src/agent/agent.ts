@@ -48,11 +48,19 @@ const SOMEWHERE = { 4: "192.0.2.1", 6: "2001:db8::1" } as const
 /** When what only the start needed is given back, milliseconds after it. */
 const RELEASE_AFTER_MS = 500
 
-/** What is kept of the code that a start reads: most of it, and what fits an idle agent of 60 MB. */
+/** Bytes of the code that a start reads that are kept: as much as fits an idle agent of 60 MB. */
 const KEPT_BYTES = 18_874_368
 
 const DATABASE = "lariat.db"
 const SOCKET = "agent.sock"
+
+/** What runs until the agent is stopped. */
+interface Services {
+  readonly control: ControlServer
+  readonly metadata: MetadataServer
+  readonly objects: MetadataObjects
+  readonly watch: Watch
+}
 
 /**
  * The daemon: joins the rooms, serves the control socket, the metadata API and DNS, and keeps kernel
@@ -60,30 +68,19 @@ const SOCKET = "agent.sock"
  */
 export class Agent {
   readonly #context: AgentContext
-  readonly #control: ControlServer
-  readonly #metadata: MetadataServer
-  readonly #objects: MetadataObjects
-  readonly #watch: Watch
+  readonly #services: Services
   readonly #sweep: ReturnType<typeof setInterval>
   readonly #release: ReturnType<typeof setTimeout>
 
   private constructor(
     context: AgentContext,
-    parts: {
-      control: ControlServer
-      metadata: MetadataServer
-      objects: MetadataObjects
-      watch: Watch
-      startPages: PageSnapshot | undefined
-    },
+    services: Services,
+    startPages: PageSnapshot | undefined,
   ) {
     this.#context = context
-    this.#control = parts.control
-    this.#metadata = parts.metadata
-    this.#objects = parts.objects
-    this.#watch = parts.watch
+    this.#services = services
     this.#sweep = setInterval(() => this.#tidy(), SWEEP_MS)
-    this.#release = setTimeout(() => this.#settle(parts.startPages), RELEASE_AFTER_MS)
+    this.#release = setTimeout(() => this.#settle(startPages), RELEASE_AFTER_MS)
     sdNotify("READY=1")
   }
 
@@ -116,8 +113,8 @@ export class Agent {
     }
     const host = hostIdentity(stateDatabase, settings, sourceOf)
     const random = (length: number) => crypto.getRandomValues(new Uint8Array(length))
-    const parts = { settings, host, bootId: boot, stateDatabase, health, log, random }
-    const cluster = settings.store === "sqlite" ? undefined : await openCluster(parts)
+    const dependencies = { settings, host, bootId: boot, stateDatabase, health, log, random }
+    const cluster = settings.store === "sqlite" ? undefined : await openCluster(dependencies)
     const networks = new Networks({
       stateDatabase,
       clock: monotonicMs,
@@ -170,7 +167,7 @@ export class Agent {
     log.info("ready: {kept} endpoints go on, {removed} were taken down, {strays} stray links", {
       ...recovery,
     })
-    return new Agent(context, { control, metadata, objects, watch, startPages: options.startPages })
+    return new Agent(context, { control, metadata, objects, watch }, options.startPages)
   }
 
   /** Takes a changed configuration in; the data path goes on. */
@@ -178,7 +175,7 @@ export class Agent {
     sdNotify("RELOADING=1")
     configure(this.#context, configuration)
     followBridges(this.#context)
-    this.#objects.read(configuration.agent.objects)
+    this.#services.objects.read(configuration.agent.objects)
     this.#context.firewall.relearn(this.#context.index.attached())
     this.#context.firewall.sync(this.#context.networks.all())
     this.#context.cluster?.configure()
@@ -192,9 +189,9 @@ export class Agent {
     clearInterval(this.#sweep)
     clearTimeout(this.#release)
     this.#context.ahead.stop()
-    await this.#control.close()
-    await this.#watch.stop()
-    await this.#metadata.stop()
+    await this.#services.control.close()
+    await this.#services.watch.stop()
+    await this.#services.metadata.stop()
     await this.#context.dns.stop()
     await this.#context.cluster?.stop()
     this.#context.stateDatabase.close()
@@ -219,10 +216,10 @@ export class Agent {
     try {
       runAll("the regular check", [
         () => firewall.sync(networks.all()),
-        () => this.#metadata.ensureAddress(),
+        () => this.#services.metadata.ensureAddress(),
         () => dns.ensureAddress(),
         () => dns.refresh(),
-        () => this.#objects.refresh(),
+        () => this.#services.objects.refresh(),
         () => this.#context.cluster?.repair(),
         () => stateDatabase.purgeQuarantine(monotonicMs()),
         () => stateDatabase.checkpoint(),
@@ -235,9 +232,9 @@ export class Agent {
 }
 
 /** A host alone does not load what only many hosts need. */
-async function openCluster(parts: ClusterParts): Promise<Cluster> {
+async function openCluster(dependencies: ClusterParts): Promise<Cluster> {
   const { Cluster } = await import("./cluster/cluster.ts")
-  return Cluster.open(parts)
+  return Cluster.open(dependencies)
 }
 
 /** Takes the networks in, and says what the configuration's remarks and conflicts are. */

@@ -119,13 +119,13 @@ export class Watch {
     for (const row of this.#context.index.attached()) repairPort(this.#context, row)
   }
 
-  /** Drift is found by the regular check alone from now on. */
+  /** From now on the regular check alone finds drift. */
   #deaf(why: string): void {
     this.#context.log.error("{why}", { why })
     this.#context.health.raise("monitor", {
       severity: "error",
-      what: `changes of links are not heard any more: ${why}`,
-      hint: "restart the agent; containers go on meanwhile",
+      what: `the kernel no longer tells of changes to links: ${why}`,
+      hint: "restart the agent; containers keep working meanwhile",
     })
   }
 

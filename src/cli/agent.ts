@@ -5,6 +5,7 @@ import type { AgentSettings, Configuration } from "../config/network.ts"
 import { LariatError, messageOf } from "../errors.ts"
 import type { PageSnapshot } from "../sys/ffi/touched_pages.ts"
 import { logLevel, startLogging } from "./logging.ts"
+import { until } from "./objects.ts"
 import { readText } from "./validate.ts"
 
 /** The options of `lariat agent`; each comes before what agent.yml says. */
@@ -34,15 +35,12 @@ export async function runAgent(
   if (hasErrors(configuration.diagnostics)) {
     throw new LariatError("Cannot start the agent: its configuration has errors", {
       code: "config-invalid",
-      hint: "mend what is listed above; lariat validate FILE checks a file without starting",
+      hint: "correct what is listed above; lariat validate FILE checks a file without starting",
     })
   }
   const agent = await Agent.start(configuration, { startPages })
   process.on("SIGHUP", () => reload(agent, options))
-  await new Promise<void>((resolve) => {
-    process.once("SIGTERM", resolve)
-    process.once("SIGINT", resolve)
-  })
+  await until(["SIGTERM", "SIGINT"])
   await agent.stop()
   return 0
 }
@@ -52,7 +50,7 @@ function reload(agent: Agent, options: AgentOptions): void {
     const configuration = read(options)
     for (const diagnostic of configuration.diagnostics) console.error(formatDiagnostic(diagnostic))
     if (hasErrors(configuration.diagnostics))
-      console.error("lariat: the files have errors; going on with the configuration as it was")
+      console.error("lariat: the files have errors; keeping the configuration as it was")
     else agent.reload(configuration)
   } catch (error) {
     console.error(`lariat: cannot reload: ${messageOf(error)}`)
@@ -65,17 +63,7 @@ function read(options: AgentOptions): Configuration {
   return { ...configuration, agent: { ...configuration.agent, ...overrides(options) } }
 }
 
-function overrides(options: AgentOptions): Partial<AgentSettings> {
-  const { stateDir, runDir, store, hostIp, metadataListen, dnsListen } = options
+function overrides({ config: _, ...said }: AgentOptions): Partial<AgentSettings> {
   const level = process.env.LARIAT_LOG
-  const chosen: Record<string, string | undefined> = {
-    stateDir,
-    runDir,
-    store,
-    hostIp,
-    metadataListen,
-    dnsListen,
-    logLevel: level === undefined ? undefined : logLevel(level),
-  }
-  return Object.fromEntries(Object.entries(chosen).filter(([, value]) => value !== undefined))
+  return level === undefined ? said : { ...said, logLevel: logLevel(level) }
 }

@@ -1,12 +1,11 @@
 import type { BlockReport } from "../agent/cluster/report.ts"
 import { askAgent } from "../agent/control/control_client.ts"
 import { table } from "../table.ts"
+import { show } from "./show.ts"
 
 /** `lariat blocks`: which host holds which block of addresses. */
 export function blocks(options: { readonly json?: boolean }): number {
-  const list = askAgent("blocks") as BlockReport[]
-  console.log(options.json === true ? JSON.stringify(list) : renderBlocks(list))
-  return 0
+  return show(askAgent("blocks") as BlockReport[], options, renderBlocks)
 }
 
 /** The list for people. */

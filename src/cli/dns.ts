@@ -5,11 +5,10 @@ import { type Prefix, parseAddress, parsePrefix, prefixContains } from "../core/
 import { parseResolvConf, type ServerAddress } from "../dns/resolv_conf.ts"
 import { DnsServer } from "../dns/server.ts"
 import { messageOf } from "../errors.ts"
-import { Model } from "../metadata/model.ts"
-import { loadObjects, parseObjectsFile } from "../metadata/objects_file.ts"
+import type { Model } from "../metadata/model.ts"
 import { listenTcp } from "../sys/net/tcp_server.ts"
 import { bindUdp } from "../sys/net/udp.ts"
-import { onObjects, until } from "./objects.ts"
+import { modelOf, until } from "./objects.ts"
 import { readText } from "./validate.ts"
 
 /** The options of `lariat dns serve`. */
@@ -25,12 +24,7 @@ const WATCH_MS = 1000
 /** `lariat dns serve`: DNS over a file of objects, until SIGTERM or SIGINT; SIGHUP reads it again. */
 export async function dnsServe(options: DnsServeOptions): Promise<number> {
   const { hostname, port } = listenAddress(options.listen)
-  const model = new Model()
-  onObjects(options.objects, (name, text, earlier) => {
-    const file = parseObjectsFile(name, text)
-    loadObjects(model, file, earlier)
-    return file
-  })
+  const model = modelOf(options.objects)
   let prefixes = bridgePrefixes(model)
   const server = new DnsServer(
     model,
@@ -91,7 +85,7 @@ function hostServers(path: string): readonly ServerAddress[] {
   try {
     return parseResolvConf(readText(path))
   } catch (error) {
-    console.error(`lariat: only own names are answered: ${messageOf(error)}`)
+    console.error(`lariat: only names of the objects are answered: ${messageOf(error)}`)
     return []
   }
 }

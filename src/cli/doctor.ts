@@ -4,6 +4,7 @@ import type { Finding } from "../agent/doctor/finding.ts"
 import { gather } from "../agent/doctor/gather.ts"
 import type { StatusReport } from "../agent/report.ts"
 import { loadConfiguration } from "../config/load.ts"
+import { show } from "./show.ts"
 import { readText } from "./validate.ts"
 
 const MARKS = { ok: "ok     ", warning: "warning", error: "error  " } as const
@@ -23,7 +24,7 @@ export async function doctor(options: {
     configured: networks,
   })
   const findings = examine(view)
-  console.log(options.json === true ? JSON.stringify(findings) : renderFindings(findings))
+  show(findings, options, renderFindings)
   return findings.some(({ state }) => state === "error") ? 1 : 0
 }
 

@@ -1,13 +1,11 @@
 import { askAgent } from "../agent/control/control_client.ts"
 import type { EndpointReport } from "../agent/report.ts"
 import { table } from "../table.ts"
+import { show } from "./show.ts"
 
 /** `lariat endpoints`: what is attached, one line each. */
 export function endpoints(options: { readonly json?: boolean }): number {
-  const list = askAgent("endpoints") as EndpointReport[]
-  if (options.json === true) console.log(JSON.stringify(list))
-  else console.log(renderEndpoints(list))
-  return 0
+  return show(askAgent("endpoints") as EndpointReport[], options, renderEndpoints)
 }
 
 /** The list for people. */

@@ -3,7 +3,7 @@ import { LariatError } from "../errors.ts"
 import { writeFd } from "../sys/ffi/file.ts"
 
 /** Names of levels as LARIAT_LOG and agent.yml have them. */
-const LEVELS: readonly LogLevel[] = ["debug", "info", "warning", "error"]
+const LEVELS = ["debug", "info", "warning", "error"] as const satisfies readonly LogLevel[]
 
 /** Standard error. */
 const STDERR_FD = 2
@@ -42,7 +42,7 @@ export function logLine({ level, message, timestamp }: LogRecord, timed: boolean
  *
  * @throws LariatError `usage`
  */
-export function logLevel(text: string): LogLevel {
+export function logLevel(text: string): (typeof LEVELS)[number] {
   const level = LEVELS.find((known) => known === text)
   if (level !== undefined) return level
   throw new LariatError(`Cannot log at level ${JSON.stringify(text)}: no such level`, {

@@ -1,4 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander"
+import { CIPHERS, ENCAPSULATIONS } from "../core/encapsulation.ts"
 import { LariatError, messageOf } from "../errors.ts"
 import { bindToParent } from "../sys/parent_death.ts"
 import { VERSION } from "../version.ts"
@@ -36,6 +37,12 @@ function report(error: unknown): number {
 }
 
 function commands(setExit: (code: number) => void): Command {
+  /** An action whose code is loaded when it is asked for. */
+  const run = <Given extends unknown[]>(
+    load: () => Promise<(...given: Given) => number | Promise<number>>,
+  ) => {
+    return async (...given: Given): Promise<void> => setExit(await (await load())(...given))
+  }
   const program = new Command("lariat")
     .description("Container networking for edge hosts: addresses, overlay, metadata and DNS")
     .version(VERSION)
@@ -45,11 +52,7 @@ function commands(setExit: (code: number) => void): Command {
   program
     .command("agent")
     .description("run the agent in the foreground")
-    .addOption(
-      new Option("--config <file>", "network YAML or agent.yml; may be repeated")
-        .argParser(collect)
-        .default([], "none"),
-    )
+    .addOption(filesOption("network YAML or agent.yml; may be repeated"))
     .option("--state-dir <dir>", "where the agent keeps its state", process.env.LARIAT_STATE_DIR)
     .option("--run-dir <dir>", "where the control socket is made", process.env.LARIAT_RUN_DIR)
     .option("--store <store>", "sqlite, or the URL of an etcd")
@@ -68,71 +71,46 @@ function commands(setExit: (code: number) => void): Command {
     .command("validate")
     .description("check YAML files; exit 0 when good, 1 on errors")
     .argument("<file...>")
-    .action(async (files: string[]) => {
-      const { validate } = await import("./validate.ts")
-      setExit(validate(files))
-    })
+    .action(run(async () => (await import("./validate.ts")).validate))
 
   program
     .command("status")
     .description("networks, addresses, endpoints, and what is wrong")
     .option("--json", "for programs")
     .option("--watch", "again every second until interrupted")
-    .action(async (options) => {
-      const { status } = await import("./status.ts")
-      setExit(await status(options))
-    })
+    .action(run(async () => (await import("./status.ts")).status))
 
   program
     .command("endpoints")
     .description("list what is attached")
     .option("--json", "for programs")
-    .action(async (options) => {
-      const { endpoints } = await import("./endpoints.ts")
-      setExit(endpoints(options))
-    })
+    .action(run(async () => (await import("./endpoints.ts")).endpoints))
 
   program
     .command("peers")
     .description("list the other hosts, and how each network reaches them")
     .option("--json", "for programs")
-    .action(async (options) => {
-      const { peers } = await import("./peers.ts")
-      setExit(peers(options))
-    })
+    .action(run(async () => (await import("./peers.ts")).peers))
 
   program
     .command("blocks")
     .description("list which host holds which block of addresses")
     .option("--json", "for programs")
-    .action(async (options) => {
-      const { blocks } = await import("./blocks.ts")
-      setExit(blocks(options))
-    })
+    .action(run(async () => (await import("./blocks.ts")).blocks))
 
   program
     .command("doctor")
     .description("what is wrong with this host, and how to mend it; exit 1 when something is")
-    .addOption(
-      new Option("--config <file>", "networks to check for, where no agent runs")
-        .argParser(collect)
-        .default([], "none"),
-    )
+    .addOption(filesOption("networks to check for, where no agent runs"))
     .option("--json", "for programs")
-    .action(async (options) => {
-      const { doctor } = await import("./doctor.ts")
-      setExit(await doctor(options))
-    })
+    .action(run(async () => (await import("./doctor.ts")).doctor))
 
   program
     .command("rotate")
     .description("make new keys now")
     .option("--wait", "until every live peer uses them and the old ones are gone")
     .option("--json", "for programs")
-    .action(async (options) => {
-      const { rotate } = await import("./rotate.ts")
-      setExit(await rotate(options))
-    })
+    .action(run(async () => (await import("./rotate.ts")).rotate))
 
   program
     .command("dns")
@@ -142,30 +120,14 @@ function commands(setExit: (code: number) => void): Command {
     .requiredOption("--objects <file>", "objects as the metadata API shows them, JSON or YAML")
     .requiredOption("--listen <address:port>", "where to listen, over UDP and TCP")
     .option("--resolv-conf <file>", "the servers to ask for all other names", "/etc/resolv.conf")
-    .action(async (options) => {
-      const { dnsServe } = await import("./dns.ts")
-      setExit(await dnsServe(options))
-    })
+    .action(run(async () => (await import("./dns.ts")).dnsServe))
 
   program
     .command("mtu")
     .description("how many bytes a packet has left, line by line")
     .option("--outer <bytes>", "MTU of the network between the hosts", bytesOption, 1500)
-    .addOption(
-      new Option("--driver <driver>")
-        .choices(["ipsec", "vxlan", "geneve", "wireguard", "routed", "none"])
-        .default("ipsec"),
-    )
-    .addOption(
-      new Option("--cipher <cipher>", "of the ipsec driver").choices([
-        "aes128gcm16",
-        "aes256gcm16",
-        "chacha20poly1305",
-        "aes128-sha1",
-        "aes128-sha256",
-        "aes256-sha512",
-      ]),
-    )
+    .addOption(new Option("--driver <driver>").choices(ENCAPSULATIONS).default("ipsec"))
+    .addOption(new Option("--cipher <cipher>", "of the ipsec driver").choices(CIPHERS))
     .addOption(
       new Option("--family <family>", "IP version between the hosts")
         .choices(["4", "6"])
@@ -173,10 +135,7 @@ function commands(setExit: (code: number) => void): Command {
     )
     .option("--udp", "ESP in UDP, for hosts behind NAT")
     .option("--json", "for programs")
-    .action(async (options) => {
-      const { mtu } = await import("./mtu.ts")
-      setExit(mtu(options))
-    })
+    .action(run(async () => (await import("./mtu.ts")).mtu))
 
   program
     .command("metadata")
@@ -184,10 +143,7 @@ function commands(setExit: (code: number) => void): Command {
     .command("serve")
     .requiredOption("--objects <file>", "JSON or YAML, in the shape that Rancher's server wrote")
     .requiredOption("--listen <address:port>", "where to listen")
-    .action(async (options) => {
-      const { serveMetadata } = await import("./metadata.ts")
-      setExit(await serveMetadata(options))
-    })
+    .action(run(async () => (await import("./metadata.ts")).serveMetadata))
 
   program
     .command("demo")
@@ -200,32 +156,25 @@ function commands(setExit: (code: number) => void): Command {
         "what is between the hosts; default what the YAML says",
       ).choices(["ipsec", "vxlan", "routed", "wireguard"]),
     )
-    .action(async (options) => {
-      const { demo } = await import("../demo/demo.ts")
-      setExit(await demo(options))
-    })
+    .action(run(async () => (await import("../demo/demo.ts")).demo))
 
   program
     .command("version")
     .description("version, build, runtime, wasm hash")
     .option("--json", "for programs")
-    .action(async (options) => {
-      const { version } = await import("./version.ts")
-      setExit(version(options))
-    })
+    .action(run(async () => (await import("./version.ts")).version))
 
   program
     .command("licenses")
     .description("licences and notices of all that is in the program")
-    .action(async () => {
-      const { licenses } = await import("./licenses.ts")
-      setExit(licenses())
-    })
+    .action(run(async () => (await import("./licenses.ts")).licenses))
   return program
 }
 
-function collect(value: string, previous: readonly string[]): string[] {
-  return [...previous, value]
+function filesOption(description: string): Option {
+  return new Option("--config <file>", description)
+    .argParser((value, previous: readonly string[]) => [...previous, value])
+    .default([], "none")
 }
 
 function bytesOption(text: string): number {

@@ -1,10 +1,8 @@
 import { listenAddress } from "../agent/services/service_address.ts"
 import { MetadataApi, QUESTIONS } from "../metadata/metadata_api.ts"
-import { Model } from "../metadata/model.ts"
-import { loadObjects, parseObjectsFile } from "../metadata/objects_file.ts"
 import { serveFetch } from "../sys/http/fetch_server.ts"
 import { after } from "../sys/timer.ts"
-import { onObjects, until } from "./objects.ts"
+import { modelOf, until } from "./objects.ts"
 
 /** The options of `lariat metadata serve`. */
 export interface MetadataOptions {
@@ -17,12 +15,7 @@ export interface MetadataOptions {
  * answers whoever asks; SIGHUP reads the file again.
  */
 export async function serveMetadata(options: MetadataOptions): Promise<number> {
-  const model = new Model()
-  onObjects(options.objects, (name, text, earlier) => {
-    const file = parseObjectsFile(name, text)
-    loadObjects(model, file, earlier)
-    return file
-  })
+  const model = modelOf(options.objects)
   const { hostname, port } = listenAddress(options.listen)
   const api = new MetadataApi({
     model,

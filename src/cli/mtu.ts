@@ -1,11 +1,13 @@
-import { type Cipher, overheadOf } from "../core/overhead.ts"
+import type { Cipher, EncapsulationKind } from "../core/encapsulation.ts"
+import { overheadOf } from "../core/overhead.ts"
 import { LariatError } from "../errors.ts"
 import { table } from "../table.ts"
+import { show } from "./show.ts"
 
 /** The options of `lariat mtu`. */
 export interface MtuOptions {
   readonly outer: number
-  readonly driver: "ipsec" | "vxlan" | "geneve" | "wireguard" | "routed" | "none"
+  readonly driver: EncapsulationKind
   readonly cipher?: Cipher
   readonly family: "4" | "6"
   readonly udp?: boolean
@@ -23,15 +25,10 @@ export function mtu(options: MtuOptions): number {
   const family = options.family === "6" ? 6 : 4
   const cipher = driver === "ipsec" ? (options.cipher ?? "aes256gcm16") : undefined
   const answer = overheadOf(driver, { cipher, family, udp, outer })
-  if (options.json === true) {
-    console.log(JSON.stringify({ outer, driver, cipher: cipher ?? null, family, udp, ...answer }))
-    return 0
-  }
-  const rows = answer.parts.map((part) => [part.what, `-${part.bytes}`])
-  console.log(
-    table([["outer MTU", String(outer)], ...rows, ["largest inner packet", String(answer.mtu)]], {
-      right: [1],
-    }),
-  )
-  return 0
+  const report = { outer, driver, cipher: cipher ?? null, family, udp, ...answer }
+  return show(report, options, ({ parts, mtu }) => {
+    const rows = parts.map((part) => [part.what, `-${part.bytes}`])
+    const ends = { first: ["outer MTU", `${outer}`], last: ["largest inner packet", `${mtu}`] }
+    return table([ends.first, ...rows, ends.last], { right: [1] })
+  })
 }

@@ -1,26 +1,32 @@
 /** What the servers over a file of objects have in common. */
 
 import { messageOf } from "../errors.ts"
-import type { ObjectsFile } from "../metadata/objects_file.ts"
+import { Model } from "../metadata/model.ts"
+import { loadObjects, type ObjectsFile, parseObjectsFile } from "../metadata/objects_file.ts"
 import { readText } from "./validate.ts"
 
-/** Puts a file's text to use, and gives what it read. @throws LariatError when it cannot */
-export type Load = (name: string, text: string, earlier: ObjectsFile | undefined) => ObjectsFile
-
 /**
- * Loads a file now, and again with each SIGHUP; one that cannot be read then changes nothing.
+ * A model of the objects of a file, which is read again with each SIGHUP; when it cannot be read
+ * then, the model stays as it is.
  *
- * @throws LariatError what `load` throws the first time
+ * @throws LariatError when it cannot be read the first time
  */
-export function onObjects(path: string, load: Load): void {
-  let file = load(path, readText(path), undefined)
+export function modelOf(path: string): Model {
+  const model = new Model()
+  const load = (earlier?: ObjectsFile): ObjectsFile => {
+    const file = parseObjectsFile(path, readText(path))
+    loadObjects(model, file, earlier)
+    return file
+  }
+  let file = load()
   process.on("SIGHUP", () => {
     try {
-      file = load(path, readText(path), file)
+      file = load(file)
     } catch (error) {
-      console.error(`lariat: going on with the objects as they were: ${messageOf(error)}`)
+      console.error(`lariat: keeping the objects as they were: ${messageOf(error)}`)
     }
   })
+  return model
 }
 
 /** Waits for the first of some signals. */

@@ -2,12 +2,11 @@ import type { PeerPathReport, PeerReport } from "../agent/cluster/report.ts"
 import { askAgent } from "../agent/control/control_client.ts"
 import { table } from "../table.ts"
 import { bytes } from "./bytes.ts"
+import { show } from "./show.ts"
 
 /** `lariat peers`: the other hosts, and how each network reaches them. */
 export function peers(options: { readonly json?: boolean }): number {
-  const list = askAgent("peers") as PeerReport[]
-  console.log(options.json === true ? JSON.stringify(list) : renderPeers(list))
-  return 0
+  return show(askAgent("peers") as PeerReport[], options, renderPeers)
 }
 
 /** The list for people. */

@@ -1,6 +1,7 @@
 import type { RotationReport } from "../agent/cluster/report.ts"
 import { askAgent } from "../agent/control/control_client.ts"
 import { LariatError } from "../errors.ts"
+import { show } from "./show.ts"
 
 /** How often `--wait` asks, and how long it does, milliseconds. */
 const POLL_MS = 200
@@ -26,8 +27,7 @@ export async function rotate(options: {
       report = askAgent("rotation") as RotationReport
     }
   }
-  console.log(options.json === true ? JSON.stringify(report) : renderRotation(report))
-  return 0
+  return show(report, options, renderRotation)
 }
 
 /** The report for people. */

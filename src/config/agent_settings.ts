@@ -2,10 +2,9 @@
 
 import * as z from "zod/mini"
 import { parseAddress } from "../core/address.ts"
-import { clusterKeys, defaultClusterSettings, overlayCluster } from "./cluster_settings.ts"
-import type { Step } from "./diagnostic.ts"
-import type { NetconfProblem } from "./netconf/netconf.ts"
-import type { AgentSettings, LimitSettings } from "./network.ts"
+import { clusterKeys, defaultClusterSettings, overlay, overlayCluster } from "./cluster_settings.ts"
+import type { Problem, Step } from "./diagnostic.ts"
+import type { AgentSettings } from "./network.ts"
 import { validate } from "./validate.ts"
 import {
   absolutePath,
@@ -60,42 +59,31 @@ const hostLabels = z.record(z.string(), labelValue, "must be a map from label to
 const bound = wholeNumber(0, 1_000_000)
 const byteBound = wholeNumber(0, 1_000_000_000)
 
-const limits = section({
-  connections: optional(bound, "TCP connections at once; default 1024, 0 bounds nothing"),
-  connectionsInAll: optional(bound, "Those of all sources together; default 32768"),
-  connectionsPerSecond: optional(bound, "New TCP connections; default 1000"),
-  bytesPerSecond: optional(byteBound, "Bytes by TCP, heads of packets too; default 500000"),
-  queriesPerSecond: optional(bound, "DNS queries by UDP; default 10000"),
-})
-
-/** `agent`. */
+/** `agent`. What each key means and its default: {@link AgentSettings}. */
 const agentSchema = section({
-  stateDir: optional(absolutePath, "What must survive a restart; default /var/lib/lariat"),
-  runDir: optional(absolutePath, "Sockets; default /run/lariat"),
-  store: optional(store, "sqlite, or the URL of an etcd; default sqlite"),
-  hostIp: optional(optionalAddress, "Address of this host that other hosts reach"),
-  hostName: optional(optionalText, "Name of this host; default the kernel's"),
-  hostLabels: optional(
-    hostLabels,
-    "Labels of this host, for __host_label__: values and the metadata API",
+  stateDir: optional(absolutePath),
+  runDir: optional(absolutePath),
+  store: optional(store),
+  hostIp: optional(optionalAddress),
+  hostName: optional(optionalText),
+  hostLabels: optional(hostLabels),
+  metadataListen: optional(listen),
+  dnsListen: optional(dnsListen),
+  limits: optional(
+    section({
+      connections: optional(bound),
+      connectionsInAll: optional(bound),
+      connectionsPerSecond: optional(bound),
+      bytesPerSecond: optional(byteBound),
+      queriesPerSecond: optional(bound),
+    }),
   ),
-  metadataListen: optional(listen, `Default ${SERVICE_ADDRESS}:80`),
-  dnsListen: optional(dnsListen, `Default ${SERVICE_ADDRESS}:53; none serves no DNS`),
-  limits: optional(limits, "What one source may ask of metadata and DNS"),
-  objects: optional(
-    absolutePath,
-    "File of objects, such as external services, that metadata and DNS know too; default none",
-  ),
-  createBridge: optional(
-    oneOf(["auto", "always", "never"]),
-    "Whether to make a missing bridge; auto makes docker0 only where no Docker is",
-  ),
-  quarantine: optional(
-    duration(),
-    "How long a released address rests, such as 60s or 5m; default 60s",
-  ),
-  quarantineMs: optional(duration(), "The same; a bare number is milliseconds in both"),
-  logLevel: optional(oneOf(["debug", "info", "warning", "error"]), "Default info"),
+  objects: optional(absolutePath),
+  createBridge: optional(oneOf(["auto", "always", "never"])),
+  /** A bare number is milliseconds in both. */
+  quarantine: optional(duration()),
+  quarantineMs: optional(duration()),
+  logLevel: optional(oneOf(["debug", "info", "warning", "error"])),
   ...clusterKeys,
 })
 
@@ -135,37 +123,18 @@ export function defaultAgentSettings(): AgentSettings {
 export function validateAgentSettings(
   raw: unknown,
   base: AgentSettings = defaultAgentSettings(),
-): { settings: AgentSettings; problems: readonly NetconfProblem[] } {
+): { settings: AgentSettings; problems: readonly Problem[] } {
   const whole = validate(agentSchema, raw, { what: "agent" })
   const bad = new Set<Step | undefined>(whole.problems.map((problem) => problem.path[0]))
   const value = whole.value ?? validate(agentSchema, withoutKeys(raw, bad)).value ?? {}
-  const settings: AgentSettings = {
-    stateDir: value.stateDir ?? base.stateDir,
-    runDir: value.runDir ?? base.runDir,
-    store: value.store ?? base.store,
+  const settings = overlay(base, {
+    ...value,
     cluster: overlayCluster(value, base.cluster),
-    hostIp: value.hostIp ?? base.hostIp,
-    hostName: value.hostName ?? base.hostName,
     hostLabels: { ...base.hostLabels, ...value.hostLabels },
-    metadataListen: value.metadataListen ?? base.metadataListen,
-    dnsListen: value.dnsListen ?? base.dnsListen,
-    limits: overlayLimits(value.limits ?? {}, base.limits),
-    objects: value.objects ?? base.objects,
-    createBridge: value.createBridge ?? base.createBridge,
-    quarantineMs: value.quarantine ?? value.quarantineMs ?? base.quarantineMs,
-    logLevel: value.logLevel ?? base.logLevel,
-  }
+    limits: overlay(base.limits, value.limits ?? {}),
+    quarantineMs: value.quarantine ?? value.quarantineMs,
+  })
   return { settings, problems: whole.problems }
-}
-
-function overlayLimits(value: z.output<typeof limits>, base: LimitSettings): LimitSettings {
-  return {
-    connections: value.connections ?? base.connections,
-    connectionsInAll: value.connectionsInAll ?? base.connectionsInAll,
-    connectionsPerSecond: value.connectionsPerSecond ?? base.connectionsPerSecond,
-    bytesPerSecond: value.bytesPerSecond ?? base.bytesPerSecond,
-    queriesPerSecond: value.queriesPerSecond ?? base.queriesPerSecond,
-  }
 }
 
 function withoutKeys(raw: unknown, keys: ReadonlySet<Step | undefined>): unknown {

@@ -18,28 +18,19 @@ const clusterName = textThat(
 
 const hosts = z.array(z.string("must be text"), "must be a list of host names or ids")
 
-/** The keys; they stand beside the agent's others. */
+/** The keys, which stand beside the agent's others. What each means: {@link ClusterSettings}. */
 export const clusterKeys = {
-  cluster: optional(clusterName, "Name of the cluster in the store; default default"),
-  pskFile: optional(absolutePath, "File of the pre-shared key, mode 0600; the same on all hosts"),
-  allowHosts: optional(hosts, "Names or ids of the hosts to let in; default whoever has the key"),
-  storeCa: optional(absolutePath, "CA certificate of the etcd"),
-  storeCert: optional(absolutePath, "Client certificate for the etcd"),
-  storeKey: optional(absolutePath, "Key of the client certificate"),
-  storeUser: optional(optionalText, "User of the etcd"),
-  storePasswordFile: optional(absolutePath, "File of that user's password, mode 0600"),
-  hostTimeout: optional(
-    duration({ least: LEAST_HOST_TIMEOUT_MS }),
-    "How long a host may be silent before it is off the mesh; default 30s, at least 5s",
-  ),
-  blockReuse: optional(
-    duration(),
-    "How long a host must be gone before its blocks are used by others; default 24h",
-  ),
-  rekeyEvery: optional(
-    duration({ least: LEAST_REKEY_MS }),
-    "How often new keys are made; default 8h, at least 10s",
-  ),
+  cluster: optional(clusterName),
+  pskFile: optional(absolutePath),
+  allowHosts: optional(hosts),
+  storeCa: optional(absolutePath),
+  storeCert: optional(absolutePath),
+  storeKey: optional(absolutePath),
+  storeUser: optional(optionalText),
+  storePasswordFile: optional(absolutePath),
+  hostTimeout: optional(duration({ least: LEAST_HOST_TIMEOUT_MS })),
+  blockReuse: optional(duration()),
+  rekeyEvery: optional(duration({ least: LEAST_REKEY_MS })),
 }
 
 type ClusterInput = Partial<z.output<z.ZodMiniObject<typeof clusterKeys>>>
@@ -63,17 +54,20 @@ export function defaultClusterSettings(): ClusterSettings {
 
 /** What was said, laid over others. */
 export function overlayCluster(input: ClusterInput, base: ClusterSettings): ClusterSettings {
-  return {
-    name: input.cluster ?? base.name,
-    pskFile: input.pskFile ?? base.pskFile,
-    allowHosts: input.allowHosts ?? base.allowHosts,
-    storeCa: input.storeCa ?? base.storeCa,
-    storeCert: input.storeCert ?? base.storeCert,
-    storeKey: input.storeKey ?? base.storeKey,
-    storeUser: input.storeUser ?? base.storeUser,
-    storePasswordFile: input.storePasswordFile ?? base.storePasswordFile,
-    hostTimeoutMs: input.hostTimeout ?? base.hostTimeoutMs,
-    blockReuseMs: input.blockReuse ?? base.blockReuseMs,
-    rekeyMs: input.rekeyEvery ?? base.rekeyMs,
-  }
+  return overlay(base, {
+    ...input,
+    name: input.cluster,
+    hostTimeoutMs: input.hostTimeout,
+    blockReuseMs: input.blockReuse,
+    rekeyMs: input.rekeyEvery,
+  })
+}
+
+/** Settings with what was said of them in the place of what they were. */
+export function overlay<T extends object>(
+  base: T,
+  said: { readonly [K in keyof T]?: T[K] | undefined },
+): T {
+  const entries = Object.entries(base).map(([key, value]) => [key, said[key as keyof T] ?? value])
+  return Object.fromEntries(entries) as T
 }

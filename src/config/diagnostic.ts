@@ -8,7 +8,17 @@ export const MAX_DIAGNOSTICS = 200
 /** A step into a map or a list. */
 export type Step = string | number
 
-/** Whether any of the remarks is an error, so that the configuration must not be used. */
+/** One thing wrong with a value, wherever it came from; `path` names the key. */
+export interface Problem {
+  readonly severity: "error" | "warning"
+  readonly path: readonly Step[]
+  readonly message: string
+  readonly hint?: string | undefined
+  /** Whether the key itself is what is wrong, not its value. */
+  readonly atKey?: boolean | undefined
+}
+
+/** Whether the configuration must not be used. */
 export function hasErrors(diagnostics: readonly Diagnostic[]): boolean {
   return diagnostics.some((diagnostic) => diagnostic.severity === "error")
 }
@@ -55,9 +65,9 @@ export function showValue(value: unknown): string {
 
 /** Gathers remarks, each at most once, and never more than {@link MAX_DIAGNOSTICS}. */
 export class Report {
-  #kept: Diagnostic[] = []
-  #seen = new Set<string>()
-  #dropped: Diagnostic[] = []
+  readonly #kept: Diagnostic[] = []
+  readonly #seen = new Set<string>()
+  #dropped: Diagnostic | undefined
 
   /** Keeps a remark, unless the same was made before at the same place. */
   add(diagnostic: Diagnostic): void {
@@ -66,18 +76,15 @@ export class Report {
     if (this.#kept.length < MAX_DIAGNOSTICS) {
       this.#seen.add(line)
       this.#kept.push(diagnostic)
-    } else if (this.#dropped.length === 0 || diagnostic.severity === "error") {
-      this.#dropped = [diagnostic]
+    } else if (this.#dropped === undefined || diagnostic.severity === "error") {
+      this.#dropped = diagnostic
     }
   }
 
   /** The remarks in the order they were made. An error that found no room still counts as one. */
   list(): Diagnostic[] {
-    const [dropped] = this.#dropped
-    if (dropped === undefined) return [...this.#kept]
-    return [
-      ...this.#kept,
-      { ...dropped, message: `${dropped.message} (and more, which are not shown)` },
-    ]
+    if (this.#dropped === undefined) return [...this.#kept]
+    const message = `${this.#dropped.message} (and more, which are not shown)`
+    return [...this.#kept, { ...this.#dropped, message }]
   }
 }

@@ -9,6 +9,7 @@ import {
   flag,
   list,
   listOf,
+  type Output,
   oneOf,
   optional,
   optionalAddress,
@@ -27,23 +28,14 @@ const MAX_SUBNETS = 64
 
 /** One entry of `subnets`. */
 export const subnet = section({
-  network_address: optional(
-    optionalText,
-    "Network address with prefix length, IPv4 or IPv6; default 10.44.0.0/16",
-  ),
-  cidr_size: optional(
-    wholeNumber(8, 126),
-    "Prefix length where network_address has none; default 24, for IPv6 64",
-  ),
-  gateway: optional(optionalAddress, "Default the first address after the network's"),
-  start_address: optional(
-    optionalAddress,
-    "First address for containers; default the second after the network's",
-  ),
-  end_address: optional(
-    optionalAddress,
-    "Last address for containers; default 6 before the subnet's end, at most 2^24 from the first",
-  ),
+  /** With a prefix length, IPv4 or IPv6. */
+  network_address: optional(optionalText),
+  /** Prefix length where `network_address` has none. */
+  cidr_size: optional(wholeNumber(8, 126)),
+  gateway: optional(optionalAddress),
+  /** First and last address for containers. */
+  start_address: optional(optionalAddress),
+  end_address: optional(optionalAddress),
 })
 
 const action = oneOf(["allow", "deny"])
@@ -65,52 +57,43 @@ const subnets = list(subnet).check(
 
 const defaultNetwork = section({
   name: networkName,
-  host_ports: optional(flag, "Containers may publish ports; default false"),
-  subnets: optional(subnets, "Pools of addresses, tried in this order"),
-  dns: optional(listOf(address), "Nameservers that containers get"),
-  dns_search: optional(textList, "Search domains that containers get"),
-  metadata: optional(anyMap, "Free data, shown by the metadata API"),
-  mac_prefix: optional(
-    optionalText,
-    "First three octets of containers' MAC addresses, such as 02:00:01",
-  ),
-  default_policy_action: optional(action, "What happens to traffic without a rule; default allow"),
-  policy: optional(list(policyRule), "Rules between services, in order"),
+  host_ports: optional(flag),
+  /** Pools of addresses, tried in this order. */
+  subnets: optional(subnets),
+  dns: optional(listOf(address)),
+  dns_search: optional(textList),
+  metadata: optional(anyMap),
+  /** First three octets of containers' MAC addresses, such as 02:00:01. */
+  mac_prefix: optional(optionalText),
+  default_policy_action: optional(action),
+  policy: optional(list(policyRule)),
 })
 
 /** A network device holds a VNI of 24 bits (RFC 7348 §5). */
 const MAX_VNI = 2 ** 24 - 1
 
-const driverKeys = {
-  name: optional(optionalText, "Display name; default the service's"),
-  driver: optional(
-    oneOf(DRIVER_KINDS),
-    "Data path between hosts; default told from the names, else none",
-  ),
-  cipher: optional(oneOf(CIPHERS), "Of the ipsec driver; default aes256gcm16"),
-  udp_encapsulation: optional(
-    oneOf(["none", "udp", "auto"]),
-    "Whether the ipsec driver's ESP travels in UDP; auto where a NAT is found; default none",
-  ),
-  port: optional(
-    wholeNumber(1, 65_535),
-    "UDP port between hosts; default 4789 for vxlan, 51820 for wireguard, 4500 for ESP in UDP",
-  ),
-  vni: optional(wholeNumber(1, MAX_VNI), "Of the vxlan driver; default 1042"),
-  block_size: optional(
-    wholeNumber(8, 30),
-    "Prefix length of the blocks of IPv4 addresses that hosts lease; default 24 in a /16",
-  ),
-  default_network: optional(defaultNetwork, "The network to make"),
-  network_metadata: optional(anyMap, "Laid over default_network.metadata"),
-}
-
-/** One map per file; what is in it is checked by `parseNetconf`. */
-const cniConfig = z.record(z.string(), anyMap, "must be a map from file name to configuration")
-
 /** `network_driver`. */
-export const driverSchema = section({ ...driverKeys, cni_config: optional(cniConfig) })
+export const driverSchema = section({
+  /** Default the service's. */
+  name: optional(optionalText),
+  /** Data path between hosts; default told from the names. */
+  driver: optional(oneOf(DRIVER_KINDS)),
+  cipher: optional(oneOf(CIPHERS)),
+  udp_encapsulation: optional(oneOf(["none", "udp", "auto"])),
+  /** UDP port between hosts. */
+  port: optional(wholeNumber(1, 65_535)),
+  vni: optional(wholeNumber(1, MAX_VNI)),
+  /** Prefix length of the blocks of IPv4 addresses that hosts lease; default 24 in a /16. */
+  block_size: optional(wholeNumber(8, 30)),
+  default_network: optional(defaultNetwork),
+  /** Laid over `default_network.metadata`. */
+  network_metadata: optional(anyMap),
+  /** One map per file; what is in it is checked by `parseNetconf`. */
+  cni_config: optional(
+    z.record(z.string(), anyMap, "must be a map from file name to configuration"),
+  ),
+})
 
-export type DriverInput = z.output<typeof driverSchema>
+export type DriverInput = Output<typeof driverSchema>
 export type DefaultNetworkInput = NonNullable<DriverInput["default_network"]>
-export type SubnetInput = z.output<typeof subnet>
+export type SubnetInput = Output<typeof subnet>

@@ -8,29 +8,18 @@ const MAX_WORD = 64
  * neighbours, each counted as one.
  */
 export function editDistance(a: string, b: string): number {
-  const width = b.length + 1
-  let beforeLast = new Uint32Array(width)
-  let last = Uint32Array.from({ length: width }, (_, j) => j)
-  let row = new Uint32Array(width)
-  for (let i = 1; i <= a.length; i++) {
-    const letter = a.charCodeAt(i - 1)
-    row[0] = i
-    for (let j = 1; j < width; j++) {
-      const other = b.charCodeAt(j - 1)
-      const changed = (last[j - 1] ?? 0) + (letter === other ? 0 : 1)
-      let best = Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, changed)
-      const swapped = i > 1 && j > 1 && letter === b.charCodeAt(j - 2)
-      if (swapped && a.charCodeAt(i - 2) === other) {
-        best = Math.min(best, (beforeLast[j - 2] ?? 0) + 1)
-      }
-      row[j] = best
+  const rows = Array.from({ length: a.length + 1 }, () => new Uint32Array(b.length + 1))
+  const at = (i: number, j: number): number => rows[i]?.[j] ?? 0
+  for (const [i, row] of rows.entries()) {
+    for (const j of row.keys()) {
+      const changed = at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      const best = Math.min(changed, at(i - 1, j) + 1, at(i, j - 1) + 1)
+      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      if (i === 0 || j === 0) row[j] = i + j
+      else row[j] = isSwapped ? Math.min(best, at(i - 2, j - 2) + 1) : best
     }
-    const spare = beforeLast
-    beforeLast = last
-    last = row
-    row = spare
   }
-  return last[b.length] ?? 0
+  return at(a.length, b.length)
 }
 
 /**

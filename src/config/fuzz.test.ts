@@ -91,7 +91,6 @@ const brokenFile = fc
 function checkFile(text: string): void {
   const { networks, agent, diagnostics } = loadConfiguration([{ path: "f", text }], {
     env: { SUBNET: "10.42.0.0/16", X: `\${X}` },
-    hostLabels: { a: "b" },
   })
   const lines = text.split("\n")
   const faults = diagnostics.filter((diagnostic) => {

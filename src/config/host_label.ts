@@ -1,6 +1,7 @@
 /** `__host_label__:NAME` values of `cni_config`: each host puts its own label in their place. */
 
 import type { Step } from "./diagnostic.ts"
+import { isMap } from "./value_schema.ts"
 
 const KEYWORD = "__host_label__:"
 
@@ -24,8 +25,7 @@ export function resolveHostLabels(
       missing(label, here)
       return [key, ""]
     }
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return [key, value]
-    return [key, resolveHostLabels(value as Record<string, unknown>, labels, missing, here)]
+    return [key, isMap(value) ? resolveHostLabels(value, labels, missing, here) : value]
   })
   return Object.fromEntries(entries)
 }

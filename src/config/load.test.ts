@@ -14,7 +14,16 @@ function load(texts: string | Record<string, string>, options: Partial<LoadOptio
 }
 
 function loadFixture(path: string, options: Partial<LoadOptions> = {}) {
-  return load({ [path]: readFileSync(new URL(path, FIXTURES), "utf8") }, options)
+  return load({ [path]: fixture(path) }, options)
+}
+
+function fixture(path: string): string {
+  return readFileSync(new URL(path, FIXTURES), "utf8")
+}
+
+/** A fixture on a host with labels. */
+function loadOnHost(path: string, hostLabels: Readonly<Record<string, string>>) {
+  return load({ [path]: fixture(path), "agent.yml": JSON.stringify({ agent: { hostLabels } }) })
 }
 
 /** A whole file around one network. */
@@ -90,7 +99,7 @@ describe("the seed's YAML", () => {
       hostNat: true,
       linkMTUOverhead: 98,
       mtu: 0,
-      ipam: { type: "rancher-cni-ipam", logToFile: "/var/log/rancher-ipam.log" },
+      ipam: { type: "rancher-cni-ipam" },
     })
   })
 })
@@ -124,7 +133,6 @@ describe("the stacks of Rancher's catalog", () => {
     const raw = networks[0]?.cni[0]?.conf
     expect(raw).toMatchObject({ isDebugLevel: "false", mtu: "1500", promiscMode: "true" })
     expect(parseNetconf(raw).conf).toMatchObject({
-      isDebugLevel: false,
       hairpinMode: false,
       promiscMode: true,
       mtu: 1500,
@@ -172,7 +180,7 @@ describe("the stacks of Rancher's catalog", () => {
       [`${label}.range_start`]: "192.168.7.10",
       [`${label}.range_end`]: "192.168.7.20",
     }
-    const { networks, said } = loadFixture("config/per-host-subnet.yml", { hostLabels })
+    const { networks, said } = loadOnHost("config/per-host-subnet.yml", hostLabels)
     expect(said).toEqual([])
     expect(networks).toMatchObject([{ name: "per-host-subnet", driver: "routed", subnets: [] }])
     expect(parseNetconf(networks[0]?.cni[0]?.conf).conf).toMatchObject({
@@ -188,7 +196,7 @@ describe("the stacks of Rancher's catalog", () => {
   })
 
   test("per-host-subnet, on a host without the labels", () => {
-    const { networks, said } = loadFixture("config/per-host-subnet.yml", { hostLabels: {} })
+    const { networks, said } = loadOnHost("config/per-host-subnet.yml", { site: "7" })
     expect(said).toHaveLength(4)
     expect(said[0]).toBe(
       "config/per-host-subnet.yml:20:25: warning: this host has no label " +
@@ -214,7 +222,6 @@ describe("the stacks of Rancher's catalog", () => {
     expect(parseNetconf(networks[0]?.cni[0]?.conf).conf).toMatchObject({
       bridge: "flatbr0",
       skipBridgeConfigureIP: true,
-      skipFastPath: true,
       hairpinMode: true,
       hostNat: false,
     })
@@ -259,19 +266,16 @@ describe("where things may stand", () => {
   })
 
   test("settings in several files, the later over the earlier, labels merged", () => {
-    const { agent, said } = load(
-      {
-        "a.yml": "agent: {stateDir: /a, runDir: /a, hostLabels: {x: '1', y: '1'}}",
-        "b.yml": "agent: {stateDir: /b, hostLabels: {y: '2'}}",
-        "c.yml": driver({ conf: "logToFile: '__host_label__:y'" }),
-      },
-      { hostLabels: { z: "3" } },
-    )
+    const { agent, said } = load({
+      "a.yml": "agent: {stateDir: /a, runDir: /a, hostLabels: {x: '1', y: '1'}}",
+      "b.yml": "agent: {stateDir: /b, hostLabels: {y: '2'}}",
+      "c.yml": driver({ conf: "logToFile: '__host_label__:y'" }),
+    })
     expect(said).toEqual([])
     expect(agent).toMatchObject({
       stateDir: "/b",
       runDir: "/a",
-      hostLabels: { x: "1", y: "2", z: "3" },
+      hostLabels: { x: "1", y: "2" },
     })
   })
 

@@ -5,7 +5,7 @@ import { Report } from "./diagnostic.ts"
 import { closest } from "./edit_distance.ts"
 import type { AgentSettings, Configuration, Diagnostic } from "./network.ts"
 import { checkBetween } from "./network_between.ts"
-import { type BuiltNetwork, buildNetwork, type DriverSource } from "./network_build.ts"
+import { buildNetwork, type DriverSource } from "./network_build.ts"
 import type { Entry, YamlFile } from "./yaml/file.ts"
 import type { Environment } from "./yaml/interpolation.ts"
 import { parseYamlFile } from "./yaml/parse.ts"
@@ -32,8 +32,6 @@ export interface SourceFile {
 export interface LoadOptions {
   /** Variables for `${NAME}`. */
   readonly env: Environment
-  /** Labels of this host, over those of `agent.hostLabels`. Default none. */
-  readonly hostLabels?: Readonly<Record<string, string>> | undefined
 }
 
 /**
@@ -46,7 +44,7 @@ export interface LoadOptions {
  */
 export function loadConfiguration(
   files: readonly SourceFile[],
-  { env, hostLabels }: LoadOptions,
+  { env }: LoadOptions,
 ): Configuration {
   const report = new Report()
   let agent = defaultAgentSettings()
@@ -54,18 +52,11 @@ export function loadConfiguration(
   for (const source of files) {
     const file = parseYamlFile(source, report, env)
     if (file === undefined) continue
-    const found = readRoot(file, report)
-    if (found.agent !== undefined) agent = readAgent(file, found.agent, agent, report)
+    const found = readRoot(file)
+    if (found.agent !== undefined) agent = readAgent(file, found.agent, agent)
     drivers.push(...found.drivers)
   }
-  agent = { ...agent, hostLabels: { ...agent.hostLabels, ...hostLabels } }
-  const known = hostLabels !== undefined || Object.keys(agent.hostLabels).length > 0
-  const host = { labels: agent.hostLabels, known }
-  const networks: BuiltNetwork[] = []
-  for (const driver of drivers) {
-    const built = buildNetwork(driver, host, report)
-    if (built !== undefined) networks.push(built)
-  }
+  const networks = drivers.flatMap((driver) => buildNetwork(driver, agent.hostLabels) ?? [])
   checkBetween(networks)
   const diagnostics = inOrder(report.list(), files)
   return { networks: networks.map(({ network }) => network), agent, diagnostics }
@@ -76,7 +67,7 @@ interface Found {
   readonly drivers: readonly DriverSource[]
 }
 
-function readRoot(file: YamlFile, report: Report): Found {
+function readRoot(file: YamlFile): Found {
   const root = file.rootEntries() ?? []
   let agent: Entry | undefined
   let idle: Entry | undefined
@@ -89,10 +80,10 @@ function readRoot(file: YamlFile, report: Report): Found {
     } else if (entry.key === "services" && !isService) {
       for (const service of inside ?? []) {
         const keys = file.entries(service.node, [entry.key, service.key])
-        drivers.push(...driversOf(file, service, keys, ["services", service.key], report))
+        drivers.push(...driversOf(file, service, keys, ["services", service.key]))
       }
     } else if (isService || !(NO_SERVICE.has(entry.key) || entry.key.startsWith("x-"))) {
-      const found = driversOf(file, entry, inside, [entry.key], report)
+      const found = driversOf(file, entry, inside, [entry.key])
       drivers.push(...found)
       if (found.length === 0) idle ??= entry
     }
@@ -101,13 +92,12 @@ function readRoot(file: YamlFile, report: Report): Found {
     const near = root.map(({ key }) => key).find((key) => closest(key, ["agent"]) !== undefined)
     const hint = near === undefined ? undefined : `did you mean agent by ${near}`
     const message = "neither a network_driver nor agent settings are in this file"
-    report.add({ severity: "warning", position: file.position(0), path: [], message, hint })
+    file.say("warning", 0, [], message, hint)
   } else if (drivers.length === 0 && idle !== undefined) {
     // Beside agent settings it is no service of a Compose file, but a network that went wrong.
     const message = `${idle.key} has no network_driver, so no network is made of it`
-    const position = file.position(idle.mark.key)
     const hint = `write its settings below ${idle.key}.network_driver`
-    report.add({ severity: "warning", position, path: [idle.key], message, hint })
+    file.say("warning", idle.mark.key, [idle.key], message, hint)
   }
   return { agent, drivers }
 }
@@ -117,35 +107,24 @@ function driversOf(
   service: Entry,
   keys: readonly Entry[] | undefined,
   path: readonly string[],
-  report: Report,
 ): DriverSource[] {
   const entry = keys?.find(({ key }) => key === "network_driver")
   if (entry !== undefined) {
-    const full = [...path, "network_driver"]
-    return [{ service: service.key, located: file.evaluate(entry, full), path: full }]
+    const located = file.evaluate(entry, [...path, "network_driver"])
+    return [{ service: service.key, located }]
   }
   for (const { key, mark } of keys ?? []) {
     if (closest(key, ["network_driver"]) === undefined) continue
-    const position = file.position(mark.key)
     const message = `service ${service.key} has ${key} and no network_driver`
-    const hint = "did you mean network_driver"
-    report.add({ severity: "warning", position, path: [...path, key], message, hint })
+    file.say("warning", mark.key, [...path, key], message, "did you mean network_driver")
   }
   return []
 }
 
-function readAgent(
-  file: YamlFile,
-  entry: Entry,
-  base: AgentSettings,
-  report: Report,
-): AgentSettings {
+function readAgent(file: YamlFile, entry: Entry, base: AgentSettings): AgentSettings {
   const located = file.evaluate(entry, ["agent"])
   const { settings, problems } = validateAgentSettings(located.value ?? {}, base)
-  for (const { severity, path, message, hint, atKey } of problems) {
-    const position = located.position(path, atKey === true ? "key" : "value")
-    report.add({ severity, position, path: ["agent", ...path], message, hint })
-  }
+  problems.forEach(located.tell)
   return settings
 }
 

@@ -80,7 +80,7 @@ export interface Network {
   readonly position: Position
 }
 
-/** How this host takes part in a cluster; of no matter where the store is `sqlite`. */
+/** How this host takes part in a cluster; without effect where the store is `sqlite`. */
 export interface ClusterSettings {
   /** Clusters of different names share an etcd without seeing each other. */
   readonly name: string

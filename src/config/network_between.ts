@@ -5,14 +5,14 @@ import type { Step } from "./diagnostic.ts"
 import type { Position } from "./network.ts"
 import type { BuiltNetwork } from "./network_build.ts"
 
-/** What one network takes, that no other may take. */
+/** A name or a subnet that one network takes, and no other may. */
 interface Claim {
   readonly owner: BuiltNetwork
   readonly path: readonly Step[]
   readonly position: Position
 }
 
-/** Names and subnets that two networks both want; the later one is told. */
+/** Finds names and subnets that two networks want; the error is the later one's. */
 export function checkBetween(networks: readonly BuiltNetwork[]): void {
   const names = new Map<string, Claim>()
   const confNames = new Map<string, Claim>()

@@ -1,19 +1,20 @@
 /** From the `network_driver` of one service to a network. */
 
-import { type CniConfigFile, type HostLabels, readCniConfig } from "./cni_config.ts"
-import type { Report, Step } from "./diagnostic.ts"
+import { type CniConfigFile, readCniConfig } from "./cni_config.ts"
+import type { Problem, Step } from "./diagnostic.ts"
 import { driverKindOf } from "./driver_kind.ts"
 import {
   type DefaultNetworkInput,
   type DriverInput,
   driverSchema,
-  subnet,
+  subnet as subnetSchema,
 } from "./driver_schema.ts"
-import type { Netconf, NetconfProblem } from "./netconf/netconf.ts"
+import type { Netconf } from "./netconf/netconf.ts"
 import type { Network, Position, Subnet } from "./network.ts"
 import { checkConf, checkMacPrefix, checkPolicy } from "./network_check.ts"
 import { resolveSubnet } from "./subnet.ts"
 import { validate } from "./validate.ts"
+import { isMap } from "./value_schema.ts"
 import type { Located } from "./yaml/file.ts"
 
 /** The VNI of Rancher's vxlan driver. */
@@ -23,8 +24,6 @@ const DEFAULT_VNI = 1042
 export interface DriverSource {
   readonly service: string
   readonly located: Located
-  /** Where the `network_driver` stands in its file. */
-  readonly path: readonly Step[]
 }
 
 /** A network, its netconfs, and the way to their places in the YAML. */
@@ -32,7 +31,7 @@ export interface BuiltNetwork {
   readonly network: Network
   readonly confs: readonly { readonly file: string; readonly conf: Netconf }[]
   /** Tells of a problem; its path begins below `network_driver`. */
-  readonly tell: (problem: NetconfProblem) => void
+  readonly tell: (problem: Problem) => void
   /** Where a key below `network_driver` stands. */
   readonly positionOf: (path: readonly Step[]) => Position
 }
@@ -44,104 +43,86 @@ export interface BuiltNetwork {
  */
 export function buildNetwork(
   source: DriverSource,
-  host: HostLabels,
-  report: Report,
+  hostLabels: Readonly<Record<string, string>>,
 ): BuiltNetwork | undefined {
   let failed = false
-  const tell = (problem: NetconfProblem): void => {
+  const tell = (problem: Problem): void => {
     if (problem.severity === "error") failed = true
-    const { severity, message, hint } = problem
-    const at = problem.atKey === true ? "key" : "value"
-    const position = source.located.position(problem.path, at)
-    report.add({ severity, position, path: [...source.path, ...problem.path], message, hint })
+    source.located.tell(problem)
   }
   const checked = validate(driverSchema, source.located.value, { what: "network_driver" })
   checked.problems.forEach(tell)
-  const tellConf = (problem: NetconfProblem): void => {
+  const tellConf = (problem: Problem): void => {
     tell({ ...problem, path: ["cni_config", ...problem.path] })
   }
   // Also when another key is wrong: errors never stop at the first.
-  const files = readCniConfig(cniConfigOf(source.located.value), host, tellConf)
+  const files = readCniConfig(cniConfigOf(source.located.value), hostLabels, tellConf)
+  const { subnets, problems } = subnetsOf(source.located.value)
   const driver = checked.value
-  if (driver === undefined) {
-    subnetProblems(source.located.value).forEach(tell)
-    return undefined
-  }
-  const network = driver.default_network && assemble(source, driver, driver.default_network, files)
-  if (!network) {
+  problems.forEach(tell)
+  if (driver === undefined) return undefined
+  const input = driver.default_network
+  if (input === undefined) {
     const message = "network_driver has no default_network, so no network is made"
     const hint = "add default_network with a name"
     tell({ severity: "warning", path: [], message, hint, atKey: true })
     return undefined
   }
-  network.problems.forEach(tell)
-  checkMacPrefix(driver.default_network?.mac_prefix ?? undefined).forEach(tell)
-  checkPolicy(driver.default_network?.policy ?? []).forEach(tell)
+  checkMacPrefix(input.mac_prefix).forEach(tell)
+  checkPolicy(input.policy ?? []).forEach(tell)
+  const network = assemble(source, driver, input, subnets, files)
   const confs = files.flatMap(({ file, netconf }) => (netconf ? [{ file, conf: netconf }] : []))
   for (const { file, conf } of confs) {
-    for (const problem of checkConf(conf, network.value.subnets)) {
+    for (const problem of checkConf(conf, subnets)) {
       tellConf({ ...problem, path: [file, ...problem.path] })
     }
   }
   if (files.length === 0) {
-    const message = `network ${network.value.name} has no cni_config, so no runtime can attach to it`
+    const message = `network ${network.name} has no cni_config, so no runtime can attach to it`
     tell({ severity: "warning", path: ["default_network"], message, atKey: true })
   }
   const positionOf = (path: readonly Step[]): Position => source.located.position(path, "value")
-  return failed ? undefined : { network: network.value, confs, tell, positionOf }
+  return failed ? undefined : { network, confs, tell, positionOf }
 }
 
-/** What is wrong with subnets that are well formed, where other keys of the driver are not. */
-function subnetProblems(driver: unknown): NetconfProblem[] {
+/** The subnets that are well formed, and what is wrong with them, whatever else is wrong. */
+function subnetsOf(driver: unknown): { subnets: Subnet[]; problems: Problem[] } {
   const network = isMap(driver) ? driver.default_network : undefined
   const entries = isMap(network) && Array.isArray(network.subnets) ? network.subnets : []
-  return entries.flatMap((entry, index) => {
-    const { value } = validate(subnet, entry)
+  const subnets: Subnet[] = []
+  const problems = entries.flatMap((entry, index) => {
+    const { value } = validate(subnetSchema, entry)
     if (value === undefined) return []
+    const resolved = resolveSubnet(value)
+    if (resolved.subnet !== undefined) subnets.push(resolved.subnet)
     const path = ["default_network", "subnets", index]
-    return resolveSubnet(value).problems.map((problem) => ({
-      ...problem,
-      path: [...path, ...problem.path],
-    }))
+    return resolved.problems.map((problem) => ({ ...problem, path: [...path, ...problem.path] }))
   })
-}
-
-function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
+  return { subnets, problems }
 }
 
 function cniConfigOf(driver: unknown): Readonly<Record<string, unknown>> {
-  if (!isMap(driver) || !Object.hasOwn(driver, "cni_config")) return {}
-  return isMap(driver.cni_config) ? driver.cni_config : {}
+  return isMap(driver) && isMap(driver.cni_config) ? driver.cni_config : {}
 }
 
 function assemble(
   { service, located }: DriverSource,
   driver: DriverInput,
   input: DefaultNetworkInput,
+  subnets: readonly Subnet[],
   files: readonly CniConfigFile[],
-): { value: Network; problems: NetconfProblem[] } {
-  const problems: NetconfProblem[] = []
-  const subnets: Subnet[] = []
-  for (const [index, entry] of (input.subnets ?? []).entries()) {
-    const resolved = resolveSubnet(entry)
-    if (resolved.subnet !== undefined) subnets.push(resolved.subnet)
-    for (const problem of resolved.problems) {
-      const path = ["default_network", "subnets", index, ...problem.path]
-      problems.push({ ...problem, path })
-    }
-  }
-  const value: Network = {
+): Network {
+  return {
     name: input.name,
     driverName: driver.name ?? service,
     service,
-    driver: driver.driver ?? driverKindOf([driver.name ?? undefined, service, input.name]),
+    driver: driver.driver ?? driverKindOf([driver.name, service, input.name]),
     encapsulation: {
       cipher: driver.cipher ?? "aes256gcm16",
       udp: driver.udp_encapsulation ?? "none",
-      port: driver.port ?? undefined,
+      port: driver.port,
       vni: driver.vni ?? DEFAULT_VNI,
-      blockSize: driver.block_size ?? undefined,
+      blockSize: driver.block_size,
     },
     subnets,
     hostPorts: input.host_ports ?? false,
@@ -154,5 +135,4 @@ function assemble(
     cni: files.map(({ file, conf }) => ({ file, conf })),
     position: located.position([], "key"),
   }
-  return { value, problems }
 }

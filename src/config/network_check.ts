@@ -1,8 +1,9 @@
-/** Checks within one network that a schema can not make. */
+/** Checks within one network that a schema cannot make. */
 
 import { familyOf, type Prefix, parsePrefix, prefixContains } from "../core/address.ts"
+import type { Problem } from "./diagnostic.ts"
 import type { DefaultNetworkInput } from "./driver_schema.ts"
-import type { Netconf, NetconfProblem } from "./netconf/netconf.ts"
+import type { Netconf } from "./netconf/netconf.ts"
 import type { Subnet } from "./network.ts"
 
 /** IPv6 does not run over less (RFC 8200 section 5). */
@@ -11,7 +12,7 @@ const MIN_MTU_IPV6 = 1280
 const MIN_MTU_IPV4 = 576
 
 /** `mac_prefix`: three octets, of no group, and best of the locally administered kind. */
-export function checkMacPrefix(text: string | undefined): NetconfProblem[] {
+export function checkMacPrefix(text: string | undefined): Problem[] {
   if (text === undefined) return []
   const path = ["default_network", "mac_prefix"]
   if (!/^[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){2}$/.test(text)) {
@@ -29,8 +30,8 @@ export function checkMacPrefix(text: string | undefined): NetconfProblem[] {
 }
 
 /** A rule says one of: within, between, or from and to. */
-export function checkPolicy(rules: NonNullable<DefaultNetworkInput["policy"]>): NetconfProblem[] {
-  return rules.flatMap((rule, index): NetconfProblem[] => {
+export function checkPolicy(rules: NonNullable<DefaultNetworkInput["policy"]>): Problem[] {
+  return rules.flatMap((rule, index): Problem[] => {
     const path = ["default_network", "policy", index]
     const forms = [rule.within, rule.between, rule.from ?? rule.to].filter(Boolean).length
     if (forms === 1 && Boolean(rule.from) === Boolean(rule.to)) return []
@@ -40,13 +41,13 @@ export function checkPolicy(rules: NonNullable<DefaultNetworkInput["policy"]>): 
 }
 
 /** A netconf against the subnets of its network. */
-export function checkConf(conf: Netconf, subnets: readonly Subnet[]): NetconfProblem[] {
+export function checkConf(conf: Netconf, subnets: readonly Subnet[]): Problem[] {
   return [...checkBridgeSubnet(conf, subnets), ...checkMtu(conf, subnets)]
 }
 
-function checkBridgeSubnet(conf: Netconf, subnets: readonly Subnet[]): NetconfProblem[] {
+function checkBridgeSubnet(conf: Netconf, subnets: readonly Subnet[]): Problem[] {
   const bridge = conf.bridgeSubnets.map(parsePrefix)
-  return subnets.flatMap((subnet): NetconfProblem[] => {
+  return subnets.flatMap((subnet): Problem[] => {
     const pool = parsePrefix(subnet.cidr)
     const sameFamily = bridge.filter((candidate) => candidate.family === pool.family)
     if (sameFamily.length === 0 || sameFamily.some((candidate) => covers(candidate, pool)))
@@ -61,7 +62,7 @@ function covers(outer: Prefix, inner: Prefix): boolean {
   return outer.length <= inner.length && prefixContains(outer, inner)
 }
 
-function checkMtu(conf: Netconf, subnets: readonly Subnet[]): NetconfProblem[] {
+function checkMtu(conf: Netconf, subnets: readonly Subnet[]): Problem[] {
   if (conf.mtu === 0) return []
   const overhead = conf.linkMTUOverhead === "auto" ? 0 : conf.linkMTUOverhead
   const mtu = conf.mtu - overhead

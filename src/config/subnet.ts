@@ -18,8 +18,8 @@ import {
   prefixSize,
   sameAddress,
 } from "../core/address.ts"
+import type { Problem } from "./diagnostic.ts"
 import type { SubnetInput } from "./driver_schema.ts"
-import type { NetconfProblem } from "./netconf/netconf.ts"
 import type { Subnet } from "./network.ts"
 import { reasonOf } from "./value_schema.ts"
 
@@ -33,9 +33,9 @@ const DEFAULT_LENGTH_6 = 64
 export const MAX_POOL = 1n << 24n
 /** Prefix lengths that a pool may have: at most {@link MAX_POOL} of IPv4, at least one container. */
 const LENGTHS: Readonly<Record<Family, readonly [number, number]>> = { 4: [8, 30], 6: [8, 126] }
-/** How far the default end lies before the end of the subnet: the original leaves these alone. */
+/** How far the default end lies before that of the subnet: the original left these addresses out. */
 const RESERVED_AT_END = 6n
-/** Smaller subnets than this were none in the original; there the last usable address is the end. */
+/** The original had no smaller subnets; the default end of one is its last usable address. */
 const SMALLEST_WITH_RESERVE = 16n
 
 /** Addresses that no container may have, with the reason. */
@@ -69,9 +69,9 @@ type Say = (
  */
 export function resolveSubnet(input: SubnetInput): {
   subnet: Subnet | undefined
-  problems: NetconfProblem[]
+  problems: Problem[]
 } {
-  const problems: NetconfProblem[] = []
+  const problems: Problem[] = []
   const say: Say = (severity, key, message, hint) => {
     problems.push({ severity, path: key === undefined ? [] : [key], message, hint })
   }
@@ -92,7 +92,7 @@ function readPrefix(input: SubnetInput, say: Say): Prefix | undefined {
     say("error", "network_address", message, "write it as 10.42.0.0/16")
     return undefined
   }
-  const length = readLength(said, suffix, address.family, input.cidr_size ?? undefined, say)
+  const length = readLength(said, suffix, address.family, input.cidr_size, say)
   const [least, most] = LENGTHS[address.family]
   if (length < least || length > most) {
     const why = length > most ? "leaves no address for a container" : "is more than a pool can hold"
@@ -197,12 +197,10 @@ function isReserved(prefix: Prefix, address: Address): boolean {
 }
 
 function usable(prefix: Prefix, start: Address, end: Address, gateway: Address): bigint {
-  const within = (address: Address) =>
-    compareAddresses(start, address) <= 0 && compareAddresses(address, end) <= 0
-  let count = addressOffset(prefix, end) - addressOffset(prefix, start) + 1n
-  const last = lastAddress(prefix)
-  if (within(gateway)) count--
-  if (within(prefix) && !sameAddress(prefix, gateway)) count--
-  if (prefix.family === 4 && within(last) && !sameAddress(last, gateway)) count--
-  return count
+  const count = addressOffset(prefix, end) - addressOffset(prefix, start) + 1n
+  const never = [gateway, prefix, ...(prefix.family === 4 ? [lastAddress(prefix)] : [])]
+  const within = never.filter(
+    (address) => compareAddresses(start, address) <= 0 && compareAddresses(address, end) <= 0,
+  )
+  return count - BigInt(new Set(within.map(formatAddress)).size)
 }

@@ -6,9 +6,15 @@
  */
 
 import * as z from "zod/mini"
-import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../core/address.ts"
-import { formatMac, isInterfaceMac, parseMac } from "../core/mac.ts"
-import { LariatError, messageOf } from "../errors.ts"
+import {
+  formatAddress,
+  formatPrefix,
+  networkOf,
+  parseAddress,
+  parsePrefix,
+} from "../core/address.ts"
+import { interfaceMac } from "../core/mac.ts"
+import { messageOf } from "../errors.ts"
 import { parseDuration } from "./duration.ts"
 
 const TRUE = new Set(["true", "yes", "on", "1"])
@@ -31,25 +37,35 @@ export function read<T extends z.ZodMiniType, R>(
   return z.pipe(schema, z.transform<z.output<T>, R>(reader))
 }
 
-/** A key that may be absent or null, with its meaning for editors. */
-export function optional<T extends z.ZodMiniType>(schema: T, description?: string) {
-  const inner = z.nullish(schema)
-  if (description !== undefined) z.globalRegistry.add(inner, { description })
-  return inner
+/** A key that may be absent or null, which both come out as undefined. */
+export function optional<T extends z.ZodMiniType>(schema: T) {
+  return z.optional(read(z.nullable(schema), (value) => value ?? undefined))
 }
+
+/** A key that may be absent, null or not said, and what it then comes out as. */
+export function orElse<T extends z.ZodMiniType, const E>(schema: T, otherwise: E) {
+  return read(z.nullish(schema), (value) => (value ?? otherwise) as Filled<z.output<T>, E>)
+}
+
+type Filled<Value, E> =
+  E extends Fixed<NonNullable<Value>> ? NonNullable<Value> : NonNullable<Value> | E
 
 /** Text as it stands. */
 export const text = z.string("must be text")
 
+/** Text that a function reads on; the empty one counts as not said. */
+export function textAs<R>(reader: (value: string, context: Context) => R) {
+  return read(text, (value, context): R | undefined =>
+    value === "" ? undefined : reader(value, context),
+  )
+}
+
 /** Text; the empty one counts as not said. */
-export const optionalText = read(text, (value) => (value === "" ? undefined : value))
+export const optionalText = textAs((value) => value)
 
 /** Text that passes a test; the empty one counts as not said. */
 export function textThat(passes: (value: string) => boolean, message: string) {
-  return read(text, (value, context): string | undefined => {
-    if (value === "") return undefined
-    return passes(value) ? value : refuse(context, message)
-  })
+  return textAs((value, context) => (passes(value) ? value : refuse(context, message)))
 }
 
 export const absolutePath = textThat((value) => value.startsWith("/"), "must be an absolute path")
@@ -125,7 +141,7 @@ function reading<T>(context: Context, expected: string, reader: () => T): T {
   }
 }
 
-/** Why the address room could not read a text: its message without the text, which is shown anyway. */
+/** Why core/ could not read a text: its message without the text, which is shown anyway. */
 export function reasonOf(error: unknown): string {
   const message = messageOf(error)
   const quoted = message.lastIndexOf('": ')
@@ -139,20 +155,18 @@ const canonicalAddress = (value: string, context: Context): string =>
 export const address = read(text, canonicalAddress)
 
 /** An address; comes out canonical. The empty text counts as not said. */
-export const optionalAddress = read(text, (value, context): string | undefined =>
-  value === "" ? undefined : canonicalAddress(value, context),
-)
+export const optionalAddress = textAs(canonicalAddress)
 
-const canonicalPrefix = (value: string, context: Context): string =>
-  reading(context, "must be a subnet such as 10.42.0.0/16", () => formatPrefix(parsePrefix(value)))
+const canonicalNetwork = (value: string, context: Context): string =>
+  reading(context, "must be a subnet such as 10.42.0.0/16", () =>
+    formatPrefix(networkOf(parsePrefix(value))),
+  )
 
-/** A prefix in CIDR form, host bits kept; comes out canonical. */
-export const prefix = read(text, canonicalPrefix)
+/** A prefix in CIDR form; comes out canonical, its host bits cleared. */
+export const network = read(text, canonicalNetwork)
 
-/** A prefix in CIDR form; comes out canonical. The empty text counts as not said. */
-export const optionalPrefix = read(text, (value, context): string | undefined =>
-  value === "" ? undefined : canonicalPrefix(value, context),
-)
+/** A prefix as {@link network} gives it. The empty text counts as not said. */
+export const optionalNetwork = textAs(canonicalNetwork)
 
 /** An address with or without a prefix length; comes out canonical. */
 export const addressOrPrefix = read(text, (value, context): string =>
@@ -162,19 +176,9 @@ export const addressOrPrefix = read(text, (value, context): string =>
 )
 
 /** A MAC address that an interface can have; comes out in lower case with colons. */
-export const mac = read(text, (value, context): string | undefined => {
-  if (value === "") return undefined
-  return reading(context, "must be a MAC address", () => {
-    const bytes = parseMac(value.replaceAll("-", ":"))
-    if (!isInterfaceMac(bytes)) throw notOfInterface()
-    return formatMac(bytes)
-  })
-})
-
-function notOfInterface(): LariatError {
-  const why = "it is the address of a group, or all zeros"
-  return new LariatError(`Cannot use MAC address: ${why}`, { code: "config-invalid" })
-}
+export const mac = textAs((value, context) =>
+  reading(context, "must be a MAC address", () => interfaceMac(value)),
+)
 
 /** A list of texts, or one text with commas between them; empty ones are left out. */
 export const textList = read(
@@ -190,20 +194,34 @@ export function listOf<T extends z.ZodMiniType<unknown, string>>(entry: T) {
   return z.pipe(textList, z.array(entry))
 }
 
+/** Whether a value is a map, no list. */
+export function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+}
+
 /** Any map. */
 export const anyMap = z.record(z.string(), z.unknown(), "must be a map")
 
-/** A map whose keys are all known. */
+/** A map whose keys are all known: `validate` warns of others. */
 export function section<T extends z.core.$ZodLooseShape>(shape: T) {
   return z.strictObject(shape, "must be a map")
 }
 
-/** A map with known keys and others. */
+/** A map that may have other keys than those known here; they are left out. */
 export function looseSection<T extends z.core.$ZodLooseShape>(shape: T) {
-  return z.looseObject(shape, "must be a map")
+  return z.object(shape, "must be a map")
 }
 
 /** A list of what another schema reads. */
 export function list<T extends z.ZodMiniType>(entry: T) {
   return z.array(entry, "must be a list")
 }
+
+/** What a schema gives, none of it to be changed. */
+export type Output<T extends z.ZodMiniType> = Fixed<z.output<T>>
+
+type Fixed<T> = T extends readonly (infer Item)[]
+  ? readonly Fixed<Item>[]
+  : T extends object
+    ? { readonly [K in keyof T]: Fixed<T[K]> }
+    : T

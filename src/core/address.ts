@@ -32,7 +32,7 @@ export interface Prefix {
  */
 const PLAIN = /^(?:[0-9.]{7,15}|[0-9a-fA-F:]{2,39})$/
 
-/** The family of an address or prefix, by its spelling: of a text that was read and found good. */
+/** The family of an address or prefix, by its spelling. The text must be known to be one. */
 export function familyOf(text: string): Family {
   return text.includes(":") ? 6 : 4
 }

@@ -37,15 +37,17 @@ class Naive {
     this.flags[index] = 0
     return true
   }
-  allocateBatch(n: number, hint: number): Uint32Array {
-    const result: number[] = []
-    for (let from = hint; result.length < n; from = (result.at(-1) ?? 0) + 1) {
-      const index = this.allocate(from)
-      if (index < 0) break
-      result.push(index)
-    }
-    return Uint32Array.from(result)
+}
+
+/** Uses `n` indices, each after the one before; fewer where no more are free. */
+function fill(map: Pick<Bitmap, "allocate">, n: number, hint = 0): number[] {
+  const result: number[] = []
+  for (let from = hint; result.length < n; from = (result.at(-1) ?? 0) + 1) {
+    const index = map.allocate(from)
+    if (index < 0) break
+    result.push(index)
   }
+  return result
 }
 
 const open: Bitmap[] = []
@@ -62,9 +64,7 @@ afterEach(() => {
 const BORDERS = [1, 2, 31, 32, 33, 63, 64, 65, 127, 128, 129, 4095, 4096, 4097]
 const size = fc.oneof(fc.constantFrom(...BORDERS), fc.integer({ min: 1, max: 9000 }))
 
-type Step =
-  | { op: "allocate" | "take" | "free" | "has"; at: number }
-  | { op: "batch"; n: number; at: number }
+type Step = { op: "allocate" | "take" | "free" | "has"; at: number }
 
 /** Where to look: fractions of the pool, borders of words, and values that are no index at all. */
 const place = fc.oneof(
@@ -72,10 +72,10 @@ const place = fc.oneof(
   { weight: 2, arbitrary: fc.constantFrom(-1, -65, 2 ** 24, 2 ** 31, 2 ** 32, 2 ** 32 + 1) },
   { weight: 1, arbitrary: fc.constantFrom(Number.NaN, 0.5, 1.5, Infinity, -Infinity, 1e300) },
 )
-const step: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({ op: fc.constantFrom("allocate", "take", "free", "has"), at: place }),
-  fc.record({ op: fc.constant("batch" as const), n: fc.double({ min: 0, max: 1.1 }), at: place }),
-)
+const step: fc.Arbitrary<Step> = fc.record({
+  op: fc.constantFrom("allocate", "take", "free", "has"),
+  at: place,
+})
 
 /** A fraction becomes an index of this pool, often one beside a word border; others stay. */
 function indexFor(at: number, pool: number): number {
@@ -86,19 +86,14 @@ function indexFor(at: number, pool: number): number {
 
 function run(
   bitmap: Bitmap,
-  twin: { [K in "has" | "allocate" | "take" | "free" | "allocateBatch"]: Bitmap[K] } & {
+  twin: { [K in "has" | "allocate" | "take" | "free"]: Bitmap[K] } & {
     readonly used: number
   },
   steps: readonly Step[],
 ): void {
   for (const one of steps) {
     const at = indexFor(one.at, bitmap.size)
-    if (one.op === "batch") {
-      const n = Math.trunc((one.n || 0) * bitmap.size)
-      expect(bitmap.allocateBatch(n, at)).toEqual(twin.allocateBatch(n, at))
-    } else {
-      expect(bitmap[one.op](at)).toBe(twin[one.op](at))
-    }
+    expect(bitmap[one.op](at)).toBe(twin[one.op](at))
     expect(bitmap.used).toBe(twin.used)
   }
 }
@@ -121,8 +116,8 @@ describe("against a naive map and the TypeScript twin", () => {
   test.each([64 ** 3 - 1, 64 ** 3, 64 ** 3 + 1])("a pool of %d, nearly full", (pool) => {
     const bitmap = create(pool)
     const twin = new ReferenceBitmap(pool)
-    expect(bitmap.allocateBatch(pool, 0).length).toBe(pool)
-    twin.allocateBatch(pool, 0)
+    expect(fill(bitmap, pool).length).toBe(pool)
+    fill(twin, pool)
     expect(bitmap.allocate(0)).toBe(-1)
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
@@ -136,10 +131,10 @@ describe("against a naive map and the TypeScript twin", () => {
     const pool = 2 ** 24
     const bitmap = create(pool)
     const twin = new ReferenceBitmap(pool)
-    const all = bitmap.allocateBatch(pool, 4097)
+    const all = fill(bitmap, pool, 4097)
     expect(all.length).toBe(pool)
     expect([all[0], all.at(-1), bitmap.used]).toEqual([4097, 4096, pool])
-    twin.allocateBatch(pool, 0)
+    fill(twin, pool)
     const borders = [0, 63, 64, 4095, 4096, 2 ** 18 - 1, 2 ** 18, 2 ** 23, pool - 1]
     for (const freed of borders) {
       for (const hint of borders) {
@@ -151,11 +146,7 @@ describe("against a naive map and the TypeScript twin", () => {
     }
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-        run(
-          bitmap,
-          twin,
-          steps.filter((one) => one.op !== "batch"),
-        )
+        run(bitmap, twin, steps)
       }),
       { numRuns: 100 },
     )
@@ -177,76 +168,13 @@ describe("next fit", () => {
     expect(bitmap.allocate(cursor)).toBe(-1)
   })
 
-  test("a batch is in order, goes on from the start, and ends when the pool is used", () => {
+  test("goes on from the start of the pool, and ends when it is used", () => {
     const bitmap = create(3000)
     bitmap.take(2999)
     bitmap.take(0)
-    const batch = bitmap.allocateBatch(5000, 2900)
-    expect(batch.length).toBe(2998)
-    expect([batch[0], batch[98], batch[99], batch.at(-1)]).toEqual([2900, 2998, 1, 2899])
-    expect(bitmap.allocateBatch(1, 0).length).toBe(0)
-    expect(bitmap.allocateBatch(-1, 0).length).toBe(0)
-    expect(bitmap.allocateBatch(Number.NaN, 0).length).toBe(0)
-  })
-})
-
-describe("snapshot", () => {
-  test("restores to the same map", () => {
-    fc.assert(
-      fc.property(size, fc.array(step, { maxLength: 30 }), (pool, steps) => {
-        const bitmap = Bitmap.create(pool)
-        run(bitmap, new Naive(pool), steps)
-        const copy = Bitmap.restore(bitmap.snapshot())
-        expect([copy.size, copy.used]).toEqual([bitmap.size, bitmap.used])
-        expect(copy.snapshot()).toEqual(bitmap.snapshot())
-        expect(copy.allocateBatch(pool, 7)).toEqual(bitmap.allocateBatch(pool, 7))
-        bitmap.close()
-        copy.close()
-      }),
-    )
-  })
-
-  test("has the stated bytes", () => {
-    const bitmap = create(70)
-    bitmap.take(1)
-    bitmap.take(69)
-    const hex = "4c424d3146000000fdffffffffffffff1f00000000000000"
-    expect(bitmap.snapshot().toHex()).toBe(hex)
-  })
-
-  test.each([
-    ["", "too short"],
-    ["4c424d31", "too short"],
-    ["4c424d3246000000fdffffffffffffff1f00000000000000", "LBM1"],
-    ["4c424d3146000000fdffffffffffffff1f000000000000", "takes 24 bytes"],
-    ["4c424d3146000000fdffffffffffffff1f0000000000000000", "takes 24 bytes"],
-    ["4c424d3146000000fdffffffffffffff5f00000000000000", "past 69"],
-    ["4c424d3146000000fdffffffffffffff1f00000000000080", "past 69"],
-    ["4c424d3100000000", "size is 0"],
-    ["4c424d31ffffffff", "takes"],
-  ])("refuses %j", (hex, why) => {
-    const read = (): unknown => Bitmap.restore(Uint8Array.fromHex(hex))
-    expect(read).toThrow(LariatError)
-    expect(read).toThrow(why)
-  })
-
-  test("random bytes never make a map with a wrong count", () => {
-    const bytes = fc.uint8Array({ minLength: 16, maxLength: 16 })
-    fc.assert(
-      fc.property(bytes, fc.integer({ min: 65, max: 128 }), (words, pool) => {
-        const snapshot = Uint8Array.of(0x4c, 0x42, 0x4d, 0x31, pool, 0, 0, 0, ...words)
-        let bitmap: Bitmap
-        try {
-          bitmap = Bitmap.restore(snapshot)
-        } catch (error) {
-          expect(error).toBeInstanceOf(LariatError)
-          return
-        }
-        const left = bitmap.size - bitmap.used
-        expect(bitmap.allocateBatch(1000, 0).length).toBe(left)
-        bitmap.close()
-      }),
-    )
+    const all = fill(bitmap, 5000, 2900)
+    expect(all.length).toBe(2998)
+    expect([all[0], all[98], all[99], all.at(-1)]).toEqual([2900, 2998, 1, 2899])
   })
 })
 
@@ -258,12 +186,12 @@ describe("life", () => {
   test("maps do not see each other, and a reused region starts empty", () => {
     const first = create(4097)
     const second = create(4097)
-    first.allocateBatch(4097, 0)
+    fill(first, 4097)
     expect([first.used, second.used]).toEqual([4097, 0])
     first.close()
     const third = create(4097)
     expect(third.used).toBe(0)
-    expect(third.allocateBatch(4097, 5)[0]).toBe(5)
+    expect(third.allocate(5)).toBe(5)
     expect(second.used).toBe(0)
   })
 
@@ -279,8 +207,6 @@ describe("life", () => {
       () => closed.allocate(0),
       () => closed.take(6),
       () => closed.free(5),
-      () => closed.allocateBatch(1, 0),
-      () => closed.snapshot(),
     ]
     for (const use of uses) expect(use).toThrow("it is closed")
     expect([heir.used, heir.has(5)]).toEqual([1, true])

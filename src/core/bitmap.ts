@@ -1,27 +1,34 @@
 /** The map of used addresses of a pool, by index: the host side of asm/bitmap.ts. */
 
 import { LariatError } from "../errors.ts"
-import { Arena } from "./arena.ts"
 import { type CoreExports, wasmCore } from "./wasm.ts"
 
 /** Bytes of a WebAssembly page (WebAssembly core specification §4.2.8). */
 const PAGE = 65_536
 
-/** First four bytes of a snapshot: "LBM1". */
-const SNAPSHOT_MAGIC = 0x314d424c
+/** Regions that closed maps gave back, by their bytes. */
+const spare = new Map<number, number[]>()
+/** Where the regions that were ever set aside end. */
+let end = 0
 
-/** Snapshot header: magic and size, u32 each, little endian. */
-const SNAPSHOT_HEADER = 8
+/**
+ * A region of the memory that all maps of a thread share: an instance each would cost 0.4 ms and
+ * 64 kB. A region is used again for a map of the same size alone; pools are of few sizes.
+ */
+function claim(core: CoreExports, bytes: number): number {
+  const again = spare.get(bytes)?.pop()
+  if (again !== undefined) return again
+  const base = Math.max(end, core.REGIONS.value)
+  const missing = base + bytes - core.memory.buffer.byteLength
+  if (missing > 0) grow(core.memory, Math.ceil(missing / PAGE))
+  end = base + bytes
+  return base
+}
 
-let regions: Arena | undefined
-
-/** All maps of a thread share one memory: an instance each would cost 0.4 ms and 64 kB. */
-function arenaOf(core: CoreExports): Arena {
-  regions ??= new Arena(core.REGIONS.value, (end) => {
-    const missing = end - core.memory.buffer.byteLength
-    if (missing > 0) grow(core.memory, Math.ceil(missing / PAGE))
-  })
-  return regions
+function release(base: number, bytes: number): void {
+  const same = spare.get(bytes)
+  if (same === undefined) spare.set(bytes, [base])
+  else same.push(base)
 }
 
 function grow(memory: WebAssembly.Memory, pages: number): void {
@@ -58,7 +65,7 @@ export class Bitmap {
         hint: "Narrow the subnet with start_address and end_address, or give a longer prefix",
       })
     }
-    this.#base = arenaOf(this.#core).claim(this.#core.regionBytes(size))
+    this.#base = claim(this.#core, this.#core.regionBytes(size))
     this.#core.init(this.#base, size)
   }
 
@@ -111,83 +118,12 @@ export class Bitmap {
     return freed
   }
 
-  /**
-   * Uses `n` free indices as that many calls of {@link allocate} would, each with the index after
-   * the one before as its hint.
-   *
-   * @returns the indices in that order; fewer than `n` where no more are free
-   */
-  allocateBatch(n: number, hint: number): Uint32Array {
-    const count = Math.max(0, Math.min(Math.trunc(n) || 0, this.size - this.used))
-    const result = new Uint32Array(count)
-    let from = (hint | 0) === hint ? hint : 0
-    let done = 0
-    while (done < count) {
-      const got = this.#core.allocateBatch(this.#base, count - done, from)
-      // A fresh view each time: a memory that grows leaves the old ones empty.
-      const chunk = new Uint32Array(this.#core.memory.buffer, this.#core.BATCH.value, got)
-      result.set(chunk, done)
-      done += got
-      from = (result[done - 1] ?? 0) + 1
-    }
-    return result
-  }
-
-  /**
-   * The whole map as bytes: "LBM1", the size as u32, then the map as words of 64 bits in which 1
-   * means free, all little endian.
-   */
-  snapshot(): Uint8Array {
-    this.#assertOpen()
-    const words = this.#words()
-    const bytes = new Uint8Array(SNAPSHOT_HEADER + words.length)
-    const header = new DataView(bytes.buffer)
-    header.setUint32(0, SNAPSHOT_MAGIC, true)
-    header.setUint32(4, this.size, true)
-    bytes.set(words, SNAPSHOT_HEADER)
-    return bytes
-  }
-
-  /**
-   * A map as it was at its {@link snapshot}.
-   *
-   * @throws LariatError decode where the bytes are no snapshot
-   */
-  static restore(bytes: Uint8Array): Bitmap {
-    const refuse = (why: string): LariatError =>
-      new LariatError(`Cannot restore an address map of ${bytes.length} bytes: ${why}`, {
-        code: "decode",
-      })
-    if (bytes.length < SNAPSHOT_HEADER) throw refuse("it is too short")
-    const header = new DataView(bytes.buffer, bytes.byteOffset, SNAPSHOT_HEADER)
-    if (header.getUint32(0, true) !== SNAPSHOT_MAGIC) throw refuse("it does not begin with LBM1")
-    const size = header.getUint32(4, true)
-    const words = 8 * Math.ceil(size / 64)
-    if (bytes.length !== SNAPSHOT_HEADER + words) {
-      throw refuse(`a map of ${size} takes ${SNAPSHOT_HEADER + words} bytes`)
-    }
-    if (size === 0 || size > wasmCore().MAX_SIZE.value) throw refuse(`its size is ${size}`)
-    const bitmap = new Bitmap(size)
-    bitmap.#words().set(bytes.subarray(SNAPSHOT_HEADER))
-    if (bitmap.#core.rebuild(bitmap.#base) === 0) {
-      bitmap.close()
-      throw refuse(`an index past ${size - 1} is marked`)
-    }
-    return bitmap
-  }
-
   /** Gives the memory back; any later use but another close throws. */
   close(): void {
     const base = this.#base
     this.#base = this.#core.EMPTY.value
     if (base === this.#base) return
-    arenaOf(this.#core).release(base, this.#core.regionBytes(this.size))
-  }
-
-  /** The words of level 0, valid until the memory grows. */
-  #words(): Uint8Array {
-    const from = this.#base + this.#core.LEVEL0.value
-    return new Uint8Array(this.#core.memory.buffer, from, 8 * Math.ceil(this.size / 64))
+    release(base, this.#core.regionBytes(this.size))
   }
 
   #assertOpen(): void {

@@ -12,17 +12,6 @@ const GROUP_BIT = 0x01
 /** First octet, bit 1: the address is locally administered (IEEE 802 §8.2). */
 const LOCAL_BIT = 0x02
 
-function readOctets(text: string, what: string, most: number): Uint8Array {
-  const octets = text.split(":", most + 1)
-  if (octets.length > most || !octets.every((octet) => /^[0-9a-fA-F]{2}$/.test(octet))) {
-    throw new LariatError(
-      `Cannot read ${what} ${quoteInput(text)}: it is not pairs of hexadecimal digits with colons between them, at most ${most}`,
-      { code: "config-invalid", hint: "Write it as in 02:00:01:0a:0b:0c" },
-    )
-  }
-  return Uint8Array.from(octets, (octet) => Number.parseInt(octet, 16))
-}
-
 /**
  * Reads `02:00:01:0a:0b:0c`, in upper or lower case.
  *
@@ -30,14 +19,17 @@ function readOctets(text: string, what: string, most: number): Uint8Array {
  * @throws LariatError config-invalid
  */
 export function parseMac(text: string): Uint8Array {
-  const bytes = readOctets(text, "MAC address", MAC_BYTES)
-  if (bytes.length !== MAC_BYTES) {
+  if (!/^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/i.test(text)) {
     throw new LariatError(
-      `Cannot read MAC address ${quoteInput(text)}: it has ${bytes.length} octets, not six`,
+      `Cannot read MAC address ${quoteInput(text)}: it is not six pairs of hexadecimal digits with colons between them`,
       { code: "config-invalid", hint: "Write it as in 02:00:01:0a:0b:0c" },
     )
   }
-  return bytes
+  return octetsOf(text)
+}
+
+function octetsOf(text: string): Uint8Array {
+  return Uint8Array.fromHex(text.replaceAll(":", ""))
 }
 
 /** Lower-case text with colons, as the kernel prints it. @param bytes 6 bytes */
@@ -51,28 +43,31 @@ export function isInterfaceMac(bytes: Uint8Array): boolean {
 }
 
 /**
+ * The address of an interface as people write it, with colons or hyphens; comes out as
+ * {@link formatMac} writes it.
+ *
+ * @throws LariatError config-invalid
+ */
+export function interfaceMac(text: string): string {
+  const bytes = parseMac(text.replaceAll("-", ":"))
+  if (isInterfaceMac(bytes)) return formatMac(bytes)
+  throw new LariatError("Cannot use the MAC address: it is that of a group, or all zeros", {
+    code: "config-invalid",
+  })
+}
+
+/**
  * A random unicast MAC address, locally administered unless the prefix says otherwise.
  *
  * @param random source of random bytes
- * @param prefix leading octets to keep, such as `02:00:01`; default none
- * @throws LariatError config-invalid where the prefix is no octets, too long, or of a group
+ * @param prefix leading octets to keep, such as `02:00:01`, of no group; default none
  */
 export function randomMac(random: (n: number) => Uint8Array, prefix?: string): string {
-  if (prefix === undefined) {
-    const bytes = Uint8Array.from(random(MAC_BYTES))
-    bytes[0] = ((bytes[0] ?? 0) & ~GROUP_BIT) | LOCAL_BIT
-    return formatMac(bytes)
+  if (prefix !== undefined) {
+    const head = octetsOf(prefix)
+    return formatMac(Uint8Array.of(...head, ...random(MAC_BYTES - head.length)))
   }
-  // A whole address as prefix would give every container the same one.
-  const head = readOctets(prefix, "MAC prefix", MAC_BYTES - 1)
-  if (((head[0] ?? 0) & GROUP_BIT) !== 0) {
-    throw new LariatError(
-      `Cannot use MAC prefix ${quoteInput(prefix)}: its first octet is that of a group address`,
-      { code: "config-invalid", hint: "Make the first octet even, such as 02" },
-    )
-  }
-  const bytes = new Uint8Array(MAC_BYTES)
-  bytes.set(head)
-  bytes.set(random(MAC_BYTES - head.length).subarray(0, MAC_BYTES - head.length), head.length)
+  const bytes = Uint8Array.from(random(MAC_BYTES))
+  bytes[0] = ((bytes[0] ?? 0) & ~GROUP_BIT) | LOCAL_BIT
   return formatMac(bytes)
 }

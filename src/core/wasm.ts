@@ -9,22 +9,16 @@ interface Constant {
 
 /** The map of free addresses, asm/bitmap.ts; a `base` is the first byte of a map's region. */
 export interface BitmapExports {
-  readonly LEVEL0: Constant
   readonly MAX_SIZE: Constant
   readonly EMPTY: Constant
-  readonly BATCH: Constant
-  readonly BATCH_LIMIT: Constant
   readonly REGIONS: Constant
   regionBytes(size: number): number
   init(base: number, size: number): void
-  rebuild(base: number): number
-  countFree(base: number): number
   used(base: number): number
   has(base: number, index: number): number
   allocate(base: number, hint: number): number
   take(base: number, index: number): number
   free(base: number, index: number): number
-  allocateBatch(base: number, count: number, hint: number): number
 }
 
 /** Packet overhead, asm/overhead.ts. All results are bytes; `udp` is 0 or 1. */
@@ -38,24 +32,16 @@ export interface OverheadExports {
   readonly WIREGUARD_HEADER: Constant
   readonly WIREGUARD_TAG: Constant
   readonly AES_GCM_16: Constant
-  readonly AES_GCM_8: Constant
   readonly CHACHA20_POLY1305: Constant
   readonly AES_CBC_SHA1_96: Constant
   readonly AES_CBC_SHA256_128: Constant
   readonly AES_CBC_SHA512_256: Constant
-  readonly AES_CTR_SHA256_128: Constant
   ipHeader(family: number): number
   espIv(cipher: number): number
   espIcv(cipher: number): number
   espBlock(cipher: number): number
   espTunnelInner(outer: number, cipher: number, family: number, udp: number): number
   espTunnelOuter(inner: number, cipher: number, family: number, udp: number): number
-  espTransportInner(outer: number, cipher: number, family: number, udp: number): number
-  espTransportOuter(inner: number, cipher: number, family: number, udp: number): number
-  vxlanBytes(family: number): number
-  geneveBytes(family: number, options: number): number
-  wireguardBytes(family: number): number
-  wireguardOuter(inner: number, family: number, mtu: number): number
 }
 
 /** Everything that asm/core.ts exports. */

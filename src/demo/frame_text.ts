@@ -2,7 +2,7 @@
  * have the same words. */
 
 import { formatAddress } from "../core/address.ts"
-import { type IpPacket, parseIp } from "../core/packet_kind.ts"
+import { type IpPacket, parseIp } from "./packet_kind.ts"
 
 /** One frame, described. */
 export interface FrameText {

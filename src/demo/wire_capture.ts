@@ -1,6 +1,6 @@
-import { type PacketKind, packetKind } from "../core/packet_kind.ts"
 import type { FrameTap } from "../sys/net/frame_tap.ts"
 import { type CarrierPorts, type FrameText, frameText } from "./frame_text.ts"
+import { type PacketKind, packetKind } from "./packet_kind.ts"
 
 /** Packets of the overlay that look alike on the wire. */
 export interface WireFlow extends FrameText {

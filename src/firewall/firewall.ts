@@ -25,7 +25,7 @@ import {
   type LimitValues,
   type ServiceLimits,
 } from "./limits.ts"
-import { type MasqueradeChange, Masquerades, parseMasquerade } from "./masquerades.ts"
+import { Masquerades, parseMasquerade, type Undo } from "./masquerades.ts"
 import { rulesFor, SETS, TABLE } from "./ruleset.ts"
 import type { FirewallState } from "./state.ts"
 
@@ -37,7 +37,7 @@ interface Wanted {
   readonly rules: readonly Rule[]
 }
 
-type ApplyChange = (masquerades: Masquerades, entry: Prefix) => MasqueradeChange
+type ApplyChange = (masquerades: Masquerades, entry: Prefix) => Undo
 
 const FAMILIES: readonly Family[] = [4, 6]
 
@@ -100,7 +100,7 @@ export class Firewall {
         // Counting connections is what kernels lack first.
         const next = LIMIT_NAMES.find((name) => (limits?.values[name] ?? 0) > 0)
         if (next === undefined) {
-          // It was not for the limits.
+          // The limits were not the reason.
           this.#lacking.clear()
           throw explain(error)
         }
@@ -209,7 +209,7 @@ export class Firewall {
         return false
       }
     }
-    // Others never rest. Ours goes in, but is not known to be the last word.
+    // Others change the ruleset without end: ours goes in, but is not known to be the last word.
     this.#commit(replacement(contents, wanted.rules), undefined)
     return true
   }
@@ -237,12 +237,12 @@ export class Firewall {
     }
     const { masquerades } = wanted
     const before = affected(masquerades, entries)
-    const changes = entries.map((entry) => apply(masquerades, entry))
+    const undos = entries.map((entry) => apply(masquerades, entry))
     try {
       const messages = moves(before, affected(masquerades, entries))
       if (!this.#commitQuickly(messages)) this.#assert(wanted)
     } catch (error) {
-      for (const change of changes.toReversed()) masquerades.undo(change)
+      for (const undo of undos.toReversed()) undo()
       throw explain(error)
     }
   }

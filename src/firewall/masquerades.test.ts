@@ -22,8 +22,8 @@ test("every change can be undone", () => {
       (start, steps) => {
         const all = new Masquerades(start)
         const before = text(all)
-        const changes = steps.map(([add, one]) => (add ? all.add(one) : all.remove(one)))
-        for (const change of changes.toReversed()) all.undo(change)
+        const undos = steps.map(([add, one]) => (add ? all.add(one) : all.remove(one)))
+        for (const undo of undos.toReversed()) undo()
         expect(text(all)).toBe(before)
       },
     ),

@@ -1,10 +1,11 @@
 /** The container addresses that are masqueraded (`ipMasq`), and the subnets they belong to. */
 
-import type { Address, Prefix } from "../core/address.ts"
 import {
+  type Address,
   formatAddress,
   formatPrefix,
   networkOf,
+  type Prefix,
   parseAddress,
   parsePrefix,
 } from "../core/address.ts"
@@ -16,11 +17,8 @@ export function parseMasquerade(text: string): Prefix {
   return { family, bytes, length: bytes.length * 8 }
 }
 
-/** What a change came to, and how to take it back. */
-export interface MasqueradeChange {
-  readonly added: readonly Prefix[]
-  readonly removed: readonly Prefix[]
-}
+/** Takes a change back. */
+export type Undo = () => void
 
 /** Addresses, each once, with the number of addresses of each subnet. */
 export class Masquerades {
@@ -47,32 +45,26 @@ export class Masquerades {
   }
 
   /** Adds an address, or gives it another subnet. */
-  add(entry: Prefix): MasqueradeChange {
-    const old = this.#byAddress.get(formatAddress(entry))
-    if (old?.length === entry.length) return { added: [], removed: [] }
-    const { removed } = this.remove(entry)
+  add(entry: Prefix): Undo {
+    const before = this.#byAddress.get(formatAddress(entry))
+    if (before?.length === entry.length) return () => {}
+    this.remove(entry)
     this.#byAddress.set(formatAddress(entry), entry)
     const subnet = this.#subnets.get(subnetKey(entry))
     if (subnet !== undefined) subnet.count++
     else this.#subnets.set(subnetKey(entry), { prefix: networkOf(entry), count: 1 })
-    return { added: [entry], removed }
+    return () => (before === undefined ? this.remove(entry) : this.add(before))
   }
 
   /** Takes an address away, whatever its subnet. */
-  remove(address: Address): MasqueradeChange {
+  remove(address: Address): Undo {
     const key = formatAddress(address)
     const entry = this.#byAddress.get(key)
-    if (entry === undefined) return { added: [], removed: [] }
+    if (entry === undefined) return () => {}
     this.#byAddress.delete(key)
     const subnet = this.#subnets.get(subnetKey(entry))
     if (subnet !== undefined && --subnet.count === 0) this.#subnets.delete(subnetKey(entry))
-    return { added: [], removed: [entry] }
-  }
-
-  /** Makes a change undone. */
-  undo({ added, removed }: MasqueradeChange): void {
-    for (const entry of added) this.remove(entry)
-    for (const entry of removed) this.add(entry)
+    return () => this.add(entry)
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * The table `inet lariat`: its chains, its rules, its sets. All of it but the limits of services is
- * fixed; what is configured or attached is in the sets alone, so that an attach never touches a rule and a packet meets the
- * same few lookups whether there is one container or a thousand.
+ * fixed; what is configured or attached is in the sets alone, so that an attach never touches a rule
+ * and a packet meets the same few lookups whether there is one container or a thousand.
  */
 
 import * as n from "../netlink/nftables/constants.ts"

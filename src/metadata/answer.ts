@@ -8,11 +8,11 @@ export interface Answer {
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** Of a text in any format. */
+/** The type of every answer, whatever its format. */
 export const PLAIN = "text/plain; charset=utf-8"
-/** Nothing is taken for what it is not called. */
+/** Browsers must not guess another type. */
 export const SAFE = { "X-Content-Type-Options": "nosniff" }
-/** Pages from anywhere may read a value. */
+/** Pages of any origin may read a value. */
 const OPEN = { "Access-Control-Allow-Origin": "*", ...SAFE }
 
 /**

@@ -42,7 +42,7 @@ const PATHS = [
 describe("what is kept", () => {
   test("is never another's: all is as without anything kept, whoever asked before", () => {
     const model = modelOfFixture()
-    const shared = new Answers({ model, newVersion: () => "v", kept: { most: 8 } })
+    const shared = new Answers({ model, newVersion: () => "v" })
     const question = fc.record({
       path: fc.constantFrom(...PATHS),
       from: fc.constantFrom(...ASKERS),
@@ -51,7 +51,7 @@ describe("what is kept", () => {
     fc.assert(
       fc.property(fc.array(question, { minLength: 1, maxLength: 40 }), (questions) => {
         for (const one of questions) {
-          const alone = new Answers({ model, newVersion: () => "v", kept: { most: 0 } })
+          const alone = new Answers({ model, newVersion: () => "v" })
           expect(shared.answer(one)).toEqual(alone.answer(one))
         }
       }),

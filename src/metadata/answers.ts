@@ -1,6 +1,6 @@
 import { type Answer, failure, success } from "./answer.ts"
 import { API_VERSIONS, type ApiVersion, isApiVersion } from "./api_version.ts"
-import { KeptAnswers, type KeptLimits } from "./kept_answers.ts"
+import { KeptAnswers } from "./kept_answers.ts"
 import { lookup, type Tree } from "./lookup.ts"
 import type { Model } from "./model.ts"
 import type { ContainerRecord } from "./records.ts"
@@ -23,12 +23,11 @@ export interface AnswersOptions {
   readonly newVersion: () => string
   /** The container that packets from an address come from. Default: the model's. */
   readonly askerAt?: ((address: string) => ContainerRecord | undefined) | undefined
-  readonly kept?: KeptLimits | undefined
 }
 
-/** Characters of a value beyond which no client can say that it knows it: no URL is as long. */
+/** A client names the value that it knows in a URL, which is never longer than this. */
 const MAX_KNOWN_TEXT = 8192
-/** In keys: whoever asks; and who is no container. Neither is a uuid. */
+/** Who asks, in the place of a uuid in keys: anybody, or somebody who is no container. */
 const ANYBODY = "*"
 const NOBODY = "-"
 
@@ -41,12 +40,11 @@ export class Answers {
   readonly #newVersion: () => string
   readonly #askerAt: (address: string) => ContainerRecord | undefined
   readonly #trees = new Map<ApiVersion, VersionTree>()
-  readonly #kept: KeptAnswers
+  readonly #kept = new KeptAnswers()
   #modelVersion = -1
   #version = ""
 
-  constructor({ model, newVersion, askerAt, kept }: AnswersOptions) {
-    this.#kept = new KeptAnswers(kept)
+  constructor({ model, newVersion, askerAt }: AnswersOptions) {
     this.#model = model
     this.#newVersion = newVersion
     this.#askerAt = askerAt ?? ((address) => model.containerAt(address))
@@ -60,7 +58,7 @@ export class Answers {
   /** The answer to a question, where it was given before and is still the same. */
   kept(question: Question): Answer | undefined {
     this.#refresh()
-    // What is the same for all is found without looking who asks.
+    // What is the same for everybody is found without finding out who asks.
     const common = this.#kept.get(keyFor(ANYBODY, question))
     if (common !== undefined || !dependsOnAsker(question.path)) return common
     return this.#kept.get(this.key(question))
@@ -87,7 +85,7 @@ export class Answers {
 
   #make(question: Question): Answer {
     const answer = this.#answerOf(question, this.#askerAt(question.from))
-    // What is not there has endless names.
+    // There is no end of paths that do not exist.
     if (answer.status === 200) this.#kept.put(this.key(question), answer)
     return answer
   }
@@ -101,7 +99,7 @@ export class Answers {
     return success(render(found.value, format))
   }
 
-  /** 404 when the version is none. */
+  /** 404 where there is no such version. */
   #find(
     [version, ...rest]: readonly string[],
     asker: ContainerRecord | undefined,

@@ -1,4 +1,5 @@
 import type { Model } from "./model.ts"
+import { container as containerSchema, service as serviceSchema } from "./record_schema.ts"
 import type { ContainerRecord, ServiceReference, Texts } from "./records.ts"
 
 /** A container as whoever attached it knows it; labels say to which stack and service it belongs. */
@@ -38,8 +39,7 @@ const COMPOSE_NUMBER = "com.docker.compose.container-number"
 
 /** The stack and service that a container's labels name; Rancher's labels count before Compose's. */
 export function membershipOf(labels: Texts): Membership | undefined {
-  const [path = ""] = [labels[STACK_SERVICE]]
-  const [first = "", ...rest] = path.split("/")
+  const [first = "", ...rest] = (labels[STACK_SERVICE] ?? "").split("/")
   const stack = labels[STACK] || first || labels[COMPOSE_PROJECT]
   if (stack === undefined || stack === "") return undefined
   const service = rest.at(-1) || labels[COMPOSE_SERVICE]
@@ -82,12 +82,11 @@ export class Feed {
     this.#model.batch(() => {
       const membership = membershipOf(container.labels)
       const before = this.#containers.get(container.uuid)
-      const known = this.#containers.has(container.uuid)
       this.#containers.set(container.uuid, membership)
-      // The new one first: a service that only changes its container stays.
+      // Joined before the old one is left: a service whose container changes must not go and come.
       const services = membership === undefined ? [] : this.#join(membership)
       this.#model.put(this.#record(container, services))
-      if (known && before !== undefined) this.#leave(before)
+      if (before !== undefined) this.#leave(before)
     })
   }
 
@@ -104,7 +103,7 @@ export class Feed {
 
   #join({ stack, service }: Membership): ServiceReference[] {
     const stackUuid = this.#stackUuid(stack)
-    this.#count(this.#sizes, stackUuid, 1)
+    this.#count(stackUuid, 1)
     if (this.#model.stack(stackUuid) === undefined) {
       this.#model.put({
         metadata_kind: "stack",
@@ -117,7 +116,7 @@ export class Feed {
     }
     if (service === undefined) return []
     const reference = this.#reference(stack, service)
-    this.#count(this.#sizes, reference.uuid, 1)
+    this.#count(reference.uuid, 1)
     this.#putService({ stack, service }, reference)
     return [reference]
   }
@@ -125,78 +124,53 @@ export class Feed {
   #leave({ stack, service }: Membership): void {
     if (service !== undefined) {
       const reference = this.#reference(stack, service)
-      if (this.#count(this.#sizes, reference.uuid, -1) === 0) {
+      if (this.#count(reference.uuid, -1) === 0) {
         this.#model.remove("service", `${reference.uuid}/${service.toLowerCase()}`)
       } else this.#putService({ stack, service }, reference)
     }
     const stackUuid = this.#stackUuid(stack)
-    if (this.#count(this.#sizes, stackUuid, -1) === 0) this.#model.remove("stack", stackUuid)
+    if (this.#count(stackUuid, -1) === 0) this.#model.remove("stack", stackUuid)
   }
 
   #putService({ stack, service = "" }: Membership, { uuid }: ServiceReference): void {
-    this.#model.put({
+    const record = serviceSchema.parse({
       metadata_kind: "service",
       uuid,
       name: service,
       stack_name: stack,
       stack_uuid: this.#stackUuid(stack),
-      kind: "service",
-      hostname: null,
-      vip: null,
-      create_index: null,
-      external_ips: [],
-      sidekicks: [],
-      ports: [],
-      expose: [],
-      labels: {},
-      metadata: {},
       scale: this.#sizes.get(uuid) ?? 0,
-      fqdn: null,
-      health_check: null,
-      system: false,
-      lb_config: null,
-      primary_service_name: service,
       environment_uuid: this.#environmentUuid,
       state: "active",
-      token: null,
-      links: {},
     })
+    this.#model.put({ ...record, primary_service_name: service })
   }
 
   #record(container: FedContainer, services: readonly ServiceReference[]): ContainerRecord {
     const { labels, addresses } = container
     const name = labels[CONTAINER] || container.name
-    return {
+    const record = containerSchema.parse({
       metadata_kind: "container",
       uuid: container.uuid,
       name,
-      primary_ip: addresses[0] ?? null,
+      primary_ip: addresses[0],
       ips: addresses,
-      ports: [],
       labels,
       create_index: container.createIndex,
       host_uuid: container.hostUuid,
-      host_ip: container.hostIp ?? null,
+      host_ip: container.hostIp,
       hostname: name,
-      health_state: null,
-      health_check: null,
-      health_check_hosts: [],
       start_count: 1,
-      service_index: labels[COMPOSE_NUMBER] ?? /(?:^|[-_])(\d+)$/.exec(name)?.[1] ?? null,
+      service_index: labels[COMPOSE_NUMBER] ?? /(?:^|[-_])(\d+)$/.exec(name)?.[1],
       state: "running",
       external_id: container.externalId,
-      primary_mac_address: container.mac ?? null,
-      memory_reservation: null,
-      milli_cpu_reservation: null,
+      primary_mac_address: container.mac,
       network_uuid: container.networkUuid,
-      network_from_container_uuid: null,
-      system: false,
       dns: container.dns,
       dns_search: searchDomains(labels, container.dnsSearch),
       environment_uuid: this.#environmentUuid,
-      links: {},
-      services,
-    }
+    })
+    return { ...record, services }
   }
 
   #stackUuid(stack: string): string {
@@ -209,10 +183,10 @@ export class Feed {
   }
 
   /** The count after it. */
-  #count(counts: Map<string, number>, key: string, step: 1 | -1): number {
-    const count = (counts.get(key) ?? 0) + step
-    if (count > 0) counts.set(key, count)
-    else counts.delete(key)
-    return Math.max(count, 0)
+  #count(uuid: string, step: 1 | -1): number {
+    const count = (this.#sizes.get(uuid) ?? 0) + step
+    if (count > 0) this.#sizes.set(uuid, count)
+    else this.#sizes.delete(uuid)
+    return count
   }
 }

@@ -8,7 +8,7 @@ export interface KeptLimits {
   readonly length?: number | undefined
 }
 
-/** Answers that are given again and again, the ones that nobody asks for given up first. */
+/** Answers that may be given again; those that nobody asks for are given up first. */
 export class KeptAnswers {
   readonly #most: number
   readonly #length: number
@@ -40,7 +40,7 @@ export class KeptAnswers {
 
   put(key: string, answer: Answer): void {
     const length = key.length + answer.body.length
-    // One that is not kept at all is made each time: better than to give up all others for it.
+    // Rather made each time than kept at the cost of all others.
     if (length > this.#length) return
     if (this.#young.size >= this.#most || this.#youngLength + length > this.#length) {
       this.#old = this.#young

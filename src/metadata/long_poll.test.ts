@@ -2,7 +2,7 @@ import { expect, test } from "bun:test"
 import { LongPoll } from "./long_poll.ts"
 
 /** A clock that stands still until it is told, and something to watch. */
-function world(options: { most?: number; mostPerSource?: number } = {}) {
+function fixture(options: { most?: number; mostPerSource?: number } = {}) {
   const timers = new Set<{ at: number; run: () => void }>()
   let now = 0
   const poll = new LongPoll<string>((ms, run) => {
@@ -31,13 +31,13 @@ function world(options: { most?: number; mostPerSource?: number } = {}) {
 }
 
 test("a value that is another already is answered at once", () => {
-  const { wait, poll } = world()
+  const { wait, poll } = fixture()
   expect(wait("zero")).toBe("answer one")
   expect(poll.waiting).toBe(0)
 })
 
 test("a change answers all who wait, looking once for all of them", async () => {
-  const { poll, state, wait, timers } = world()
+  const { poll, state, wait, timers } = fixture()
   const waits = Array.from({ length: 100 }, () => wait("one"))
   expect(poll.waiting).toBe(100)
   state.text = "two"
@@ -50,7 +50,7 @@ test("a change answers all who wait, looking once for all of them", async () => 
 })
 
 test("a change of something else answers nobody, and makes no answer", () => {
-  const { poll, state, wait } = world()
+  const { poll, state, wait } = fixture()
   const pending = wait("one")
   poll.changed()
   expect(poll.waiting).toBe(1)
@@ -59,7 +59,7 @@ test("a change of something else answers nobody, and makes no answer", () => {
 })
 
 test("the time ends it with what is then, not before", async () => {
-  const { pass, poll, wait } = world()
+  const { pass, poll, wait } = fixture()
   const pending = wait("one")
   pass(999)
   expect(poll.waiting).toBe(1)
@@ -68,7 +68,7 @@ test("the time ends it with what is then, not before", async () => {
 })
 
 test("what is not there is waited for", async () => {
-  const { poll, state, wait } = world()
+  const { poll, state, wait } = fixture()
   state.text = undefined
   const pending = wait("")
   poll.changed()
@@ -79,11 +79,11 @@ test("what is not there is waited for", async () => {
 })
 
 test("no time is no wait", () => {
-  expect(world().wait("one", { ms: 0 })).toBe("answer one")
+  expect(fixture().wait("one", { ms: 0 })).toBe("answer one")
 })
 
 test("a client that goes frees its place and leaves nothing", async () => {
-  const { poll, wait, timers } = world()
+  const { poll, wait, timers } = fixture()
   const abort = new AbortController()
   const pending = wait("one", { signal: abort.signal })
   abort.abort()
@@ -93,7 +93,7 @@ test("a client that goes frees its place and leaves nothing", async () => {
 })
 
 test("only so many wait, in all and of one source, and places come back", async () => {
-  const { poll, wait, pass } = world({ most: 3, mostPerSource: 2 })
+  const { poll, wait, pass } = fixture({ most: 3, mostPerSource: 2 })
   const held = [wait("one"), wait("one")]
   expect(wait("one")).toBeUndefined()
   held.push(wait("one", { source: "t" }))
@@ -106,7 +106,7 @@ test("only so many wait, in all and of one source, and places come back", async 
 })
 
 test("who asks again while being answered waits for the next change", async () => {
-  const { poll, state, wait } = world()
+  const { poll, state, wait } = fixture()
   const first = wait("one")
   state.text = "two"
   poll.changed()

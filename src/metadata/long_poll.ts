@@ -21,7 +21,7 @@ interface Group<T> {
   readonly waiters: Set<Waiter<T>>
 }
 
-/** What a request that waits is. */
+/** A request that waits. */
 export interface Wait<T> {
   /** The same for requests that look at the same thing: it is looked up once for all of them. */
   readonly key: string

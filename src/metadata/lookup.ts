@@ -7,7 +7,7 @@ export type Tree =
   | readonly Tree[]
   | { readonly [key: string]: Tree }
 
-/** A list that there is none of: an empty list to whoever enters it, null in JSON and YAML. */
+/** A list that does not exist: empty to whoever enters it, null in JSON and YAML. */
 export const NIL_LIST: readonly Tree[] = Object.freeze([])
 
 /** A map of the tree, as opposed to a list or a scalar. */

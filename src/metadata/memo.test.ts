@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test"
 import { Memo } from "./memo.ts"
 
-test("a value is made once for a record and its parts", () => {
+test("a value is made once for a record and its inputs", () => {
   const memo = new Memo<object, number>()
   const [record, part] = [{}, {}]
   let made = 0
-  const get = (parts: readonly unknown[], key: object = record) =>
-    memo.get(key, parts, () => ++made)
+  const get = (inputs: readonly unknown[], key: object = record) =>
+    memo.get(key, inputs, () => ++made)
   expect(get([part, 1])).toBe(1)
   expect(get([part, 1])).toBe(1)
   expect(get([{}, 1])).toBe(2)

@@ -1,20 +1,20 @@
 /** Values that are made from records, kept for as long as the records are what they were. */
 
 interface Kept<T> {
-  readonly parts: readonly unknown[]
+  readonly inputs: readonly unknown[]
   readonly value: T
 }
 
-/** Keeps one value for each record; it is made anew when one of the parts is another. */
+/** Keeps one value for each record; it is made anew when one of its inputs is another. */
 export class Memo<K extends object, T> {
   readonly #kept = new WeakMap<K, Kept<T>>()
 
-  /** @param parts everything the value is made from beside the record, compared by identity */
-  get(record: K, parts: readonly unknown[], make: () => T): T {
+  /** @param inputs everything the value is made from beside the record, compared by identity */
+  get(record: K, inputs: readonly unknown[], make: () => T): T {
     const kept = this.#kept.get(record)
-    if (kept !== undefined && sameItems(kept.parts, parts)) return kept.value
+    if (kept !== undefined && sameItems(kept.inputs, inputs)) return kept.value
     const value = make()
-    this.#kept.set(record, { parts, value })
+    this.#kept.set(record, { inputs, value })
     return value
   }
 }

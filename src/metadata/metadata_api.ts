@@ -6,7 +6,7 @@ import { LongPoll, type LongPollOptions, type Schedule } from "./long_poll.ts"
 import { formatFor, wantsHtml } from "./negotiation.ts"
 import { openApi } from "./openapi.ts"
 import { PAGE, PAGE_POLICY } from "./page.ts"
-import { cleanPath, splitTarget, targetOf } from "./target.ts"
+import { cleanPath, targetOf } from "./target.ts"
 
 /** Who asks. */
 export interface Client {
@@ -28,15 +28,15 @@ interface Env {
   readonly Bindings: Client
 }
 
-/** What a server of it is to allow: its questions are short, and have no body. */
+/** What its server has to allow: questions are short, and have no body. */
 export const QUESTIONS = { idleSeconds: 75, maxBodyBytes: 64 * 1024 }
 
 /** How long a waiting request is held when it does not say, and at most, seconds. */
 const DEFAULT_WAIT_S = 60
 const MAX_WAIT_S = 120
-/** A path beyond this is no key of anything. */
+/** Longer paths name nothing. */
 const MAX_PATH = 8192
-/** What an answer says also where it is not sent again. */
+/** Headers of an answer that 304 repeats. */
 const RETAINED = ["ETag", "Access-Control-Allow-Origin", ...Object.keys(SAFE)]
 const MISSING = { ...SAFE, "Content-Type": PLAIN }
 
@@ -70,15 +70,15 @@ export class MetadataApi {
   }
 
   #kept({ method, url, headers }: Request, from: string): Answer | undefined {
-    const path = targetOf(url)
+    const { path, query } = targetOf(url)
     // At the root browsers get the page.
-    if (method !== "GET" || path === "/" || path.includes("?")) return undefined
+    if (method !== "GET" || path === "/" || query !== "") return undefined
     if (headers.has("if-none-match") || !this.#mayAsk(from)) return undefined
     return this.#answers.kept({ path, format: formatFor(headers.get("accept")), from })
   }
 
   #routes(): Hono<Env> {
-    const app = new Hono<Env>({ getPath: ({ url }) => splitTarget(targetOf(url)).path })
+    const app = new Hono<Env>({ getPath: ({ url }) => targetOf(url).path })
     app.use(measured, this.#guard, tidy, etag({ retainedHeaders: RETAINED }))
     app.get("/", async (context, next) =>
       wantsHtml(context.req.header("accept")) ? page(context) : await next(),
@@ -88,7 +88,7 @@ export class MetadataApi {
     app.get("/favicon.ico", (context) => context.notFound())
     app.get("*", this.#wait, (context) => respond(this.#answers.answer(questionOf(context))))
     app.notFound((context) => context.body("404 page not found\n", 404, MISSING))
-    // The server says so, as of anything else that is thrown.
+    // The server logs it and answers 500, as for anything else that is thrown.
     app.onError((error) => {
       throw error
     })
@@ -129,13 +129,13 @@ const measured: MiddlewareHandler<Env> = async (context, next) => {
 
 /** Refuses endless paths, and leads to the one way to write a path. */
 const tidy: MiddlewareHandler<Env> = async (context, next) => {
-  const { path, query } = splitTarget(targetOf(context.req.url))
+  const { path, query } = targetOf(context.req.url)
   if (path.length > MAX_PATH) return respond(failure(414, "URI Too Long", "text"))
   const clean = cleanPath(path)
   if (clean === path) return await next()
   // A header is ASCII; escapes that are there stay as they are.
   const location = clean.replace(/[^\x21-\x7e]+/g, encodeURIComponent)
-  return context.redirect(query === "" ? location : `${location}?${query}`, 301)
+  return context.redirect(query === "?" ? location : location + query, 301)
 }
 
 function page(context: Context<Env>): Response {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util"
 import { OrderedRecords } from "./ordered_records.ts"
 import {
   type ContainerRecord,
@@ -12,7 +13,6 @@ import {
   type StackRecord,
   serviceKey,
 } from "./records.ts"
-import { sameValue } from "./same_value.ts"
 
 /** One record that came, went, or became another. */
 export interface RecordChange {
@@ -30,21 +30,18 @@ export interface ModelChange {
   readonly records: readonly RecordChange[]
 }
 
-/** The records of a model that are kept in lists. */
-type Listed = Exclude<ModelRecord, EnvironmentRecord>
-
 /**
  * What is known of hosts, networks, stacks, services and containers. Lists have a stable order
  * ({@link OrderedRecords}) and are not to be changed. A change costs a search in the lists
  * that have the record; each of them is copied when it is next asked for.
  */
 export class Model {
-  readonly #records: { readonly [K in Listed["metadata_kind"]]: OrderedRecords<Listed> } = {
-    host: new OrderedRecords<Listed>(),
-    network: new OrderedRecords<Listed>(),
-    stack: new OrderedRecords<Listed>(),
-    service: new OrderedRecords<Listed>(),
-    container: new OrderedRecords<Listed>(),
+  readonly #records = {
+    host: new OrderedRecords<HostRecord>(),
+    network: new OrderedRecords<NetworkRecord>(),
+    stack: new OrderedRecords<StackRecord>(),
+    service: new OrderedRecords<ServiceRecord>(),
+    container: new OrderedRecords<ContainerRecord>(),
   }
   #environment: EnvironmentRecord | undefined
   #selfHost: string | undefined
@@ -73,43 +70,43 @@ export class Model {
   }
 
   get hosts(): readonly HostRecord[] {
-    return this.#records.host.list() as readonly HostRecord[]
+    return this.#records.host.list()
   }
 
   get networks(): readonly NetworkRecord[] {
-    return this.#records.network.list() as readonly NetworkRecord[]
+    return this.#records.network.list()
   }
 
   get stacks(): readonly StackRecord[] {
-    return this.#records.stack.list() as readonly StackRecord[]
+    return this.#records.stack.list()
   }
 
   get services(): readonly ServiceRecord[] {
-    return this.#records.service.list() as readonly ServiceRecord[]
+    return this.#records.service.list()
   }
 
   get containers(): readonly ContainerRecord[] {
-    return this.#records.container.list() as readonly ContainerRecord[]
+    return this.#records.container.list()
   }
 
   host(uuid: string): HostRecord | undefined {
-    return this.#records.host.get(uuid) as HostRecord | undefined
+    return this.#records.host.get(uuid)
   }
 
   network(uuid: string): NetworkRecord | undefined {
-    return this.#records.network.get(uuid) as NetworkRecord | undefined
+    return this.#records.network.get(uuid)
   }
 
   stack(uuid: string): StackRecord | undefined {
-    return this.#records.stack.get(uuid) as StackRecord | undefined
+    return this.#records.stack.get(uuid)
   }
 
   service(reference: ServiceReference): ServiceRecord | undefined {
-    return this.#records.service.get(serviceKey(reference)) as ServiceRecord | undefined
+    return this.#records.service.get(serviceKey(reference))
   }
 
   container(uuid: string): ContainerRecord | undefined {
-    return this.#records.container.get(uuid) as ContainerRecord | undefined
+    return this.#records.container.get(uuid)
   }
 
   servicesOfStack(stackUuid: string): readonly ServiceRecord[] {
@@ -147,7 +144,7 @@ export class Model {
   /** Adds a record, or replaces the one of that kind and key. An equal one is no change. */
   put(record: ModelRecord): void {
     const before = this.get(record.metadata_kind, recordKey(record))
-    if (before !== undefined && sameValue(before, record)) return
+    if (before !== undefined && isDeepStrictEqual(before, record)) return
     this.#apply(record.metadata_kind, recordKey(record), { before, after: record })
   }
 
@@ -187,7 +184,9 @@ export class Model {
       change()
     } finally {
       this.#batch = undefined
-      const records = [...batch.values()].filter(({ before, after }) => !sameValue(before, after))
+      const records = [...batch.values()].filter(
+        ({ before, after }) => !isDeepStrictEqual(before, after),
+      )
       if (records.length > 0 || this.#batchSelf) this.#tell(records)
     }
   }
@@ -201,7 +200,7 @@ export class Model {
   #apply(kind: RecordKind, key: string, change: RecordChange): void {
     if (kind === "environment") this.#environment = change.after as EnvironmentRecord | undefined
     else if (change.after === undefined) this.#records[kind].remove(key)
-    else this.#records[kind].put(key, change.after as Listed)
+    else (this.#records[kind] as OrderedRecords<ModelRecord>).put(key, change.after)
     this.#group(key, change.before, "remove")
     this.#group(key, change.after, "add")
     if (this.#batch === undefined) {

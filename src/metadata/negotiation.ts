@@ -3,7 +3,7 @@
 import { parseAccept } from "hono/utils/accept"
 import type { Format } from "./render.ts"
 
-/** What can be had; text comes first where several are as good. */
+/** The formats there are; text comes first where several suit as well. */
 const OFFERS: readonly (readonly [type: string, format: Format])[] = [
   ["text/plain", "text"],
   ["application/json", "json"],
@@ -21,12 +21,12 @@ const ANY = 1
 /** Headers are seldom new: parsing one costs as much as an answer. */
 const known = new Map<string, Format>()
 const MAX_KNOWN = 256
-/** A longer header is nobody's. */
+/** No client sends a longer header. */
 const MAX_HEADER = 1024
 
 /**
  * The format that suits an Accept header best: the highest quality counts, then an explicit type
- * before a wildcard. What nobody knows gets text.
+ * before a wildcard. Text where none of it is known.
  *
  * @param accept undefined where the header is missing
  */

@@ -1,15 +1,14 @@
 import { LineCounter, parseDocument } from "yaml"
 import { pathText, printable } from "../config/diagnostic.ts"
-import { LariatError } from "../errors.ts"
+import { LariatError, messageOf } from "../errors.ts"
 import type { Model } from "./model.ts"
 import { type FileObject, fileObject } from "./record_schema.ts"
 import {
-  type ContainerRecord,
   type ModelRecord,
   recordKey,
-  type ServiceRecord,
   type ServiceReference,
   serviceKey,
+  type Texts,
 } from "./records.ts"
 
 /** A file of objects, read. */
@@ -93,7 +92,7 @@ function parseText(name: string, text: string): unknown {
   try {
     return document.toJS({ maxAliasCount: 100 })
   } catch (cause) {
-    throw refuse(name, [cause instanceof Error ? cause.message : String(cause)])
+    throw refuse(name, [messageOf(cause)])
   }
 }
 
@@ -124,57 +123,59 @@ function assemble(objects: readonly Placed[], problems: string[]): ObjectsFile {
     if (records.has(id)) problems.push(`[${index}].uuid: another ${id} is before it`)
     records.set(id, record)
   }
-  const serviceUuids = new Set([...records.values()].filter(isService).map(({ uuid }) => uuid))
+  // A link between services names the uuid alone, which sidekicks share.
+  const uuids = [...records.values()].map((record) => `${record.metadata_kind} ${record.uuid}`)
+  const ids = new Set([...records.keys(), ...uuids])
   for (const { index, object } of objects) {
-    const missing = missingEnd(object, records, serviceUuids)
+    const missing = missingEnd(object, ids)
     if (missing !== undefined) problems.push(`[${index}].${missing}: no such object`)
   }
   return { records: [...records.values()], selfHostUuid, version }
 }
 
-function isService(record: ModelRecord): record is ServiceRecord {
-  return record.metadata_kind === "service"
+interface NamedLink {
+  /** uuid of the container or the service. */
+  readonly owner: string
+  readonly key: string
+  readonly value: string
 }
 
 interface Links {
   /** By uuid of the container. */
-  readonly services: Map<string, ServiceReference[]>
-  /** By uuid of the container or the service. */
-  readonly named: Map<string, [string, string][]>
+  readonly services: ReadonlyMap<string, readonly ServiceReference[]>
+  /** By {@link NamedLink.owner}. */
+  readonly named: ReadonlyMap<string, readonly NamedLink[]>
 }
 
 function linksOf(objects: readonly Placed[]): Links {
-  const services = new Map<string, ServiceReference[]>()
-  const named = new Map<string, [string, string][]>()
-  for (const { object } of objects) {
-    if (object.metadata_kind === "serviceContainerLink") {
-      const reference = { uuid: object.service_uuid, name: object.service_name }
-      append(services, object.container_uuid, reference)
-    } else if (object.metadata_kind === "serviceLink") {
-      append(named, object.service_uuid, [object.key, object.value ?? ""])
-    } else if (object.metadata_kind === "containerLink") {
-      append(named, object.container_uuid, [object.key, object.value])
+  const memberships = objects.flatMap(({ object }) =>
+    object.metadata_kind === "serviceContainerLink"
+      ? [{ uuid: object.service_uuid, name: object.service_name, of: object.container_uuid }]
+      : [],
+  )
+  const named = objects.flatMap(({ object }): NamedLink[] => {
+    if (object.metadata_kind === "serviceLink") {
+      return [{ owner: object.service_uuid, key: object.key, value: object.value ?? "" }]
     }
+    if (object.metadata_kind !== "containerLink") return []
+    return [{ owner: object.container_uuid, key: object.key, value: object.value }]
+  })
+  return {
+    services: Map.groupBy(memberships, ({ of }) => of),
+    named: Map.groupBy(named, ({ owner }) => owner),
   }
-  return { services, named }
-}
-
-function append<T>(lists: Map<string, T[]>, key: string, item: T): void {
-  const list = lists.get(key)
-  if (list === undefined) lists.set(key, [item])
-  else list.push(item)
 }
 
 function recordOf(object: FileObject, links: Links): ModelRecord | undefined {
   switch (object.metadata_kind) {
     case "container": {
       const services = links.services.get(object.uuid) ?? []
-      return { ...object, services, links: withLinks(object, links) } satisfies ContainerRecord
+      const references = services.map(({ uuid, name }) => ({ uuid, name }))
+      return { ...object, services: references, links: withLinks(object, links) }
     }
     case "service": {
       const primary = object.primary_service_name ?? object.name
-      const more = { primary_service_name: primary, links: withLinks(object, links) }
-      return { ...object, ...more } satisfies ServiceRecord
+      return { ...object, primary_service_name: primary, links: withLinks(object, links) }
     }
     case "host":
     case "stack":
@@ -186,31 +187,24 @@ function recordOf(object: FileObject, links: Links): ModelRecord | undefined {
   }
 }
 
-function withLinks(
-  object: { readonly uuid: string; readonly links: Readonly<Record<string, string>> },
-  links: Links,
-): Record<string, string> {
-  return Object.fromEntries([
-    ...Object.entries(object.links),
-    ...(links.named.get(object.uuid) ?? []),
-  ])
+function withLinks({ uuid, links }: { uuid: string; links: Texts }, { named }: Links): Texts {
+  const more = (named.get(uuid) ?? []).map(({ key, value }) => [key, value])
+  return { ...links, ...Object.fromEntries(more) }
 }
 
 /** The field of a link that names what is not there. */
-function missingEnd(
-  object: FileObject,
-  records: ReadonlyMap<string, ModelRecord>,
-  serviceUuids: ReadonlySet<string>,
-): string | undefined {
-  if (object.metadata_kind === "serviceContainerLink") {
-    const reference = { uuid: object.service_uuid, name: object.service_name }
-    if (!records.has(`service ${serviceKey(reference)}`)) return "service_uuid"
+function missingEnd(object: FileObject, ids: ReadonlySet<string>): string | undefined {
+  switch (object.metadata_kind) {
+    case "serviceContainerLink": {
+      const service = { uuid: object.service_uuid, name: object.service_name }
+      if (!ids.has(`service ${serviceKey(service)}`)) return "service_uuid"
+      return ids.has(`container ${object.container_uuid}`) ? undefined : "container_uuid"
+    }
+    case "serviceLink":
+      return ids.has(`service ${object.service_uuid}`) ? undefined : "service_uuid"
+    case "containerLink":
+      return ids.has(`container ${object.container_uuid}`) ? undefined : "container_uuid"
+    default:
+      return undefined
   }
-  if (object.metadata_kind === "serviceLink") {
-    return serviceUuids.has(object.service_uuid) ? undefined : "service_uuid"
-  }
-  if (object.metadata_kind === "serviceContainerLink" || object.metadata_kind === "containerLink") {
-    return records.has(`container ${object.container_uuid}`) ? undefined : "container_uuid"
-  }
-  return undefined
 }

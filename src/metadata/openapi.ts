@@ -3,14 +3,15 @@
 import { VERSION } from "../version.ts"
 import { API_VERSIONS } from "./api_version.ts"
 
-const ANY = { description: "A scalar, a list or a map" }
-const FORMATS = {
+/** A body that is text, or one schema in JSON and YAML. */
+const inEachFormat = (schema: object) => ({
   "text/plain": { schema: { type: "string" } },
-  "application/json": { schema: ANY },
-  "application/yaml": { schema: ANY },
-}
+  "application/json": { schema },
+  "application/yaml": { schema },
+})
 
-const ERROR = {
+const VALUE = inEachFormat({ description: "A scalar, a list or a map" })
+const ERROR = inEachFormat({
   type: "object",
   required: ["code", "message", "type"],
   properties: {
@@ -18,8 +19,14 @@ const ERROR = {
     message: { type: "string" },
     type: { const: "error" },
   },
-}
+})
 
+const VERSION_PARAMETER = {
+  name: "version",
+  in: "path",
+  required: true,
+  schema: { enum: [...API_VERSIONS] },
+}
 const WAIT = [
   {
     name: "wait",
@@ -53,10 +60,10 @@ export function openApi(): object {
     },
     paths: {
       "/": { get: operation("The versions", []) },
-      "/{version}": { get: operation("Everything that a version knows", [versionParameter()]) },
+      "/{version}": { get: operation("Everything that a version knows", [VERSION_PARAMETER]) },
       "/{version}/{path}": {
         get: operation("One part of it", [
-          versionParameter(),
+          VERSION_PARAMETER,
           {
             name: "path",
             in: "path",
@@ -71,27 +78,15 @@ export function openApi(): object {
   }
 }
 
-function versionParameter(): object {
-  return { name: "version", in: "path", required: true, schema: { enum: [...API_VERSIONS] } }
-}
-
 function operation(summary: string, parameters: readonly object[]): object {
-  const error = (description: string) => ({
-    description,
-    content: {
-      "text/plain": { schema: { type: "string" } },
-      "application/json": { schema: ERROR },
-      "application/yaml": { schema: ERROR },
-    },
-  })
   return {
     summary,
     parameters,
     responses: {
-      "200": { description: "The value, in the format that Accept asks for", content: FORMATS },
+      "200": { description: "The value, in the format that Accept asks for", content: VALUE },
       "304": { description: "It has the ETag of If-None-Match" },
-      "403": error("Asked from outside the managed networks"),
-      "404": error("No such version, or nothing at that path"),
+      "403": { description: "Asked from outside the managed networks", content: ERROR },
+      "404": { description: "No such version, or nothing at that path", content: ERROR },
     },
   }
 }

@@ -25,18 +25,14 @@ export class OrderedRecords<T extends { readonly name: string }> {
     return this.#byKey.get(key)?.record
   }
 
-  has(key: string): boolean {
-    return this.#byKey.has(key)
-  }
-
   /** All records in order. The list is never changed: after a change there is a new one. */
   list(): readonly T[] {
     this.#list ??= this.#entries.map(({ record }) => record)
     return this.#list
   }
 
-  /** Adds a record, or replaces the one under that key, which is returned. */
-  put(key: string, record: T): T | undefined {
+  /** Adds a record, or replaces the one under that key. */
+  put(key: string, record: T): void {
     const before = this.#byKey.get(key)
     const entry: Entry<T> = { key, order: orderOf(record.name), record }
     if (before === undefined) this.#entries.splice(this.#placeOf(entry), 0, entry)
@@ -47,17 +43,15 @@ export class OrderedRecords<T extends { readonly name: string }> {
     }
     this.#byKey.set(key, entry)
     this.#list = undefined
-    return before?.record
   }
 
-  /** Removes the record under that key and returns it. */
-  remove(key: string): T | undefined {
+  /** Removes the record under that key. */
+  remove(key: string): void {
     const entry = this.#byKey.get(key)
-    if (entry === undefined) return undefined
+    if (entry === undefined) return
     this.#byKey.delete(key)
     this.#entries.splice(this.#placeOf(entry), 1)
     this.#list = undefined
-    return entry.record
   }
 
   /** Where an entry is, or belongs. */

@@ -73,42 +73,30 @@ export function renderYaml(value: Tree): string {
  * @param most characters after which the rest may be left out: what costs more is not worth it
  */
 export function goText(value: Tree, most: number): string {
-  const writer = new GoWriter(most)
-  writer.write(value)
-  return writer.text
-}
-
-class GoWriter {
-  text = ""
-  readonly #most: number
-
-  constructor(most: number) {
-    this.#most = most
-  }
-
-  write(value: Tree): void {
-    if (isList(value)) {
-      this.#between("[", value.keys(), (index) => this.write(value[index] ?? null))
-    } else if (isMap(value)) {
-      this.#between("map[", Object.keys(value).sort(), (key) => {
-        this.text += `${key}:`
-        this.write(value[key] ?? null)
-      })
-    } else if (value === null) this.text += "<nil>"
-    else this.text += typeof value === "number" ? goNumber(value) : String(value)
-  }
-
-  #between<K>(begin: string, keys: Iterable<K>, write: (key: K) => void): void {
-    this.text += begin
+  let text = ""
+  const between = <K>(begin: string, keys: Iterable<K>, writeItem: (key: K) => void): void => {
+    text += begin
     let gap = ""
     for (const key of keys) {
-      if (this.text.length > this.#most) return
-      this.text += gap
-      write(key)
+      if (text.length > most) return
+      text += gap
+      writeItem(key)
       gap = " "
     }
-    this.text += "]"
+    text += "]"
   }
+  const write = (tree: Tree): void => {
+    if (isList(tree)) between("[", tree, write)
+    else if (isMap(tree)) {
+      between("map[", Object.keys(tree).sort(), (key) => {
+        text += `${key}:`
+        write(tree[key] ?? null)
+      })
+    } else if (tree === null) text += "<nil>"
+    else text += typeof tree === "number" ? goNumber(tree) : String(tree)
+  }
+  write(value)
+  return text
 }
 
 /** %v of a float64: an exponent below -4 is written, with two digits. */

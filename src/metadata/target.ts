@@ -1,25 +1,21 @@
 /** The target of a request: path and query. */
 
-/** A target in its parts, as they came. */
+/** Path and query of a request, as they came. */
 export interface Target {
   readonly path: string
-  /** Without the question mark; empty where there is none. */
+  /** With its question mark; empty where there is none. */
   readonly query: string
 }
 
-/** Path and query of a request's URL, unchanged: to read it as a URL could fail, and costs more. */
-export function targetOf(url: string): string {
+/** The target of a request's URL, unchanged: to read it as a URL could fail, and costs more. */
+export function targetOf(url: string): Target {
   // A client of HTTP/1.0 that names no host leaves the path alone.
-  if (url.startsWith("/")) return url
-  const at = url.indexOf("/", url.indexOf("://") + 3)
-  return at < 0 ? "/" : url.slice(at)
-}
-
-/** Splits a target at its query. */
-export function splitTarget(target: string): Target {
-  const at = target.indexOf("?")
-  if (at < 0) return { path: target, query: "" }
-  return { path: target.slice(0, at), query: target.slice(at + 1) }
+  const start = url.startsWith("/") ? 0 : url.indexOf("/", url.indexOf("://") + 3)
+  const target = start < 0 ? "/" : url.slice(start)
+  const end = target.indexOf("?")
+  return end < 0
+    ? { path: target, query: "" }
+    : { path: target.slice(0, end), query: target.slice(end) }
 }
 
 /** A path without empty segments and dots, as Go's path.Clean makes it; its last slash stays. */

@@ -1,12 +1,11 @@
-import type { ApiVersion, VersionTraits } from "./api_version.ts"
-import { TRAITS } from "./api_version.ts"
+import { type ApiVersion, TRAITS, type VersionTraits } from "./api_version.ts"
 import { NIL_LIST, type Tree } from "./lookup.ts"
 import { Memo } from "./memo.ts"
 import type { Model } from "./model.ts"
 import type {
   ContainerRecord,
   HostRecord,
-  NetworkRecord,
+  ModelRecord,
   ServiceRecord,
   StackRecord,
   Texts,
@@ -21,11 +20,7 @@ type MapTree = { readonly [key: string]: Tree }
 export class VersionTree {
   readonly #model: Model
   readonly #traits: VersionTraits
-  readonly #containers = new Memo<ContainerRecord, MapTree>()
-  readonly #services = new Memo<ServiceRecord, MapTree>()
-  readonly #stacks = new Memo<StackRecord, MapTree>()
-  readonly #hosts = new Memo<HostRecord, MapTree>()
-  readonly #networks = new Memo<NetworkRecord, MapTree>()
+  readonly #shown = new Memo<ModelRecord, MapTree>()
   readonly #lists = new Memo<readonly object[], readonly Tree[]>()
 
   constructor(model: Model, version: ApiVersion) {
@@ -53,7 +48,7 @@ export class VersionTree {
       },
       name: environment?.name ?? null,
       get networks() {
-        return tree.#list(model.networks, (record) => tree.network(record))
+        return model.networks
       },
       region_name: environment?.region_name ?? null,
       get self() {
@@ -91,11 +86,10 @@ export class VersionTree {
     const [reference] = record.services
     const service = reference === undefined ? undefined : this.#model.service(reference)
     const stack = this.#model.stack(service?.stack_uuid ?? "")
-    return this.#containers.get(record, [service, stack], () => {
+    return this.#shown.get(record, [service, stack], () => {
       const { services: _, host_ip, ...shown } = record
       return {
         ...shown,
-        health_check: record.health_check === null ? null : { ...record.health_check },
         name: this.#name(record.name),
         ports: record.ports.map((port) => this.#port(port, host_ip)),
         links: this.#links(record.links),
@@ -112,7 +106,7 @@ export class VersionTree {
     const containers = this.#traits.namesOnly
       ? members.map(({ name }) => name)
       : members.map((member) => this.container(member))
-    return this.#services.get(record, containers, () => ({
+    return this.#shown.get(record, containers, () => ({
       ...record,
       name: this.#name(record.name),
       stack_name: record.stack_name === null ? null : this.#name(record.stack_name),
@@ -121,7 +115,6 @@ export class VersionTree {
       links: this.#links(record.links),
       containers,
       token: null,
-      health_check: record.health_check === null ? null : { ...record.health_check },
     }))
   }
 
@@ -130,7 +123,7 @@ export class VersionTree {
     const services = this.#traits.namesOnly
       ? members.map(({ name }) => name)
       : members.map((member) => this.service(member))
-    return this.#stacks.get(record, services, () => ({
+    return this.#shown.get(record, services, () => ({
       ...record,
       name: this.#name(record.name),
       services,
@@ -138,14 +131,11 @@ export class VersionTree {
   }
 
   host(record: HostRecord): MapTree {
-    return this.#hosts.get(record, [], () => {
-      const { hostId, ...shown } = record
-      return this.#traits.hostNumber ? { ...shown, hostId } : shown
+    if (this.#traits.hostNumber) return record
+    return this.#shown.get(record, [], () => {
+      const { hostId: _, ...shown } = record
+      return shown
     })
-  }
-
-  network(record: NetworkRecord): MapTree {
-    return this.#networks.get(record, [], () => ({ ...record }))
   }
 
   /** Kept by the list of the records, which the model makes anew with each change. */

@@ -22,8 +22,6 @@ export interface Measured {
 /** Pairs per timed call: long enough to hide the timer, short against a scheduler's slice. */
 const PAIRS = 4096
 
-const BATCH = 1000
-
 /** Contenders take turns this often, so that a noisy moment does not hit one of them alone. */
 const ROUNDS = 5
 
@@ -97,21 +95,8 @@ function twinLowest(map: ReferenceBitmap, { indices, leaving }: Live): void {
   }
 }
 
-function wasmBatch(map: Bitmap, live: Live): void {
-  const batch = map.allocateBatch(BATCH, live.cursor)
-  live.cursor = (batch[BATCH - 1] ?? 0) + 1
-  for (let i = 0; i < BATCH; i++) map.free(batch[i] ?? 0)
-}
-
-function twinBatch(map: ReferenceBitmap, live: Live): void {
-  const batch = map.allocateBatch(BATCH, live.cursor)
-  live.cursor = (batch[BATCH - 1] ?? 0) + 1
-  for (let i = 0; i < BATCH; i++) map.free(batch[i] ?? 0)
-}
-
 const NEXT_FIT = { wasm: wasmNextFit, twin: twinNextFit, operations: PAIRS }
 const LOWEST = { wasm: wasmLowest, twin: twinLowest, operations: PAIRS }
-const IN_BATCHES = { wasm: wasmBatch, twin: twinBatch, operations: BATCH }
 
 interface Scenario {
   readonly name: string
@@ -127,7 +112,6 @@ const SCENARIOS: readonly Scenario[] = [
   { name: "pair on a full /16", size: 2 ** 16, used: 2 ** 16, work: NEXT_FIT },
   { name: "lowest-first pair, /16 half used", size: 2 ** 16, used: 2 ** 15, work: LOWEST },
   { name: "pair on a /8, half used", size: 2 ** 24, used: 2 ** 23, work: NEXT_FIT },
-  { name: "batch of 1,000 and its frees, each", size: 2 ** 16, used: 2 ** 15, work: IN_BATCHES },
 ]
 
 /** One side of a scenario: what is timed, and its medians so far. */
@@ -139,8 +123,8 @@ interface Contender {
 
 function contendersOf({ name, size, used, work }: Scenario, bitmap: Bitmap): Contender[] {
   const twin = new ReferenceBitmap(size)
-  const start = (map: Pick<Bitmap, "allocateBatch">): Live => ({
-    indices: map.allocateBatch(used, 0),
+  const start = (map: Pick<Bitmap, "allocate">): Live => ({
+    indices: Uint32Array.from({ length: used }, (_, index) => map.allocate(index)),
     leaving: randomNumbers(PAIRS, used),
     cursor: used % size,
   })

@@ -83,17 +83,6 @@ export class ReferenceBitmap {
     return true
   }
 
-  allocateBatch(n: number, hint: number): Uint32Array {
-    const result = new Uint32Array(Math.max(0, Math.min(n, this.size - this.#used)))
-    let from = hint
-    for (let i = 0; i < result.length; i++) {
-      const index = this.allocate(from)
-      result[i] = index
-      from = index + 1
-    }
-    return result
-  }
-
   #use(index: number): void {
     let at = index >>> 5
     let left = (this.#words[at] ?? 0) & ~(1 << (index & 31))

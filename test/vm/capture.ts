@@ -1,6 +1,6 @@
 /** Listening on a link of the lab: packet(7), without a tcpdump to start. */
 
-import { type KindOptions, type PacketKind, packetKind } from "../../src/core/packet_kind.ts"
+import { type KindOptions, type PacketKind, packetKind } from "../../src/demo/packet_kind.ts"
 import { LariatError } from "../../src/errors.ts"
 import { FrameTap } from "../../src/sys/net/frame_tap.ts"
 import type { LabNetns } from "./lab_netns.ts"

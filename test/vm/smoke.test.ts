@@ -1,7 +1,7 @@
 /** The lab itself: hosts on an underlay, IPsec set up by hand, and what is told of the traffic. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { parseAddress, sameAddress } from "../../src/core/address.ts"
-import { parseIp } from "../../src/core/packet_kind.ts"
+import { parseIp } from "../../src/demo/packet_kind.ts"
 import { ClusterLab } from "./cluster_lab.ts"
 import type { LabHost } from "./lab_host.ts"
 import { ping } from "./ping.ts"

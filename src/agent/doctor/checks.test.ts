@@ -17,7 +17,6 @@ const bridge: ViewedLink = {
   index: 3,
   kind: "bridge",
   mtu: 1446,
-  up: true,
   master: 0,
   addresses: ["10.42.0.1/16"],
 }

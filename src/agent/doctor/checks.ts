@@ -1,7 +1,7 @@
 /** What may be wrong with a host, each matter on its own. Pure: a view goes in, findings come out. */
 
 import { familyOf, parsePrefix, prefixesOverlap } from "../../core/address.ts"
-import type { Finding } from "./finding.ts"
+import { type Finding, ok } from "./finding.ts"
 import type { HostView, KernelFeatures, ViewedNetwork } from "./host_view.ts"
 import { checkDns, checkMetadata, checkUpstreams } from "./service_checks.ts"
 
@@ -37,7 +37,7 @@ function checkAgent({ agent }: HostView): Finding[] {
   })
   if (problems.length > 0) return problems
   const what = `the agent (${agent.agent.version}, pid ${agent.agent.pid}) reports no problem`
-  return [{ check: "agent", state: "ok", what }]
+  return [ok("agent", what)]
 }
 
 /** What each feature is for, and the module that brings it. */
@@ -97,7 +97,7 @@ function checkKernel({ features, networks, agent }: HostView): Finding[] {
     const what = `the kernel could not be tried for ${missing.join(", ")}`
     return [{ check: "kernel", state: "warning", what, hint: "run lariat doctor as root" }]
   }
-  return [{ check: "kernel", state: "ok", what: `the kernel has ${tried.join(", ")}` }]
+  return [ok("kernel", `the kernel has ${tried.join(", ")}`)]
 }
 
 function checkSysctls({ sysctls, networks, links, agent }: HostView): Finding[] {
@@ -129,7 +129,7 @@ function checkSysctls({ sysctls, networks, links, agent }: HostView): Finding[] 
     warn(what, "nothing is wrong unless a rule drops it; 0 spares the detour")
   }
   if (found.length === 0) {
-    found.push({ check: "sysctl", state: "ok", what: "forwarding and filters are as needed" })
+    found.push(ok("sysctl", "forwarding and filters are as needed"))
   }
   return found
 }
@@ -167,7 +167,7 @@ function checkOverlaps({ networks, links, routes }: HostView): Finding[] {
   }
   if (found.length > 0) return found
   const what = "no address or route of the host lies in a managed network"
-  return [{ check: "overlap", state: "ok", what }]
+  return [ok("overlap", what)]
 }
 
 function cidrsOf(networks: readonly ViewedNetwork[]): { name: string; cidr: string }[] {
@@ -186,11 +186,11 @@ function checkMtu({ links }: HostView): Finding[] {
     found.push({ check: "mtu", state: "warning", what, hint })
   }
   if (found.length > 0) return found
-  return [{ check: "mtu", state: "ok", what: "no bridge sends more than its ports take" }]
+  return [ok("mtu", "no bridge sends more than its ports take")]
 }
 
 function checkClock({ now, notBefore }: HostView): Finding[] {
-  if (now >= notBefore) return [{ check: "clock", state: "ok", what: "the clock is plausible" }]
+  if (now >= notBefore) return [ok("clock", "the clock is plausible")]
   const what = `the clock says ${new Date(now).toISOString()}, before this program was made: certificates are not valid yet`
   return [{ check: "clock", state: "warning", what, hint: "set the clock; leases do not need it" }]
 }
@@ -199,7 +199,7 @@ function checkStore({ agent }: HostView): Finding[] {
   if ("away" in agent || agent.cluster === undefined || agent.cluster === null) return []
   const { store } = agent.cluster
   if (store.reachable) {
-    return [{ check: "store", state: "ok", what: `the ${store.kind} at ${store.endpoint} answers` }]
+    return [ok("store", `the ${store.kind} at ${store.endpoint} answers`)]
   }
   const what = `the ${store.kind} at ${store.endpoint} does not answer: ${store.reason ?? "no reason known"}`
   const hint = "containers go on; new hosts, blocks and keys wait until it is back"

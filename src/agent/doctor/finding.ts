@@ -12,3 +12,8 @@ export interface Finding {
   /** How to mend it. */
   readonly hint?: string | undefined
 }
+
+/** What was looked at and is right. */
+export function ok(check: string, what: string): Finding {
+  return { check, state: "ok", what }
+}

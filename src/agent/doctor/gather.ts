@@ -6,7 +6,7 @@ import { parseResolvConf, type ServerAddress } from "../../dns/resolv_conf.ts"
 import { Kernel } from "../../endpoint/kernel.ts"
 import { messageOf } from "../../errors.ts"
 import { RTN_UNICAST } from "../../netlink/constants.ts"
-import type { StatusReport } from "../report.ts"
+import type { NetworkReport, StatusReport } from "../report.ts"
 import { RESOLV_CONF } from "../services/dns_server.ts"
 import type { HostView, ViewedNetwork } from "./host_view.ts"
 import { probeFeatures } from "./probe.ts"
@@ -41,20 +41,17 @@ export async function gather({ askAgent, configured }: GatherOptions): Promise<H
   return {
     features: probeFeatures(),
     sysctls: readSysctls(links.filter(({ kind }) => kind === "bridge").map(({ name }) => name)),
-    links: links.map(({ index, name, kind, mtu, up, master }) => ({
-      index,
-      name,
-      kind,
-      mtu,
-      up,
-      master,
-      addresses: addresses.filter((one) => one.index === index).map(({ address }) => address),
+    links: links.map((link) => ({
+      ...link,
+      addresses: addresses
+        .filter(({ index }) => index === link.index)
+        .map(({ address }) => address),
     })),
     routes: kernel
       .routes({})
       .filter(({ type }) => type === RTN_UNICAST)
       .map(({ dst, index }) => ({ dst, link: index === undefined ? undefined : names.get(index) })),
-    networks: "away" in agent ? configured.map(viewOf) : agent.networks.map(reported),
+    networks: ("away" in agent ? configured : agent.networks).map(viewOf),
     agent,
     services,
     now: Date.now(),
@@ -70,7 +67,7 @@ function ask(askAgent: () => StatusReport): StatusReport | { readonly away: stri
   }
 }
 
-/** As the file is now: the agent looks at it when somebody asks for a name of outside. */
+/** As the file is now: the agent reads it again when somebody asks for an outside name. */
 function hostServers(): readonly ServerAddress[] {
   try {
     return parseResolvConf(readFileSync(RESOLV_CONF, "utf8"))
@@ -79,11 +76,7 @@ function hostServers(): readonly ServerAddress[] {
   }
 }
 
-function viewOf({ name, driver, subnets }: Network): ViewedNetwork {
-  return { name, driver, subnets: subnets.map(({ cidr }) => cidr) }
-}
-
-function reported({ name, driver, subnets }: StatusReport["networks"][number]): ViewedNetwork {
+function viewOf({ name, driver, subnets }: Network | NetworkReport): ViewedNetwork {
   return { name, driver, subnets: subnets.map(({ cidr }) => cidr) }
 }
 

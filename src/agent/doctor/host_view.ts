@@ -1,16 +1,9 @@
 /** What the checks look at: plain data, gathered once. */
 
+import type { LinkInfo } from "../../netlink/route/link_codec.ts"
 import type { StatusReport } from "../report.ts"
 
-export interface ViewedLink {
-  readonly name: string
-  readonly index: number
-  readonly kind: string
-  /** Bytes. */
-  readonly mtu: number
-  readonly up: boolean
-  /** Index of the bridge it is a port of; 0: none. */
-  readonly master: number
+export interface ViewedLink extends Pick<LinkInfo, "name" | "index" | "kind" | "mtu" | "master"> {
   /** With prefix length. */
   readonly addresses: readonly string[]
 }

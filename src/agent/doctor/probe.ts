@@ -52,7 +52,7 @@ function probeHere(): KernelFeatures {
   })
   return {
     ...Object.fromEntries(links),
-    esp: espSupported(CIPHERS[0] ?? "aes256gcm16"),
+    esp: espSupported(CIPHERS[0]),
     nftables: hasNftables(),
     ipv6: existsSync(IPV6_SETTINGS),
   }
@@ -60,12 +60,8 @@ function probeHere(): KernelFeatures {
 
 function hasNftables(): boolean {
   try {
-    const firewall = Firewall.open()
-    try {
-      firewall.ensure({ hostNat: [], overlay: [], masquerade: [] })
-    } finally {
-      firewall.close()
-    }
+    using firewall = Firewall.open()
+    firewall.ensure({ hostNat: [], overlay: [], masquerade: [] })
     return true
   } catch {
     return false

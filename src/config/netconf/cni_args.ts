@@ -1,12 +1,12 @@
 /** `CNI_ARGS`: what a runtime says about one container, `KEY=value;KEY=value`. */
 
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../../core/address.ts"
-import { formatMac, isInterfaceMac, parseMac } from "../../core/mac.ts"
-import { LariatError, messageOf } from "../../errors.ts"
+import { interfaceMac } from "../../core/mac.ts"
+import { messageOf } from "../../errors.ts"
+import type { Problem } from "../diagnostic.ts"
 import { closest } from "../edit_distance.ts"
-import type { NetconfProblem } from "./netconf.ts"
 
-/** Reads a value into canonical text; throws when it can not be one. */
+/** Reads a value into canonical text; throws when it cannot be one. */
 type Read = (value: string) => string
 
 const asIs: Read = (value) => value
@@ -22,13 +22,7 @@ const addresses: Read = (value) =>
     )
     .join(",")
 
-const mac: Read = (value) => {
-  if (value === "") return ""
-  const bytes = parseMac(value.replaceAll("-", ":"))
-  if (isInterfaceMac(bytes)) return formatMac(bytes)
-  const message = "Cannot use the MAC address: it is that of a group, or all zeros"
-  throw new LariatError(message, { code: "config-invalid" })
-}
+const mac: Read = (value) => (value === "" ? "" : interfaceMac(value))
 
 /** The arguments that are known: CNI's own, Rancher's, Kubernetes'. */
 const KNOWN: ReadonlyMap<string, Read> = new Map([
@@ -53,7 +47,7 @@ const MAX_LENGTH = 65_536
 export interface CniArgs {
   /** Addresses and MACs in canonical form; unknown keys too, when they are to be ignored. */
   readonly args: Record<string, string>
-  readonly problems: NetconfProblem[]
+  readonly problems: Problem[]
 }
 
 /**
@@ -61,7 +55,7 @@ export interface CniArgs {
  * wherever it stands. Never throws.
  */
 export function parseCniArgs(text: string): CniArgs {
-  const problems: NetconfProblem[] = []
+  const problems: Problem[] = []
   const refuse = (key: string, message: string, hint?: string): void => {
     problems.push({ severity: "error", path: ["CNI_ARGS", key], message, hint })
   }

@@ -1,35 +1,29 @@
 /** The `ipam` part of a network configuration. */
 
-import type * as z from "zod/mini"
-import {
-  formatPrefix,
-  networkOf,
-  parseAddress,
-  parsePrefix,
-  prefixContains,
-} from "../../core/address.ts"
-import { pathText, type Step } from "../diagnostic.ts"
-import type { NetconfIpam, NetconfProblem, NetconfRange, NetconfRoute } from "./netconf.ts"
+import { parseAddress, parsePrefix, prefixContains } from "../../core/address.ts"
+import { type Problem, pathText, type Step } from "../diagnostic.ts"
+import type { Output } from "../value_schema.ts"
+import type { NetconfIpam, NetconfRange } from "./netconf.ts"
 import type { ipamSchema } from "./schema.ts"
 
-type Ipam = z.output<typeof ipamSchema>
-type Range = NonNullable<Ipam["ranges"]>[number][number]
+type Ipam = Output<typeof ipamSchema>
+type Range = Ipam["ranges"][number][number]
 
-/** `ipam` with every default filled in. */
+/** `ipam` with the ranges of both forms in one list. */
 export function ipamOf(ipam: Ipam): NetconfIpam {
-  return {
-    type: ipam.type,
-    subnetPrefixSize: ipam.subnetPrefixSize ?? undefined,
-    routes: (ipam.routes ?? []).map(routeOf),
-    ranges: [ipam, ...(ipam.ranges ?? []).flat()].flatMap(rangeOf),
-    logToFile: ipam.logToFile ?? undefined,
-  }
+  const { type, subnetPrefixSize, routes, ranges } = ipam
+  return { type, subnetPrefixSize, routes, ranges: [ipam, ...ranges.flat()].flatMap(rangeOf) }
 }
 
-/** What a schema can not say: ends that lie outside their subnet, and ends without one. */
-export function problemsOfRanges(ipam: Ipam): NetconfProblem[] {
+/** No range, or the one that the keys say. */
+function rangeOf({ subnet, rangeStart, rangeEnd, gateway }: Range): NetconfRange[] {
+  return subnet === undefined ? [] : [{ subnet, rangeStart, rangeEnd, gateway }]
+}
+
+/** What a schema cannot say: ends that lie outside their subnet, and ends without one. */
+export function problemsOfRanges(ipam: Ipam): Problem[] {
   const problems = problemsOfRange(ipam, ["ipam"])
-  for (const [i, set] of (ipam.ranges ?? []).entries()) {
+  for (const [i, set] of ipam.ranges.entries()) {
     for (const [j, range] of set.entries()) {
       problems.push(...problemsOfRange(range, ["ipam", "ranges", i, j]))
     }
@@ -37,48 +31,18 @@ export function problemsOfRanges(ipam: Ipam): NetconfProblem[] {
   return problems
 }
 
-function problemsOfRange(range: Range, path: readonly Step[]): NetconfProblem[] {
-  const problems: NetconfProblem[] = []
+function problemsOfRange(range: Range, path: readonly Step[]): Problem[] {
+  const problems: Problem[] = []
   const subnet = range.subnet ? parsePrefix(range.subnet) : undefined
   for (const key of ["rangeStart", "rangeEnd", "gateway"] as const) {
     const said = range[key]
     if (!said || (subnet !== undefined && prefixContains(subnet, parseAddress(said)))) continue
     const full = [...path, key]
-    const name = pathText(full)
-    problems.push(
+    const message =
       subnet === undefined
-        ? { severity: "warning", path: full, message: `${name} is there without a subnet` }
-        : {
-            severity: "error",
-            path: full,
-            message: `${name} ${said} is outside of subnet ${range.subnet}`,
-          },
-    )
+        ? `${pathText(full)} is there without a subnet`
+        : `${pathText(full)} ${said} is outside of subnet ${range.subnet}`
+    problems.push({ severity: subnet === undefined ? "warning" : "error", path: full, message })
   }
   return problems
-}
-
-/** No range, or the one that the keys say. */
-export function rangeOf(range: Range): NetconfRange[] {
-  if (!range.subnet) return []
-  return [
-    {
-      subnet: formatPrefix(networkOf(parsePrefix(range.subnet))),
-      rangeStart: range.rangeStart ?? undefined,
-      rangeEnd: range.rangeEnd ?? undefined,
-      gateway: range.gateway ?? undefined,
-    },
-  ]
-}
-
-function routeOf(route: NonNullable<Ipam["routes"]>[number]): NetconfRoute {
-  return {
-    dst: formatPrefix(networkOf(parsePrefix(route.dst))),
-    gw: route.gw ?? undefined,
-    mtu: route.mtu ?? undefined,
-    advmss: route.advmss ?? undefined,
-    priority: route.priority ?? undefined,
-    table: route.table ?? undefined,
-    scope: route.scope ?? undefined,
-  }
 }

@@ -3,46 +3,37 @@
  * call, so it is quick; it never throws, whatever JSON it is given.
  */
 
-import type * as z from "zod/mini"
 import {
   addressAdd,
   formatAddress,
-  formatPrefix,
   networkOf,
   type Prefix,
   parseAddress,
   parsePrefix,
   prefixContains,
 } from "../../core/address.ts"
-import { showValue } from "../diagnostic.ts"
+import { type Problem, showValue } from "../diagnostic.ts"
 import { validate } from "../validate.ts"
+import { isMap, type Output } from "../value_schema.ts"
 import { ipamOf, problemsOfRanges } from "./ipam.ts"
 import {
   BRIDGE_TYPES,
   IPAM_TYPES,
   type Netconf,
-  type NetconfDns,
   type NetconfIpam,
-  type NetconfProblem,
+  type RuntimeConfig,
 } from "./netconf.ts"
-import { runtimeConfigOf } from "./runtime.ts"
 import { bridgeNetconfSchema, ipamSchema, otherNetconfSchema } from "./schema.ts"
-
-/** What a configuration without `cniVersion` has (libcni does the same). */
-const DEFAULT_CNI_VERSION = "0.1.0"
-/** The original's bridge where the configuration names none. */
-const DEFAULT_BRIDGE = "cni0"
 
 const IPAM_KEYS: ReadonlySet<string> = new Set(Object.keys(ipamSchema.def.shape))
 
 /** What {@link parseNetconf} found; `conf` is there when no problem is an error. */
 export interface ParsedNetconf {
   readonly conf: Netconf | undefined
-  readonly problems: NetconfProblem[]
+  readonly problems: Problem[]
 }
 
-type Bridge = z.output<typeof bridgeNetconfSchema>
-type Other = z.output<typeof otherNetconfSchema>
+type Said = Output<typeof bridgeNetconfSchema>
 
 /**
  * Reads a network configuration for one of {@link BRIDGE_TYPES}, or of another plugin that calls
@@ -56,60 +47,33 @@ type Other = z.output<typeof otherNetconfSchema>
  * @param raw any value that JSON can have
  */
 export function parseNetconf(raw: unknown): ParsedNetconf {
-  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) {
+  if (!isMap(raw)) {
     const message = `the network configuration must be a map, is ${showValue(raw)}`
     return { conf: undefined, problems: [{ severity: "error", path: [], message }] }
   }
-  const type = Object.hasOwn(raw, "type") ? (raw as { type: unknown }).type : undefined
-  const problems: NetconfProblem[] = []
-  const isBridge = typeof type === "string" && BRIDGE_TYPES.includes(type)
-  const bridge = isBridge ? validate(bridgeNetconfSchema, raw, { foldCase: true }) : undefined
-  const other = isBridge ? undefined : validate(otherNetconfSchema, raw)
-  problems.push(...((bridge ?? other)?.problems ?? []).map(placeInIpam))
-  const checked: Bridge | Other | undefined = bridge?.value ?? other?.value
-  const rawIpam = checked?.ipam ?? (raw as { ipam?: unknown }).ipam
-  const ipam = parseIpam(rawIpam, problems)
-  if (checked === undefined) return { conf: undefined, problems }
-  const conf: Netconf = {
-    cniVersion: checked.cniVersion ?? DEFAULT_CNI_VERSION,
-    name: checked.name,
-    type: checked.type,
-    ...bridgeKeys(bridge?.value, problems),
-    agentSocket: checked.agentSocket ?? undefined,
-    ipam,
-    runtimeConfig: runtimeConfigOf(checked),
-    prevResult: checked.prevResult ?? undefined,
-    validAttachments: attachmentsOf(checked),
-  }
+  const problems: Problem[] = []
+  const isBridge = typeof raw.type === "string" && BRIDGE_TYPES.includes(raw.type)
+  const checked = isBridge
+    ? validate(bridgeNetconfSchema, raw, { foldCase: true })
+    : validate(otherNetconfSchema, raw)
+  problems.push(...checked.problems.map(placeInIpam))
+  const ipam = parseIpam(checked.value?.ipam ?? raw.ipam, problems)
+  if (checked.value === undefined) return { conf: undefined, problems }
+  const conf = assemble(checked.value, ipam, problems)
   return { conf: problems.some((p) => p.severity === "error") ? undefined : conf, problems }
 }
 
-/** A key of `ipam` that stands beside it is a common mistake. */
-function placeInIpam(problem: NetconfProblem): NetconfProblem {
-  const [key, more] = problem.path
-  const isIpamKey = typeof key === "string" && IPAM_KEYS.has(key)
-  if (problem.atKey !== true || more !== undefined || !isIpamKey) return problem
-  return { ...problem, hint: `did you mean ipam.${key}` }
-}
-
-type BridgeKeys = Omit<
-  Netconf,
-  | "cniVersion"
-  | "name"
-  | "type"
-  | "agentSocket"
-  | "ipam"
-  | "runtimeConfig"
-  | "prevResult"
-  | "validAttachments"
->
-
-/** The keys that only our own types have; all at their defaults for another plugin. */
-function bridgeKeys(conf: Bridge | undefined, problems: NetconfProblem[]): BridgeKeys {
-  const subnets = (conf?.bridgeSubnet ?? []).map(parsePrefix)
-  const hairpinMode = conf?.hairpinMode ?? false
-  const promiscMode = conf?.promiscMode ?? false
-  if (hairpinMode && promiscMode) {
+function assemble(said: Said, ipam: NetconfIpam | undefined, problems: Problem[]): Netconf {
+  const {
+    bridgeSubnet,
+    bridgeIP,
+    runtimeConfig: _,
+    args: __,
+    "cni.dev/valid-attachments": validAttachments,
+    "cni.dev/attachments": attachments,
+    ...keys
+  } = said
+  if (keys.hairpinMode && keys.promiscMode) {
     problems.push({
       severity: "error",
       path: ["promiscMode"],
@@ -118,31 +82,29 @@ function bridgeKeys(conf: Bridge | undefined, problems: NetconfProblem[]): Bridg
     })
   }
   return {
-    bridge: conf?.bridge ?? DEFAULT_BRIDGE,
-    bridgeSubnets: subnets.map((subnet) => formatPrefix(networkOf(subnet))),
-    bridgeIPs: bridgeAddresses(subnets, conf?.bridgeIP ?? [], problems),
-    useBridgeIPAsGateway: conf?.useBridgeIPAsGateway ?? false,
-    isGateway: (conf?.isGateway ?? false) || (conf?.isDefaultGateway ?? false),
-    isDefaultGateway: conf?.isDefaultGateway ?? false,
-    ipMasq: conf?.ipMasq ?? false,
-    hostNat: conf?.hostNat ?? false,
-    mtu: conf?.mtu ?? 0,
-    linkMTUOverhead: conf?.linkMTUOverhead ?? "auto",
-    hairpinMode,
-    promiscMode,
-    skipBridgeConfigureIP: conf?.skipBridgeConfigureIP ?? false,
-    skipFastPath: conf?.skipFastPath ?? false,
-    logToFile: conf?.logToFile ?? undefined,
-    isDebugLevel: conf?.isDebugLevel ?? false,
-    dns: conf?.dns ? dnsOf(conf.dns) : undefined,
+    ...keys,
+    isGateway: keys.isGateway || keys.isDefaultGateway,
+    bridgeSubnets: bridgeSubnet,
+    bridgeIPs: bridgeAddresses(bridgeSubnet.map(parsePrefix), bridgeIP, problems),
+    ipam,
+    runtimeConfig: runtimeConfigOf(said),
+    validAttachments: validAttachments ?? attachments,
   }
+}
+
+/** A key of `ipam` that stands beside it is a common mistake. */
+function placeInIpam(problem: Problem): Problem {
+  const [key, more] = problem.path
+  const isIpamKey = typeof key === "string" && IPAM_KEYS.has(key)
+  if (problem.atKey !== true || more !== undefined || !isIpamKey) return problem
+  return { ...problem, hint: `did you mean ipam.${key}` }
 }
 
 /** Each said address with the prefix length of its subnet, then the first of the other subnets. */
 function bridgeAddresses(
   subnets: readonly Prefix[],
   said: readonly string[],
-  problems: NetconfProblem[],
+  problems: Problem[],
 ): string[] {
   const refuse = (message: string, hint?: string) => {
     problems.push({ severity: "error", path: ["bridgeIP"], message, hint })
@@ -173,12 +135,12 @@ function bridgeAddresses(
   return addresses
 }
 
-function parseIpam(raw: unknown, problems: NetconfProblem[]): NetconfIpam | undefined {
-  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) return undefined
-  const type = Object.hasOwn(raw, "type") ? (raw as { type: unknown }).type : undefined
+function parseIpam(raw: unknown, problems: Problem[]): NetconfIpam | undefined {
+  if (!isMap(raw)) return undefined
+  const { type } = raw
   // The reference plugins take an empty `ipam` for "no addresses".
   if (typeof type !== "string" || type === "") return undefined
-  if (!IPAM_TYPES.includes(type)) return ipamOf({ type })
+  if (!IPAM_TYPES.includes(type)) return ipamOf({ type, routes: [], ranges: [] })
   const checked = validate(ipamSchema, raw, { foldCase: true, under: ["ipam"] })
   problems.push(...checked.problems)
   if (checked.value === undefined) return undefined
@@ -186,20 +148,23 @@ function parseIpam(raw: unknown, problems: NetconfProblem[]): NetconfIpam | unde
   return ipamOf(checked.value)
 }
 
-function attachmentsOf(conf: Bridge | Other): Netconf["validAttachments"] {
-  // A runtime that has none left marshals Go's nil slice: null is the empty list, not "unknown".
-  for (const key of ["cni.dev/valid-attachments", "cni.dev/attachments"] as const) {
-    if (conf[key] === undefined) continue
-    return (conf[key] ?? []).map(({ containerID, ifname }) => ({ containerID, ifname }))
+/** `runtimeConfig` with `args.cni` merged into it. */
+function runtimeConfigOf({ name, runtimeConfig, args }: Said): RuntimeConfig {
+  const { ips, aliases } = runtimeConfig
+  return {
+    ...runtimeConfig,
+    ips: [...new Set([...ips, ...(args?.cni?.ips ?? [])])],
+    aliases: aliasesOf(aliases, name),
+    labels: args?.cni?.labels,
   }
-  return undefined
 }
 
-function dnsOf(dns: NonNullable<Bridge["dns"]>): NetconfDns {
-  return {
-    nameservers: dns.nameservers ?? [],
-    domain: dns.domain ?? undefined,
-    search: dns.search ?? [],
-    options: dns.options ?? [],
-  }
+/** Podman gives the aliases of all networks, by network. */
+function aliasesOf(aliases: Said["runtimeConfig"]["aliases"], network: string): readonly string[] {
+  if (isList(aliases)) return aliases
+  return Object.hasOwn(aliases, network) ? (aliases[network] ?? []) : []
+}
+
+function isList(value: object): value is readonly string[] {
+  return Array.isArray(value)
 }

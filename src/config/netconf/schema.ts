@@ -13,16 +13,18 @@ import {
   listOf,
   looseSection,
   mac,
+  network,
   optional,
   optionalAddress,
-  optionalPrefix,
+  optionalNetwork,
   optionalText,
-  prefix,
+  orElse,
   read,
   refuse,
   section,
   someText,
   text,
+  textAs,
   textList,
   wholeNumber,
 } from "../value_schema.ts"
@@ -44,8 +46,7 @@ export const networkName = someText.check(
   ),
 )
 
-const ifname = read(text, (name, context): string | undefined => {
-  if (name === "") return undefined
+const ifname = textAs((name, context) => {
   if (name.length <= MAX_IFNAME && /^(?!\.{1,2}$)[^\s/:]+$/.test(name)) return name
   const rule = `at most ${MAX_IFNAME} characters, no space, slash or colon`
   return refuse(context, `must be an interface name: ${rule}`)
@@ -53,9 +54,10 @@ const ifname = read(text, (name, context): string | undefined => {
 
 const u32 = wholeNumber(0, MAX_U32)
 
-const route = section({
-  dst: prefix,
-  gw: optional(optionalAddress, "Next hop; none means on-link"),
+export const route = section({
+  dst: network,
+  /** None means on-link. */
+  gw: optional(optionalAddress),
   mtu: optional(u32),
   advmss: optional(u32),
   priority: optional(u32),
@@ -64,14 +66,17 @@ const route = section({
 })
 
 const dnsKeys = {
-  nameservers: optional(listOf(address)),
+  nameservers: orElse(listOf(address), []),
   domain: optional(optionalText),
-  search: optional(textList),
-  options: optional(textList),
+  search: orElse(textList, []),
+  options: orElse(textList, []),
 }
 
+const dns = section(dnsKeys)
+
+/** A range of addresses as host-local writes it. */
 const rangeKeys = {
-  subnet: optional(optionalPrefix),
+  subnet: optional(optionalNetwork),
   rangeStart: optional(optionalAddress),
   rangeEnd: optional(optionalAddress),
   gateway: optional(optionalAddress),
@@ -87,24 +92,28 @@ const prefixSize = z.pipe(
   wholeNumber(0, 128),
 )
 
+/** Read, so that a mistake in it is found, and not used. */
+function unused(schema: z.ZodMiniType) {
+  return optional(read(schema, () => undefined))
+}
+
 /** `ipam` where the agent serves it. */
 export const ipamSchema = section({
   type: someText,
-  subnetPrefixSize: optional(
-    prefixSize,
-    "Prefix length that addresses are given with, such as /16; default that of the pool",
-  ),
-  routes: optional(list(route), "Routes to add in the container"),
+  /** Prefix length that addresses are given with; default that of the pool. */
+  subnetPrefixSize: optional(prefixSize),
+  /** Routes to add in the container. */
+  routes: orElse(list(route), []),
   ...rangeKeys,
-  ranges: optional(ranges),
-  logToFile: optional(optionalText),
-  isDebugLevel: optional(flag),
-  dataDir: optional(optionalText, "Taken and not used"),
-  resolvConf: optional(optionalText, "Taken and not used"),
+  ranges: orElse(ranges, []),
+  logToFile: unused(text),
+  isDebugLevel: unused(flag),
+  dataDir: unused(text),
+  resolvConf: unused(text),
 })
 
 /** `ipam` of another plugin: what is in it is that plugin's own. */
-const foreignIpam = looseSection({ type: optional(text) })
+const foreignIpam = z.looseObject({ type: optional(text) }, "must be a map")
 
 const port = wholeNumber(0, 65_535)
 
@@ -118,18 +127,27 @@ const protocols = read(text, (value, context): Protocol[] => {
   return known.length === words.length ? known : refuse(context, "must be tcp, udp or sctp")
 })
 
-const portMapping = looseSection({
-  hostPort: port,
-  containerPort: port,
-  protocol: optional(protocols),
-  hostIP: optional(optionalAddress),
-})
+/** One mapping for each protocol. One without a host port publishes nothing (as with portmap). */
+const portMapping = read(
+  looseSection({
+    hostPort: port,
+    containerPort: port,
+    protocol: orElse(protocols, ["tcp"] as const),
+    hostIP: optional(optionalAddress),
+  }),
+  ({ hostPort, containerPort, protocol, hostIP }) =>
+    hostPort && containerPort
+      ? protocol.map((one) => ({ hostPort, containerPort, protocol: one, hostIP }))
+      : [],
+)
 
 /** The bits per second, and bits, of a traffic shaper. */
-const bandwidth = z.record(
-  z.string(),
-  optional(wholeNumber(0, Number.MAX_SAFE_INTEGER)),
-  "must be a map",
+const bandwidth = read(
+  z.record(z.string(), optional(wholeNumber(0, Number.MAX_SAFE_INTEGER)), "must be a map"),
+  (said): Record<string, number> =>
+    Object.fromEntries(
+      Object.entries(said).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
+    ),
 )
 
 const aliases = z.union(
@@ -138,43 +156,64 @@ const aliases = z.union(
   "must be a list of texts",
 )
 
+/** The convention for `dns` says `servers` and `searches` where results say otherwise. */
+const runtimeDns = read(
+  looseSection({
+    ...dnsKeys,
+    servers: optional(listOf(address)),
+    searches: optional(textList),
+  }),
+  ({ servers, searches, nameservers, search, domain, options }) => ({
+    nameservers: servers ?? nameservers,
+    domain,
+    search: searches ?? search,
+    options,
+  }),
+)
+
 /** Filled in by runtimes, which may put in more than anyone here knows. */
 const runtimeConfig = looseSection({
-  ips: optional(listOf(addressOrPrefix)),
+  ips: orElse(listOf(addressOrPrefix), []),
   mac: optional(mac),
-  dns: optional(
-    looseSection({
-      ...dnsKeys,
-      servers: optional(listOf(address)),
-      searches: optional(textList),
-    }),
+  dns: optional(runtimeDns),
+  aliases: orElse(aliases, []),
+  portMappings: orElse(
+    read(list(portMapping), (mappings) => mappings.flat()),
+    [],
   ),
-  aliases: optional(aliases),
-  portMappings: optional(list(portMapping)),
   bandwidth: optional(bandwidth),
-  ipRanges: optional(ranges),
+  ipRanges: unused(ranges),
 })
+
+const labels = read(list(looseSection({ key: text, value: text })), (entries) =>
+  Object.fromEntries(entries.map(({ key, value }): [string, string] => [key, value])),
+)
 
 const args = looseSection({
-  cni: optional(
-    looseSection({
-      ips: optional(listOf(addressOrPrefix)),
-      labels: optional(list(looseSection({ key: text, value: text }))),
-    }),
-  ),
+  cni: optional(looseSection({ ips: optional(listOf(addressOrPrefix)), labels: optional(labels) })),
 })
 
-const attachments = optional(list(looseSection({ containerID: someText, ifname: someText })))
+// A runtime that has none left marshals Go's nil slice: null is the empty list, not "unknown".
+const attachments = z.optional(
+  read(
+    z.nullable(list(looseSection({ containerID: someText, ifname: someText }))),
+    (value) => value ?? [],
+  ),
+)
 
 /** The keys that every configuration has, whatever its type. */
 const commonKeys = {
-  cniVersion: optional(optionalText),
+  /** What libcni takes where it is missing. */
+  cniVersion: orElse(optionalText, "0.1.0"),
   name: networkName,
   type: someText,
-  agentSocket: optional(optionalText, "Where the agent listens; default its own socket"),
+  /** Where the agent listens: the plugin reads it. */
+  agentSocket: unused(text),
+  /** The raw previous result of a chain, or of this plugin's own ADD on CHECK and DEL. */
   prevResult: optional(anyMap),
-  runtimeConfig: optional(runtimeConfig),
+  runtimeConfig: orElse(runtimeConfig, runtimeConfig.parse({})),
   args: optional(args),
+  ipam: optional(foreignIpam),
   "cni.dev/valid-attachments": attachments,
   "cni.dev/attachments": attachments,
 }
@@ -186,41 +225,55 @@ const overhead = z.pipe(
   wholeNumber(0, MAX_MTU),
 )
 
+/** A flag that is off where nothing is said. */
+const off = orElse(flag, false)
+
+/** The keys that only our own types have. */
 const bridgeKeys = {
-  ...commonKeys,
-  cniVersions: optional(textList),
-  bridge: optional(ifname, "Linux bridge; default cni0"),
-  bridgeSubnet: optional(listOf(prefix), "Subnets of the bridge: one, or a list"),
-  bridgeIP: optional(
-    listOf(addressOrPrefix),
-    "Addresses of the bridge; default the first of each bridgeSubnet",
-  ),
-  useBridgeIPAsGateway: optional(flag, "The gateway is the bridge's first address"),
-  isGateway: optional(flag, "The bridge carries the gateway's address"),
-  isDefaultGateway: optional(flag, "isGateway, and a default route in the container"),
-  ipMasq: optional(flag, "Masquerade what this network sends elsewhere, per container"),
-  hostNat: optional(flag, "Masquerade what this network sends elsewhere, per subnet"),
-  mtu: optional(wholeNumber(0, MAX_MTU), "MTU of the veth pair and of a new bridge"),
-  linkMTUOverhead: optional(
-    overhead,
-    "Bytes that the container's MTU is smaller; auto or absent: what the driver needs",
-  ),
-  hairpinMode: optional(flag, "Packets may leave by the port they came from"),
-  promiscMode: optional(flag, "The bridge is promiscuous; not together with hairpinMode"),
-  skipBridgeConfigureIP: optional(flag, "Leave the bridge's addresses alone"),
-  skipFastPath: optional(flag, "Taken and not used"),
-  forceAddress: optional(flag, "Taken and not used"),
-  logToFile: optional(optionalText, "Also write the log to this file"),
-  isDebugLevel: optional(flag, "Log at level debug"),
-  dns: optional(section(dnsKeys)),
-  capabilities: optional(anyMap),
-  disableCheck: optional(flag),
-  disableGC: optional(flag),
-  loadOnlyInlinedPlugins: optional(flag),
+  /** Linux bridge; the original's where none is named. */
+  bridge: orElse(ifname, "cni0"),
+  /** One text or a list. */
+  bridgeSubnet: orElse(listOf(network), []),
+  bridgeIP: orElse(listOf(addressOrPrefix), []),
+  /** The gateway is the bridge's first address. */
+  useBridgeIPAsGateway: off,
+  /** The bridge carries the gateway's address. */
+  isGateway: off,
+  /** `isGateway`, and a default route in the container. */
+  isDefaultGateway: off,
+  /** Masquerade what this network sends elsewhere, per container. */
+  ipMasq: off,
+  /** The same, per subnet. */
+  hostNat: off,
+  /** MTU of the veth pair and of a new bridge; 0 means: not said. */
+  mtu: orElse(wholeNumber(0, MAX_MTU), 0),
+  /** Bytes that the container's MTU is smaller; auto: what the driver needs. */
+  linkMTUOverhead: orElse(overhead, "auto"),
+  /** Packets may leave by the port they came from. */
+  hairpinMode: off,
+  /** The bridge is promiscuous; not together with `hairpinMode`. */
+  promiscMode: off,
+  /** Leave the bridge's addresses alone. */
+  skipBridgeConfigureIP: off,
+  dns: optional(dns),
+  skipFastPath: unused(flag),
+  logToFile: unused(text),
+  isDebugLevel: unused(flag),
+  cniVersions: unused(textList),
+  forceAddress: unused(flag),
+  capabilities: unused(anyMap),
+  disableCheck: unused(flag),
+  disableGC: unused(flag),
+  loadOnlyInlinedPlugins: unused(flag),
 }
 
 /** A configuration for `rancher-bridge` or `lariat-cni`; what is in `ipam` is checked apart. */
-export const bridgeNetconfSchema = section({ ...bridgeKeys, ipam: optional(foreignIpam) })
+export const bridgeNetconfSchema = section({ ...commonKeys, ...bridgeKeys })
+
+const NOTHING_SAID = section(bridgeKeys).parse({})
 
 /** A configuration of another plugin, which calls us for its IPAM. */
-export const otherNetconfSchema = looseSection({ ...commonKeys, ipam: optional(foreignIpam) })
+export const otherNetconfSchema = read(looseSection(commonKeys), (said) => ({
+  ...NOTHING_SAID,
+  ...said,
+}))

@@ -20,7 +20,7 @@ import {
   visit,
   type YAMLMap,
 } from "yaml"
-import { type Report, type Step, showValue } from "../diagnostic.ts"
+import { type Problem, type Report, type Step, showValue } from "../diagnostic.ts"
 import type { Position } from "../network.ts"
 import { type Environment, expand, type MaskedText, SYNTAX_HINT, unmask } from "./interpolation.ts"
 import { positionIn } from "./line_position.ts"
@@ -43,6 +43,8 @@ export interface Located {
    * Where the value at a path begins, or its key. For what is not there: the nearest entry above.
    */
   position(path: readonly PropertyKey[], at: "key" | "value"): Position
+  /** Reports a problem of the value, where it stands. */
+  tell(problem: Problem): void
 }
 
 /** An entry of a map that was not evaluated yet. */
@@ -113,15 +115,20 @@ export class YamlFile {
       }
       return this.position(at === "key" ? mark.key : mark.value)
     }
-    return { value, position }
+    const tell = ({ atKey, ...problem }: Problem): void => {
+      const at = position(problem.path, atKey === true ? "key" : "value")
+      this.#report.add({ ...problem, position: at, path: [...path, ...problem.path] })
+    }
+    return { value, position, tell }
   }
 
-  #say(
+  /** Reports what is wrong at an offset. */
+  say(
     severity: "error" | "warning",
     offset: number,
     path: readonly Step[],
     message: string,
-    hint?: string | undefined,
+    hint?: string,
   ): void {
     this.#report.add({ severity, position: this.position(offset), path, message, hint })
   }
@@ -138,14 +145,14 @@ export class YamlFile {
     if (isAlias(node) && target === undefined) {
       const alias = unmask(node.source, this.#masked.expressions)
       const message = `the alias *${alias} names an anchor that is not there`
-      this.#say("error", startOf(node), path, message)
+      this.say("error", startOf(node), path, message)
       return null
     }
     if (target === undefined || state.stopped) return null
     const why = this.#bound(target, path, state)
     if (why !== undefined) {
       state.stopped = true
-      this.#say("error", startOf(isNode(node) ? node : target), path, why)
+      this.say("error", startOf(isNode(node) ? node : target), path, why)
       return null
     }
     if (isScalar(target)) return this.#scalar(target, path)
@@ -205,7 +212,7 @@ export class YamlFile {
       if (first !== undefined) {
         const line = this.position(first.mark.key).line
         const message = `the key ${key} is there twice, first in line ${line}: this last one counts`
-        this.#say("warning", offset, [...path, key], message, "remove one of them")
+        this.say("warning", offset, [...path, key], message, "remove one of them")
       }
       const node = isNode(pair.value) ? pair.value : undefined
       const value = node === undefined || isEmpty(node) ? offset : startOf(node)
@@ -226,11 +233,11 @@ export class YamlFile {
     const sources = isSeq(target) ? target.items.map((item) => this.#follow(item)) : [target]
     for (const source of sources) {
       if (!isMap(source)) {
-        this.#say("error", merge.offset, path, "the merge key << wants a map or a list of maps")
+        this.say("error", merge.offset, path, "the merge key << wants a map or a list of maps")
         return
       }
       if (depth >= MAX_NESTING || this.#nodes > MAX_NODES) {
-        this.#say("error", merge.offset, path, "the merge keys << expand to too much")
+        this.say("error", merge.offset, path, "the merge keys << expand to too much")
         return
       }
       for (const entry of this.#entriesOf(source, path, depth + 1)) {
@@ -240,17 +247,17 @@ export class YamlFile {
     }
   }
 
-  /** The text of a key; undefined, and said, when it can not be one. */
+  /** The text of a key; undefined, and said, when it cannot be one. */
   #key(node: unknown, path: readonly Step[]): string | undefined {
     const target = this.#follow(node)
     if (!isScalar(target) || target.value === null) {
-      this.#say("error", startOf(node), path, "a key must be text")
+      this.say("error", startOf(node), path, "a key must be text")
       return undefined
     }
     const value = this.#scalar(target, path)
     const key = typeof value === "string" ? value : (target.source ?? String(value))
     if (key === "__proto__") {
-      this.#say("error", startOf(node), path, "__proto__ can not be a key, it is ignored")
+      this.say("error", startOf(node), path, "__proto__ cannot be a key, it is ignored")
       return undefined
     }
     return key
@@ -261,10 +268,10 @@ export class YamlFile {
     if (typeof value !== "string") return value
     if (/\$/.test(value)) {
       const message = `a lone $ in ${showValue(unmask(value, this.#masked.expressions))}`
-      this.#say("warning", startOf(scalar), path, message, SYNTAX_HINT)
+      this.say("warning", startOf(scalar), path, message, SYNTAX_HINT)
     }
     return expand(value, this.#masked.expressions, this.#env, (severity, offset, message, hint) => {
-      this.#say(severity, offset, path, message, hint)
+      this.say(severity, offset, path, message, hint)
     })
   }
 }

@@ -3,7 +3,7 @@
  *
  * The expressions are masked in the text by placeholders of the same length, the text is parsed,
  * and the placeholders in the scalars that are read are expanded. So positions stay right, a value
- * can not change the structure of the document, `[${A}, ${B}]` works although braces mean a map
+ * cannot change the structure of the document, `[${A}, ${B}]` works although braces mean a map
  * there, and nothing is said about expressions in comments or in parts that nobody reads.
  * A substituted value is always text, as in the original.
  */
@@ -147,85 +147,86 @@ export function expand(
   env: Environment,
   remark: Remark,
 ): string {
-  return scalar.replace(PLACEHOLDER, (_, lead: string, trail: string) => {
-    const number = ((lead.charCodeAt(0) - LEAD) << TRAIL_BITS) + trail.charCodeAt(0) - TRAIL
-    const expression = expressions[number]
-    return expression === undefined ? "" : resolveExpression(expression, env, remark, 0)
-  })
+  const expansion = new Expansion(env, remark)
+  return replaced(scalar, expressions, (expression) => expansion.resolve(expression))
 }
 
 /** The text as it stood before masking. */
 export function unmask(text: string, expressions: readonly Expression[]): string {
+  return replaced(text, expressions, (expression) => expression.text)
+}
+
+function replaced(
+  text: string,
+  expressions: readonly Expression[],
+  textOf: (expression: Expression) => string,
+): string {
   return text.replace(PLACEHOLDER, (_, lead: string, trail: string) => {
     const number = ((lead.charCodeAt(0) - LEAD) << TRAIL_BITS) + trail.charCodeAt(0) - TRAIL
-    return expressions[number]?.text ?? ""
+    const expression = expressions[number]
+    return expression === undefined ? "" : textOf(expression)
   })
 }
 
-function resolveExpression(e: Expression, env: Environment, remark: Remark, depth: number): string {
-  if (e.kind === "dollar") return "$"
-  if (e.kind === "template") {
-    remark(
-      "error",
-      e.offset,
-      `the Go template ${e.text} stands where a value is wanted`,
-      "render the template first, or write the value in its place",
-    )
-    return ""
-  }
-  const variable = e.kind === "malformed" ? undefined : splitVariable(e.text)
-  if (variable === undefined || depth > MAX_DEPTH) {
-    const why = variable === undefined ? "is no variable" : "is nested too deeply"
-    remark("error", e.offset, `${e.text} ${why}`, SYNTAX_HINT)
-    return ""
-  }
-  const word = (): string => expandWord(variable.word, e.offset, env, remark, depth + 1)
-  return substitute(variable, env, word, (severity, message, hint) => {
-    remark(severity, e.offset, message, hint)
-  })
-}
+class Expansion {
+  readonly #env: Environment
+  readonly #remark: Remark
 
-/** The rules of Compose: `-` default, `?` required, `+` replacement; a colon treats empty as unset. */
-function substitute(
-  { name, operator, word }: Variable,
-  env: Environment,
-  expanded: () => string,
-  remark: (severity: "error" | "warning", message: string, hint?: string | undefined) => void,
-): string {
-  const value = Object.hasOwn(env, name) ? env[name] : undefined
-  const there = value !== undefined && !(operator.startsWith(":") && value === "")
-  switch (operator.at(-1)) {
-    case "-":
-      return there ? (value ?? "") : expanded()
-    case "+":
-      return there ? expanded() : ""
-    case "?":
-      if (!there) remark("error", `the variable ${name} is not set`, word === "" ? undefined : word)
-      return value ?? ""
-    default: {
-      if (value !== undefined) return value
-      const names = Object.keys(env).filter((other) => env[other] !== undefined)
-      const meant = closest(name, names)
-      const hint = meant === undefined ? "" : `, did you mean ${meant}`
-      remark("warning", `the variable ${name} is not set, an empty text stands for it${hint}`)
+  constructor(env: Environment, remark: Remark) {
+    this.#env = env
+    this.#remark = remark
+  }
+
+  resolve({ kind, offset, text }: Expression, depth = 0): string {
+    if (kind === "dollar") return "$"
+    if (kind === "template") {
+      const message = `the Go template ${text} stands where a value is wanted`
+      const hint = "render the template first, or write the value in its place"
+      this.#remark("error", offset, message, hint)
       return ""
     }
+    const variable = kind === "malformed" ? undefined : splitVariable(text)
+    if (variable !== undefined && depth <= MAX_DEPTH) {
+      return this.#substitute(variable, offset, depth)
+    }
+    const why = variable === undefined ? "is no variable" : "is nested too deeply"
+    this.#remark("error", offset, `${text} ${why}`, SYNTAX_HINT)
+    return ""
   }
-}
 
-function expandWord(
-  word: string,
-  offset: number,
-  env: Environment,
-  remark: Remark,
-  depth: number,
-): string {
-  let text = ""
-  let done = 0
-  for (const inner of expressionsOf(word)) {
-    text += word.slice(done, inner.offset)
-    text += resolveExpression({ ...inner, offset }, env, remark, depth)
-    done = inner.offset + inner.text.length
+  /** The rules of Compose: `-` default, `?` required, `+` replacement; a colon treats empty as unset. */
+  #substitute({ name, operator, word }: Variable, offset: number, depth: number): string {
+    const value = Object.hasOwn(this.#env, name) ? this.#env[name] : undefined
+    const there = value !== undefined && !(operator.startsWith(":") && value === "")
+    switch (operator.at(-1)) {
+      case "-":
+        return there ? value : this.#word(word, offset, depth + 1)
+      case "+":
+        return there ? this.#word(word, offset, depth + 1) : ""
+      case "?":
+        if (!there) {
+          this.#remark("error", offset, `the variable ${name} is not set`, word || undefined)
+        }
+        return value ?? ""
+      default: {
+        if (value !== undefined) return value
+        const names = Object.keys(this.#env).filter((other) => this.#env[other] !== undefined)
+        const meant = closest(name, names)
+        const hint = meant === undefined ? "" : `, did you mean ${meant}`
+        const message = `the variable ${name} is not set, an empty text stands for it${hint}`
+        this.#remark("warning", offset, message)
+        return ""
+      }
+    }
   }
-  return text + word.slice(done)
+
+  #word(word: string, offset: number, depth: number): string {
+    let text = ""
+    let done = 0
+    for (const inner of expressionsOf(word)) {
+      text += word.slice(done, inner.offset) + this.resolve({ ...inner, offset }, depth)
+      done = inner.offset + inner.text.length
+    }
+    return text + word.slice(done)
+  }
 }

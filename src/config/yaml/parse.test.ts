@@ -117,7 +117,7 @@ describe("what is wrong is said, with its place", () => {
     ["a: x\u0000y\n", "f:1:5: error: a control character U+0000, is this a text in UTF-8"],
     ["a: x\ufffdy\n", "f:1:5: error: bytes that are not UTF-8, save the file as UTF-8"],
     ["a: \ue123\n", "f:1:4: warning: a private-use character, which is read as U+FFFD"],
-    ["a:\n  __proto__: {x: 1}\n", "f:2:3: error: __proto__ can not be a key, it is ignored"],
+    ["a:\n  __proto__: {x: 1}\n", "f:2:3: error: __proto__ cannot be a key, it is ignored"],
     ["a:\n  [1]: 2\n", "f:2:3: error: a key must be text"],
     ["a:\n  <<: 5\n", "f:2:3: error: the merge key << wants a map or a list of maps"],
     [

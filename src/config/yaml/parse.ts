@@ -20,7 +20,7 @@ const MAX_SYNTAX_ERRORS = 10
 /**
  * Parses a file. What is wrong goes into the report, with its position; nothing is thrown.
  *
- * @returns undefined when the text can not be read at all
+ * @returns undefined when the text cannot be read at all
  */
 export function parseYamlFile(
   file: { readonly path: string; readonly text: string },
@@ -96,14 +96,14 @@ function parse(text: string, say: Say): Document.Parsed[] | undefined {
     return Array.isArray(documents) ? documents : []
   } catch (error) {
     // The parser recurses, and input that nests deep enough exhausts the stack.
-    say("error", 0, `the file can not be parsed: ${String(error)}`)
+    say("error", 0, `the file cannot be parsed: ${String(error)}`)
     return undefined
   }
 }
 
-/** Finds what no YAML file has. Returns false when parsing makes no sense. */
+/** Finds characters that no YAML file may have. Returns false when there is no use in parsing. */
 function checkCharacters(text: string, say: Say): boolean {
-  // biome would have the control characters named; they are what is looked for.
+  // By class: Biome refuses control characters that are named in a pattern.
   const control = text.search(/[^\P{Cc}\t\n\r\u0085]/u)
   if (control >= 0) {
     const code = text.charCodeAt(control).toString(16).padStart(4, "0")
@@ -119,7 +119,7 @@ function checkCharacters(text: string, say: Say): boolean {
   return true
 }
 
-/** Lines that are only a Go template decide about other lines: such a file can not be read. */
+/** A line that is a Go template alone decides about other lines: such a file cannot be read. */
 function checkTemplates(text: string, say: Say): boolean {
   const line = /^[ \t]*(\{\{[^\n]*\}\})[ \t]*\r?$/gm
   const hint = "render the template first, then give the result"

@@ -1,5 +1,11 @@
 /** What a frame on the underlay is, as far as an overlay's secrecy is concerned. */
-import { type Address, type Family, type Prefix, parsePrefix, prefixContains } from "./address.ts"
+import {
+  type Address,
+  type Family,
+  type Prefix,
+  parsePrefix,
+  prefixContains,
+} from "../core/address.ts"
 
 /**
  * - `clear`: an address of the overlay, readable; also within VXLAN
