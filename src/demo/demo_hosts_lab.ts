@@ -42,7 +42,7 @@ export class DemoHostsLab {
   readonly directory = mkdtempSync(join(tmpdir(), "lariat-demo-"))
   readonly storeUrl = `http://${STORE_IP}:${STORE_PORT}`
   readonly #hosts: PlacedHost[] = []
-  readonly #gateway = new EtcdGateway({ after })
+  readonly #gateway = new EtcdGateway(after)
   readonly #taps: FrameTap[] = []
   #underlay: Netns | undefined
   #server: FetchServer | undefined

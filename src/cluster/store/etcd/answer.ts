@@ -1,7 +1,7 @@
 /** What etcd answers, typed (etcd v3 API, rpc.proto and kv.proto). */
 
 import { LariatError } from "../../../errors.ts"
-import type { Entry } from "../store.ts"
+import type { Change, Entry } from "../store.ts"
 import {
   countField,
   type Fields,
@@ -21,34 +21,18 @@ export interface Header {
   readonly term: number
 }
 
-/** An entry, and whether its last write made it. */
-export interface StoredEntry extends Entry {
-  readonly created: boolean
-}
-
 export interface RangeAnswer {
   readonly header: Header
-  readonly entries: readonly StoredEntry[]
+  readonly entries: readonly Entry[]
   /** More entries than the limit let through. */
   readonly more: boolean
   /** Where a listing goes on, as the gateway takes it: right behind the last of `entries`. */
   readonly nextKey: string | undefined
-  /** Of all keys in the range. */
-  readonly count: number
 }
 
 export interface TxnAnswer {
   readonly header: Header
   readonly succeeded: boolean
-  readonly ranges: readonly RangeAnswer[]
-}
-
-/** A put, or a deletion (`value` undefined). */
-export interface WatchEvent {
-  readonly key: string
-  readonly value: string | undefined
-  readonly revision: number
-  readonly created: boolean
 }
 
 export interface WatchAnswer {
@@ -60,7 +44,7 @@ export interface WatchAnswer {
   readonly compactRevision: number
   /** More of the same answer follows. */
   readonly fragment: boolean
-  readonly events: readonly WatchEvent[]
+  readonly events: readonly Change[]
 }
 
 /** @throws LariatError decode */
@@ -75,28 +59,19 @@ export function headerOf(fields: Fields): Header {
 
 /** @throws LariatError decode */
 export function rangeAnswer(fields: Fields): RangeAnswer {
-  return rangeOf(fields, writtenHeader(fields))
-}
-
-function rangeOf(fields: Fields, header: Header): RangeAnswer {
   const kvs = listField(fields, "kvs")
   const last = kvs.at(-1)
   return {
-    header,
+    header: writtenHeader(fields),
     entries: kvs.map(entryOf),
     nextKey: last === undefined ? undefined : followingKey(last, "key"),
     more: flagField(fields, "more"),
-    count: countField(fields, "count"),
   }
 }
 
 /** @throws LariatError decode */
 export function txnAnswer(fields: Fields): TxnAnswer {
-  const header = writtenHeader(fields)
-  const ranges = listField(fields, "responses").flatMap(({ response_range: range }) =>
-    range === undefined ? [] : [rangeOf(fieldsOf(range, "response_range"), header)],
-  )
-  return { header, succeeded: flagField(fields, "succeeded"), ranges }
+  return { header: writtenHeader(fields), succeeded: flagField(fields, "succeeded") }
 }
 
 /** @throws LariatError decode */
@@ -119,7 +94,7 @@ function writtenHeader(fields: Fields): Header {
   throw new LariatError("Cannot read an answer of etcd: it has no revision", { code: "decode" })
 }
 
-function entryOf(kv: Fields): StoredEntry {
+function entryOf(kv: Fields): Entry {
   const revision = countField(kv, "mod_revision")
   const key = textField(kv, "key")
   if (key === "" || revision === 0) {
@@ -127,17 +102,10 @@ function entryOf(kv: Fields): StoredEntry {
       code: "decode",
     })
   }
-  return {
-    key,
-    value: textField(kv, "value"),
-    revision,
-    created: revision === countField(kv, "create_revision"),
-  }
+  return { key, value: textField(kv, "value"), revision }
 }
 
-function eventOf(event: Fields): WatchEvent {
+function eventOf(event: Fields): Change {
   const entry = entryOf(fieldsOf(event.kv, "kv"))
-  return stringField(event, "type") === "DELETE"
-    ? { ...entry, value: undefined, created: false }
-    : entry
+  return stringField(event, "type") === "DELETE" ? { ...entry, value: undefined } : entry
 }

@@ -97,8 +97,11 @@ test("what every member would say is not asked of the next", async () => {
   const { world, client } = clientOf(() =>
     refusal(400, 11, "etcdserver: mvcc: required revision has been compacted"),
   )
-  const error = await call(client).catch((reason: unknown) => reason)
-  expect(error).toMatchObject({ name: "EtcdFailure", compacted: true })
+  expect(await errorOf(call(client))).toMatchObject({
+    code: "io",
+    message:
+      "Cannot read x: etcd refuses it: etcdserver: mvcc: required revision has been compacted",
+  })
   expect(world.requests).toHaveLength(1)
   expect(client.health.get().reachable).toBe(true)
 })

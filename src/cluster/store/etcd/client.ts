@@ -1,7 +1,7 @@
 /** Requests to an etcd of one or more members: asks the next when one does not answer. */
 
+import { Backoff } from "../../../backoff.ts"
 import { LariatError } from "../../../errors.ts"
-import { Backoff } from "../backoff.ts"
 import { type Dependencies, pause } from "../dependencies.ts"
 import { HealthKeeper } from "../store_health.ts"
 import type { Fields } from "./codec.ts"
@@ -103,7 +103,7 @@ export class EtcdClient {
    *
    * @param doing what is done, for the error: "read /lariat/x"
    * @param parse reads the answer; when it throws, the member is no better than one that is away
-   * @throws LariatError store-away, permission; EtcdFailure where etcd answered that it cannot
+   * @throws LariatError store-away, permission; io where etcd answered that it cannot
    */
   async call<T>(
     path: string,
@@ -128,7 +128,7 @@ export class EtcdClient {
           return { value, doubtful }
         } catch (error) {
           const failure = this.#failed(endpoint, error)
-          if (failure.final) throw failure.denied ? this.#denied(doing, failure) : failure
+          if (failure.final) throw refused(doing, failure)
           // The first reason: later attempts have less time.
           if (!failures.has(endpoint)) failures.set(endpoint, failure.message)
           doubtful ||= !failure.untouched
@@ -251,14 +251,6 @@ export class EtcdClient {
     return failure
   }
 
-  #denied(doing: string, failure: EtcdFailure): LariatError {
-    return new LariatError(`Cannot ${doing}: etcd refuses it: ${failure.message}`, {
-      code: "permission",
-      hint: "check storeUser, its password, and the rights of its role in etcd",
-      cause: failure,
-    })
-  }
-
   #noAnswer(doing: string, failures: ReadonlyMap<string, string>): LariatError {
     const closed = this.signal.aborted
     const each = [...failures].map(([endpoint, why]) => `${endpoint}: ${why}`).join("; ")
@@ -272,6 +264,14 @@ export class EtcdClient {
     }
     return new LariatError(`Cannot ${doing}: ${why}`, { code: "store-away", hint: HINT })
   }
+}
+
+function refused(doing: string, failure: EtcdFailure): LariatError {
+  const hint = "check storeUser, its password, and the rights of its role in etcd"
+  return new LariatError(`Cannot ${doing}: etcd refuses it: ${failure.message}`, {
+    ...(failure.denied ? { code: "permission", hint } : { code: "io" }),
+    cause: failure,
+  })
 }
 
 function parsed<T>(fields: Fields, parse: (fields: Fields) => T): T {

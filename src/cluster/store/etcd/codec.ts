@@ -4,7 +4,6 @@
  */
 
 import { LariatError } from "../../../errors.ts"
-import { prefixRange } from "../key_range.ts"
 
 /** An object of the gateway, not looked into yet. */
 export type Fields = Readonly<Record<string, unknown>>
@@ -20,10 +19,12 @@ export function encodeText(text: string): string {
 
 /** The `key` and `range_end` of all keys that begin with the prefix. */
 export function encodePrefix(prefix: string): { key: string; range_end: string } {
-  const { first, end } = prefixRange(prefix)
   // A zero byte as the end means "all that follow", and an empty key is refused.
-  const orZero = (bytes: Uint8Array) => (bytes.length === 0 ? Uint8Array.of(0) : bytes).toBase64()
-  return { key: orZero(first), range_end: orZero(end) }
+  const first = encoder.encode(prefix === "" ? "\0" : prefix)
+  const end = first.slice()
+  // The byte after the last one: no byte of UTF-8 is the highest.
+  if (prefix !== "") end[end.length - 1] = (end.at(-1) ?? 0) + 1
+  return { key: first.toBase64(), range_end: end.toBase64() }
 }
 
 /** @throws LariatError decode */

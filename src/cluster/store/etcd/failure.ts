@@ -19,7 +19,6 @@ const FINAL_CODES: ReadonlySet<number> = new Set([
 ])
 /** etcd's words for a token that it does not take, or none where it wants one (rpctypes/error.go). */
 const TOKEN_WORDS = /invalid auth token|user name is empty|revision of auth store is old/
-const COMPACTED_WORDS = /required revision has been compacted/
 /** Said before anything is proposed to the other members. */
 const UNTOUCHED_WORDS = /no leader$/
 /** How the runtimes say that nobody listens, or that no connection came about. */
@@ -64,19 +63,6 @@ export class EtcdFailure extends Error {
     return this.code === PERMISSION_DENIED || this.staleToken
   }
 
-  get compacted(): boolean {
-    return this.code === OUT_OF_RANGE && COMPACTED_WORDS.test(this.message)
-  }
-
-  /** A revision that is compacted, or that this history never had. */
-  get outOfRange(): boolean {
-    return this.code === OUT_OF_RANGE
-  }
-
-  get notFound(): boolean {
-    return this.code === NOT_FOUND
-  }
-
   get authOff(): boolean {
     return this.code === FAILED_PRECONDITION && /authentication is not enabled/.test(this.message)
   }
@@ -116,10 +102,13 @@ export function failureOf(error: unknown): EtcdFailure {
   return new EtcdFailure(quote(reasonOf(code, message, cause)), { untouched, cause: error })
 }
 
-/** The failure of a member as an error of what was being done; other errors as they are. */
-export function inContext(doing: string, error: unknown): unknown {
-  if (!(error instanceof EtcdFailure)) return error
-  return new LariatError(`Cannot ${doing}: ${error.message}`, { code: "store-away", cause: error })
+/** Whether etcd refused a call for a revision that is compacted, or that its history never had. */
+export function isOutOfRange(error: unknown): boolean {
+  return (
+    error instanceof LariatError &&
+    error.cause instanceof EtcdFailure &&
+    error.cause.code === OUT_OF_RANGE
+  )
 }
 
 /** What the runtimes say, by what it means; their own texts advise a person at a browser. */
