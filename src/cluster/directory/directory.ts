@@ -1,4 +1,4 @@
-import { CONSENT_MS } from "../blocks/block_dispute.ts"
+import { CONSENT_MS } from "../blocks/own_claims.ts"
 import { PeerRefusedError } from "../records/envelope.ts"
 import type { Keyspace, ParsedKey } from "../records/keyspace.ts"
 import type { Change, Listing, WatchListener } from "../store/store.ts"

@@ -8,10 +8,6 @@ import { BodyReader } from "./record_body.ts"
  */
 export interface BlockClaim {
   readonly state: "held" | "released"
-  /** Held: written over another host's claim, since containers of this host have addresses there. */
-  readonly used?: boolean | undefined
-  /** Held: this host saw its own claim stand there before another one was written over it. */
-  readonly stood?: boolean | undefined
   /** Held: who had it before, and was gone for longer than a host may be, or gave it up for this one. */
   readonly from?: string | undefined
   /** Released: the host that claims it too, and keeps it. */
@@ -30,12 +26,8 @@ export function parseBlockClaim(body: unknown): BlockClaim {
   const state = reader.text("state", STATE) === "held" ? "held" : "released"
   const from = reader.has("from") ? reader.text("from", HOST_ID) : undefined
   const to = reader.has("to") ? reader.text("to", HOST_ID) : undefined
-  const used = reader.has("used") && reader.boolean("used")
-  const stood = reader.has("stood") && reader.boolean("stood")
   return {
     state,
-    ...(used ? { used } : {}),
-    ...(stood ? { stood } : {}),
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
   }

@@ -173,42 +173,32 @@ export class BlockKeeper {
 
   async #confirm(network: string, block: string): Promise<void> {
     const { health, nameOf } = this.#options
-    const leases = this.#options.leases()
     const problem = problemOf(network, block)
-    const outcome = await leases.hold(network, block)
-    if (outcome.held) {
-      health.clear(problem)
-      return
-    }
-    const holder = nameOf(outcome.holder)
-    // Who has containers there has the better right.
-    const used = this.#usedIn(network, block)
-    if (used === 0) {
-      await leases.release(network, block)
-      this.#giveUp(network, block)
-      health.repaired(`block ${block} of network ${network} was left to ${holder}`)
-      return
-    }
     // Another host that insists as this one does must not make the store busy with it.
     const mayTakeBack = () => this.#mayTakeBack(problem)
-    const end = await leases.reclaim(network, block, { mayTakeBack })
-    if (!end.held) {
-      this.#lose(network, block, end.holder)
-      return
+    const outcome = await this.#options.leases().keep(network, block, mayTakeBack)
+    if (!outcome.held) this.#leave(network, block, outcome.holder)
+    else if (outcome.rival === undefined) health.clear(problem)
+    else {
+      const rival = nameOf(outcome.rival)
+      health.raise(problem, {
+        severity: "error",
+        what: `block ${block} of network ${network} was claimed by ${rival} while it is this host's; it is taken back`,
+        hint: `look at ${rival} if this stays: a copied state directory, or a host that lies; a restart of this host's agent leaves the block to it`,
+      })
     }
-    health.raise(problem, {
-      severity: "error",
-      what: `block ${block} of network ${network} was claimed by ${holder} while ${used} addresses of it are in use here; it is taken back`,
-      hint: `look at ${holder} if this stays: a copied state directory, or a host that lies; a restart of this host's agent leaves the block to it`,
-    })
   }
 
-  /** Another host keeps a block in which containers here have addresses. */
-  #lose(network: string, block: string, holder: string): void {
+  /** Another host keeps a block; it goes at once where no container here has an address of it. */
+  #leave(network: string, block: string, holder: string): void {
     const { health, nameOf, allocatorOf, onLost, onChange } = this.#options
+    health.repaired(`block ${block} of network ${network} was left to ${nameOf(holder)}`)
+    if (this.#usedIn(network, block) === 0) {
+      this.#giveUp(network, block)
+      return
+    }
     allocatorOf(network)?.retirePool(block)
     this.lost.add(network, block, holder)
-    health.repaired(`block ${block} of network ${network} was left to ${nameOf(holder)}`)
     onLost(this.lost.leftIn(network, block))
     onChange(network)
   }
