@@ -34,3 +34,31 @@ export class Backoff {
     this.#nextMs = this.#firstMs
   }
 }
+
+/** When each of several things may be done again: later each time, and soon after a calm. */
+export class Backoffs<Key = string> {
+  readonly #options: Required<BackoffOptions>
+  readonly #calmMs: number
+  readonly #done = new Map<Key, { readonly backoff: Backoff; dueAtMs: number }>()
+
+  /** @param options calmMs: what was due and not done for so long is forgotten */
+  constructor({ calmMs, ...options }: Required<BackoffOptions> & { readonly calmMs: number }) {
+    this.#options = options
+    this.#calmMs = calmMs
+  }
+
+  /** From when on it may be done, on the clock of the caller, ms. */
+  dueAt(key: Key): number {
+    return this.#done.get(key)?.dueAtMs ?? Number.NEGATIVE_INFINITY
+  }
+
+  /** It is done now. */
+  done(key: Key, nowMs: number): void {
+    for (const [other, { dueAtMs }] of this.#done) {
+      if (nowMs - dueAtMs >= this.#calmMs) this.#done.delete(other)
+    }
+    // The whole wait: nobody else is to be kept out of step with.
+    const backoff = this.#done.get(key)?.backoff ?? new Backoff(() => 1, this.#options)
+    this.#done.set(key, { backoff, dueAtMs: nowMs + backoff.next() })
+  }
+}

@@ -73,13 +73,6 @@ export class BodyReader {
     return this.#fields[name] === null
   }
 
-  /** @throws PeerRefusedError */
-  boolean(name: string): boolean {
-    const value = this.#fields[name]
-    if (typeof value === "boolean") return value
-    throw this.refusal(`${name} is neither true nor false`)
-  }
-
   /** Canonical addresses, each once. @throws PeerRefusedError */
   addresses(name: string, least: number, most: number): readonly string[] {
     const values = this.list(name, least, most).map((value) => {

@@ -1,3 +1,4 @@
+import { Backoffs } from "../../../backoff.ts"
 import type { BlockLeases } from "../../../cluster/blocks/block_lease.ts"
 import type { Network } from "../../../config/network.ts"
 import {
@@ -26,9 +27,8 @@ const LOW_WATER = 8
  */
 const PATIENCE_MS = 5000
 const AGAIN_MS = 250
-/** From the first time that a block is taken back to the second; doubled each time. Milliseconds. */
-const FIRST_TRUCE_MS = 1000
-const LONGEST_TRUCE_MS = 30_000
+/** From one time that a block is taken back to the next, and when that is short again. */
+const TAKING_BACK = { firstMs: 1000, longestMs: 30_000, calmMs: 30_000 }
 
 /** What a {@link BlockKeeper} works with. */
 export interface BlockKeeperOptions {
@@ -56,8 +56,7 @@ export class BlockKeeper {
   readonly #plans = new Map<string, readonly BlockPlan[]>()
   /** Leases that are under way, by network and family. */
   readonly #leasing = new Map<string, Promise<void>>()
-  /** By block: until when it is not taken back again, and how long that was. */
-  readonly #truces = new Map<string, { readonly until: number; readonly ms: number }>()
+  readonly #takingBack = new Backoffs(TAKING_BACK)
 
   constructor(options: BlockKeeperOptions) {
     this.#options = options
@@ -251,11 +250,8 @@ export class BlockKeeper {
 
   #mayTakeBack(what: string): boolean {
     const now = monotonicMs()
-    const last = this.#truces.get(what)
-    if (last !== undefined && now < last.until) return false
-    const calm = last === undefined || now > last.until + LONGEST_TRUCE_MS
-    const ms = calm ? FIRST_TRUCE_MS : Math.min(LONGEST_TRUCE_MS, last.ms * 2)
-    this.#truces.set(what, { until: now + ms, ms })
+    if (now < this.#takingBack.dueAt(what)) return false
+    this.#takingBack.done(what, now)
     return true
   }
 
