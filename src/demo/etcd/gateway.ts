@@ -4,23 +4,45 @@
  * process.
  */
 
+import * as z from "zod/mini"
 import type { Cancel } from "../../cluster/store/dependencies.ts"
-import {
-  countField,
-  type Fields,
-  fieldsOf,
-  idField,
-  listField,
-  parseFields,
-  stringField,
-} from "../../cluster/store/etcd/codec.ts"
+import { base64, count, id, reader } from "../../cluster/store/etcd/messages.ts"
+import { read } from "../../config/value_schema.ts"
 import { messageOf } from "../../errors.ts"
-import { type ByteRange, type ByteText, inRange, type KeyEvent, KeyLog } from "./key_log.ts"
+import { type ByteRange, inRange, type KeyEvent, KeyLog } from "./key_log.ts"
 
 /** One cluster, one member, elected once. */
 const HEADER = { cluster_id: "1", member_id: "1", raft_term: "1" }
 /** google/rpc/code.proto: INVALID_ARGUMENT, the reason for whatever is refused here. */
 const REFUSED = 3
+
+const bytes = read(base64, atob)
+/** `key` and `range_end`: absent, the key alone; a zero byte, all that follow. */
+const range = { key: bytes, range_end: bytes }
+const compare = z.object({
+  key: bytes,
+  target: z.enum(["MOD", "LEASE", "VALUE"]),
+  mod_revision: count,
+  lease: id,
+  value: bytes,
+})
+const operation = z.object({
+  request_put: z.optional(z.object({ key: bytes, value: bytes, lease: id })),
+  request_delete_range: z.optional(z.object({ key: bytes })),
+})
+const operations = z._default(z.array(operation), [])
+const readRange = reader(z.object({ ...range, revision: count }))
+const readTxn = reader(
+  z.object({
+    compare: z._default(z.array(compare), []),
+    success: operations,
+    failure: operations,
+  }),
+)
+const readWatch = reader(
+  z.object({ create_request: z.object({ ...range, start_revision: count }) }),
+)
+const readLease = reader(z.object({ ID: id, TTL: count }))
 
 interface Lease {
   readonly seconds: number
@@ -33,12 +55,12 @@ export class EtcdGateway {
   readonly #leases = new Map<string, Lease>()
   readonly #end = new AbortController()
   #lastLease = 0
-  readonly #calls: Readonly<Record<string, (fields: Fields) => object>> = {
-    "/v3/kv/range": (fields) => this.#range(fields),
-    "/v3/kv/txn": (fields) => this.#txn(fields),
-    "/v3/lease/grant": (fields) => this.#grant(Math.max(1, countField(fields, "TTL"))),
-    "/v3/lease/keepalive": (fields) => this.#keepAlive(idField(fields, "ID")),
-    "/v3/lease/revoke": (fields) => this.#revoke(idField(fields, "ID")),
+  readonly #calls: Readonly<Record<string, (body: unknown) => object>> = {
+    "/v3/kv/range": (body) => this.#range(readRange(body)),
+    "/v3/kv/txn": (body) => this.#txn(readTxn(body)),
+    "/v3/lease/grant": (body) => this.#grant(Math.max(1, readLease(body).TTL)),
+    "/v3/lease/keepalive": (body) => this.#keepAlive(readLease(body).ID),
+    "/v3/lease/revoke": (body) => this.#revoke(readLease(body).ID),
     "/v3/maintenance/status": () => ({ version: "3.5.0", leader: HEADER.member_id }),
   }
 
@@ -54,13 +76,11 @@ export class EtcdGateway {
   readonly fetch = async (request: Request): Promise<Response> => {
     const { pathname } = new URL(request.url)
     try {
-      const fields = parseFields(await request.text(), "a request")
-      if (pathname === "/v3/watch") {
-        return new Response(this.#watch(fieldsOf(fields.create_request, "create_request")))
-      }
+      const body: unknown = await request.json()
+      if (pathname === "/v3/watch") return new Response(this.#watch(readWatch(body)))
       const call = Object.hasOwn(this.#calls, pathname) ? this.#calls[pathname] : undefined
       if (call === undefined) throw new Error(`${pathname} is not served here`)
-      return Response.json({ header: this.#header(), ...call(fields) })
+      return Response.json({ header: this.#header(), ...call(body) })
     } catch (error) {
       return Response.json({ message: messageOf(error), code: REFUSED }, { status: 400 })
     }
@@ -78,42 +98,32 @@ export class EtcdGateway {
   }
 
   /** All of it at once, whatever the limit. */
-  #range(fields: Fields): object {
-    const revision = countField(fields, "revision")
-    const found = this.#log.range(rangeField(fields), revision === 0 ? undefined : revision)
+  #range({ revision, ...where }: ReturnType<typeof readRange>): object {
+    const found = this.#log.range(rangeOf(where), revision === 0 ? undefined : revision)
     return { kvs: found.map(kvOf) }
   }
 
-  #txn(fields: Fields): object {
-    const succeeded = listField(fields, "compare").every((compare) => this.#holds(compare))
-    const operations = listField(fields, succeeded ? "success" : "failure")
-    this.#log.write(operations.map((operation) => this.#writeOf(operation)))
+  #txn({ compare, success, failure }: ReturnType<typeof readTxn>): object {
+    const succeeded = compare.every((one) => this.#holds(one))
+    this.#log.write((succeeded ? success : failure).map((one) => this.#writeOf(one)))
     return { header: this.#header(), succeeded }
   }
 
-  #holds(compare: Fields): boolean {
-    const found = this.#log.get(bytesField(compare, "key"))
-    switch (stringField(compare, "target")) {
-      case "MOD":
-        return (found?.revision ?? 0) === countField(compare, "mod_revision")
-      case "LEASE":
-        return (found?.lease ?? "0") === idField(compare, "lease")
-      default:
-        return found !== undefined && found.value === bytesField(compare, "value")
-    }
+  #holds({ key, target, mod_revision, lease, value }: z.output<typeof compare>): boolean {
+    const found = this.#log.get(key)
+    if (target === "MOD") return (found?.revision ?? 0) === mod_revision
+    return target === "LEASE" ? (found?.lease ?? "0") === lease : found?.value === value
   }
 
-  #writeOf(operation: Fields): Omit<KeyEvent, "revision"> {
-    if (operation.request_put === undefined) {
-      const request = fieldsOf(operation.request_delete_range, "request_delete_range")
-      return { key: bytesField(request, "key"), value: undefined, lease: "0" }
-    }
-    const request = fieldsOf(operation.request_put, "request_put")
-    const lease = idField(request, "lease")
-    if (lease !== "0" && !this.#leases.has(lease)) {
+  #writeOf({
+    request_put: put,
+    request_delete_range: removed,
+  }: z.output<typeof operation>): Omit<KeyEvent, "revision"> {
+    if (put === undefined) return { key: removed?.key ?? "", value: undefined, lease: "0" }
+    if (put.lease !== "0" && !this.#leases.has(put.lease)) {
       throw new Error("etcdserver: requested lease not found")
     }
-    return { key: bytesField(request, "key"), value: bytesField(request, "value"), lease }
+    return put
   }
 
   #grant(seconds: number): object {
@@ -144,9 +154,8 @@ export class EtcdGateway {
   }
 
   /** The messages of one watch, a line each: what was written since `start_revision`, then what is. */
-  #watch(request: Fields): ReadableStream<Uint8Array> {
-    const range = rangeField(request)
-    const from = countField(request, "start_revision")
+  #watch({ create_request: request }: ReturnType<typeof readWatch>): ReadableStream<Uint8Array> {
+    const range = rangeOf(request)
     const encoder = new TextEncoder()
     const { signal } = this.#end
     let end = () => {}
@@ -168,22 +177,15 @@ export class EtcdGateway {
           signal.removeEventListener("abort", close)
         }
         send({ created: true })
-        tell(this.#log.since(range, from))
+        tell(this.#log.since(range, request.start_revision))
       },
       cancel: () => end(),
     })
   }
 }
 
-/** Bytes as the gateway writes them; absent: none. */
-function bytesField(fields: Fields, name: string): ByteText {
-  return atob(stringField(fields, name))
-}
-
-/** `key` and `range_end`: absent, the key alone; a zero byte, all that follow. */
-function rangeField(fields: Fields): ByteRange {
-  const end = bytesField(fields, "range_end")
-  return { first: bytesField(fields, "key"), end: end === "" ? undefined : end === "\0" ? "" : end }
+function rangeOf({ key, range_end: end }: { key: string; range_end: string }): ByteRange {
+  return { first: key, end: end === "" ? undefined : end === "\0" ? "" : end }
 }
 
 /** `mvccpb.KeyValue` */

@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from "bun:test"
+import * as z from "zod/mini"
 import { errorOf } from "../../../../test/cluster/ear.ts"
 import {
   type FakeAnswer,
@@ -8,7 +9,7 @@ import {
   settle,
 } from "../../../../test/cluster/fake_world.ts"
 import { EtcdClient, type EtcdClientOptions } from "./client.ts"
-import type { Fields } from "./codec.ts"
+import { reader } from "./messages.ts"
 
 const URLS = ["http://a:1", "http://b:1", "http://c:1"]
 let client: EtcdClient | undefined
@@ -20,7 +21,7 @@ function clientOf(answer: FakeAnswer, options: EtcdClientOptions = {}, urls = UR
   return { world, client }
 }
 
-const same = (fields: Fields) => fields
+const same = reader(z.looseObject({}))
 const call = (of: EtcdClient) => of.call("/v3/kv/range", {}, "read x", same)
 const good = () => Response.json({ header: {} })
 

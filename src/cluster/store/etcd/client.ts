@@ -4,7 +4,6 @@ import { Backoff } from "../../../backoff.ts"
 import { LariatError } from "../../../errors.ts"
 import { type Dependencies, pause } from "../dependencies.ts"
 import { HealthKeeper } from "../store_health.ts"
-import type { Fields } from "./codec.ts"
 import { Endpoints, parseEndpoints } from "./endpoints.ts"
 import { ask, type Exchange, type MessageStream, openStream } from "./exchange.ts"
 import { EtcdFailure, failureOf } from "./failure.ts"
@@ -109,7 +108,7 @@ export class EtcdClient {
     path: string,
     body: object,
     doing: string,
-    parse: (fields: Fields) => T,
+    parse: (answer: unknown) => T,
   ): Promise<CallAnswer<T>> {
     const until = this.#world.now() + this.#callMs
     const patient = !this.#away
@@ -150,7 +149,7 @@ export class EtcdClient {
     endpoint: string,
     path: string,
     body: object,
-    parse: (fields: Fields) => T,
+    parse: (answer: unknown) => T,
   ): Promise<T> {
     try {
       return await this.#attempt(endpoint, path, body, this.#memberMs, parse)
@@ -192,12 +191,16 @@ export class EtcdClient {
     path: string,
     body: object,
     silenceMs: number,
-    parse: (fields: Fields) => T,
+    parse: (answer: unknown) => T,
   ): Promise<T> {
-    const fields = await this.#withToken(endpoint, silenceMs, (token) =>
+    const answer = await this.#withToken(endpoint, silenceMs, (token) =>
       ask(this.#world, this.#exchange(endpoint, path, body, token, silenceMs)),
     )
-    return parsed(fields, parse)
+    try {
+      return parse(answer)
+    } catch (error) {
+      throw failureOf(error)
+    }
   }
 
   async #withToken<T>(
@@ -272,12 +275,4 @@ function refused(doing: string, failure: EtcdFailure): LariatError {
     ...(failure.denied ? { code: "permission", hint } : { code: "io" }),
     cause: failure,
   })
-}
-
-function parsed<T>(fields: Fields, parse: (fields: Fields) => T): T {
-  try {
-    return parse(fields)
-  } catch (error) {
-    throw failureOf(error)
-  }
 }

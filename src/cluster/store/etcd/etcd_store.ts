@@ -15,11 +15,10 @@ import type {
   WatchListener,
   Write,
 } from "../store.ts"
-import { rangeAnswer, txnAnswer } from "./answer.ts"
 import { EtcdClient, type EtcdClientOptions } from "./client.ts"
-import { encodeText } from "./codec.ts"
 import { EtcdLease } from "./lease.ts"
 import { listPrefix } from "./list.ts"
+import { encodeText, headerAnswer, rangeAnswer, txnAnswer } from "./messages.ts"
 import { EtcdWatch, type EtcdWatchOptions } from "./watch.ts"
 
 /** `onError` hears of presences too, and again with each attempt. */
@@ -165,7 +164,7 @@ export class EtcdStore implements Store {
       const idleMs = this.#world.now() - this.#client.answeredMs
       if (!reachable || idleMs >= IDLE_MS) {
         await this.#client
-          .call("/v3/maintenance/status", {}, "ask etcd how it is", (fields) => fields)
+          .call("/v3/maintenance/status", {}, "ask etcd how it is", headerAnswer)
           .catch(() => undefined)
       }
       const well = this.#client.health.get().reachable

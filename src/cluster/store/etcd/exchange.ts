@@ -2,8 +2,8 @@
 
 import { LariatError } from "../../../errors.ts"
 import type { Dependencies } from "../dependencies.ts"
-import { type Fields, fieldsOf, parseFields } from "./codec.ts"
-import { EtcdFailure, failureOf, refusalOf, statusFailure } from "./failure.ts"
+import { EtcdFailure, failureOf, parseJson, refusalOf, statusFailure } from "./failure.ts"
+import { streamMessage } from "./messages.ts"
 
 /** The most of an answer that is read, characters: it is base64 for the most part. */
 const MAX_ANSWER = 32 * 1024 * 1024
@@ -30,7 +30,7 @@ export interface MessageStream {
    *
    * @throws EtcdFailure, LariatError decode
    */
-  next(silenceMs: number): Promise<Fields | undefined>
+  next(silenceMs: number): Promise<unknown>
   close(): void
 }
 
@@ -39,11 +39,11 @@ export interface MessageStream {
  *
  * @throws EtcdFailure
  */
-export async function ask(world: Dependencies, exchange: Exchange): Promise<Fields> {
+export async function ask(world: Dependencies, exchange: Exchange): Promise<unknown> {
   const connection = new Connection(world, exchange)
   try {
     await connection.open()
-    return parseFields(await connection.rest(), `the answer to ${exchange.path}`)
+    return parseJson(await connection.rest())
   } catch (error) {
     throw failureOf(error)
   } finally {
@@ -66,7 +66,7 @@ export async function openStream(world: Dependencies, exchange: Exchange): Promi
   }
   const lines: string[] = []
   let begun = ""
-  const next = async (silenceMs: number): Promise<Fields | undefined> => {
+  const next = async (silenceMs: number): Promise<unknown> => {
     for (;;) {
       const line = lines.shift()
       if (line !== undefined) return messageOfLine(line)
@@ -200,8 +200,9 @@ export function isTooLarge(error: unknown): boolean {
   return error instanceof LariatError && error.cause instanceof TooLargeFailure
 }
 
-function messageOfLine(line: string): Fields {
-  const fields = parseFields(line, "a message")
-  if (fields.error !== undefined) throw refusalOf(fields)
-  return fieldsOf(fields.result, "the result of a message")
+function messageOfLine(line: string): unknown {
+  const { result, error } = streamMessage(parseJson(line))
+  if (error !== undefined) throw refusalOf(error)
+  if (result === undefined) throw new EtcdFailure("a message holds nothing")
+  return result
 }

@@ -12,7 +12,7 @@ test("refusals of etcd 3.4, of its streams, and of 3.6", () => {
   ]
   for (const form of forms)
     expect(statusFailure(403, json(form))).toMatchObject({ message, code: 7 })
-  expect(refusalOf({ error: { grpc_code: 7, http_code: 403, message } })).toMatchObject({
+  expect(refusalOf({ grpc_code: 7, http_code: 403, message })).toMatchObject({
     message,
     code: 7,
   })

@@ -1,7 +1,7 @@
 /** How a request to one member of etcd can fail, and what follows from it. */
 
+import * as z from "zod/mini"
 import { LariatError, messageOf } from "../../../errors.ts"
-import { type Fields, fieldsOf, parseFields } from "./codec.ts"
 
 // google/rpc/code.proto
 const INVALID_ARGUMENT = 3
@@ -68,26 +68,40 @@ export class EtcdFailure extends Error {
   }
 }
 
-/** A refusal in the words of the gateway: `{"error", "message", "code"}`, in a stream nested. */
-export function refusalOf(fields: Fields, status?: number): EtcdFailure {
-  const nested = typeof fields.error === "object" && fields.error !== null
-  const body = nested ? fieldsOf(fields.error, "error") : fields
-  const said = body.message ?? body.error
-  const code = body.grpc_code ?? body.code
-  const message = typeof said === "string" ? quote(said) : `HTTP status ${status ?? "unknown"}`
-  return new EtcdFailure(message, {
-    code: typeof code === "number" ? code : undefined,
-    untouched: UNTOUCHED_WORDS.test(message),
-  })
+/** `google.rpc.Status` as the gateway writes it: with its message twice, or in a stream's words. */
+const status = z.object({
+  message: z.optional(z.string()),
+  error: z.optional(z.string()),
+  code: z.optional(z.number()),
+  grpc_code: z.optional(z.number()),
+})
+
+/** A refusal in the words of the gateway. */
+export function refusalOf(body: unknown): EtcdFailure {
+  const { data } = status.safeParse(body)
+  const said = data?.message ?? data?.error
+  const message = said === undefined ? "it gives no reason" : quote(said)
+  const code = data?.grpc_code ?? data?.code
+  return new EtcdFailure(message, { code, untouched: UNTOUCHED_WORDS.test(message) })
 }
 
 /** What an answer with a bad status says. */
-export function statusFailure(status: number, text: string): EtcdFailure {
+export function statusFailure(httpStatus: number, text: string): EtcdFailure {
   try {
-    return refusalOf(parseFields(text, "an error"), status)
-  } catch (cause) {
+    const { data } = status.safeParse(parseJson(text))
+    if (data?.message !== undefined || data?.error !== undefined) return refusalOf(data)
+  } catch {
     // A proxy's page, or another program's: its text explains nothing.
-    return new EtcdFailure(`HTTP status ${status}, not from etcd`, { cause })
+  }
+  return new EtcdFailure(`HTTP status ${httpStatus}, not from etcd`)
+}
+
+/** @throws LariatError decode */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new LariatError("Cannot read an answer of etcd: it is no JSON", { code: "decode", cause })
   }
 }
 

@@ -3,9 +3,8 @@
 import { type Dependencies, pause } from "../dependencies.ts"
 import { repeat } from "../repeat.ts"
 import type { Subscription } from "../store.ts"
-import { txnAnswer } from "./answer.ts"
 import type { EtcdClient } from "./client.ts"
-import { countField, encodeText, type Fields, fieldsOf, idField } from "./codec.ts"
+import { encodeText, grantAnswer, keepAliveAnswer, txnAnswer } from "./messages.ts"
 
 export interface EtcdLeaseOptions {
   /** How long the key outlives this process. */
@@ -72,20 +71,14 @@ export class EtcdLease implements Subscription {
 
   async #grant(): Promise<Lease> {
     const body = { TTL: String(this.#ttlSeconds) }
-    const { value } = await this.#call("/v3/lease/grant", body, (fields) => ({
-      id: idField(fields, "ID"),
-      ttlMs: countField(fields, "TTL") * 1000,
-    }))
-    return { id: value.id, ttlMs: Math.max(1000, value.ttlMs) }
+    const { value } = await this.#call("/v3/lease/grant", body, grantAnswer)
+    return { id: value.ID, ttlMs: Math.max(1, value.TTL) * 1000 }
   }
 
   /** Whether etcd still has it. */
   async #renew(lease: Lease): Promise<boolean> {
-    // The gateway wraps it as the stream that it is; TTL is left out of an answer for a lost lease.
-    const left = await this.#call("/v3/lease/keepalive", { ID: lease.id }, (fields) =>
-      countField(fieldsOf(fields.result, "result"), "TTL"),
-    )
-    return left.value > 0
+    const { value } = await this.#call("/v3/lease/keepalive", { ID: lease.id }, keepAliveAnswer)
+    return value.result.TTL > 0
   }
 
   /** Writes the key only where it is not there, has another value or hangs on another lease. */
@@ -111,14 +104,14 @@ export class EtcdLease implements Subscription {
     const lease = this.#lease
     if (lease === undefined || this.#client.signal.aborted) return
     const done = new AbortController()
-    const asked = this.#call("/v3/lease/revoke", { ID: lease.id }, (fields) => fields).catch(
+    const asked = this.#call("/v3/lease/revoke", { ID: lease.id }, () => undefined).catch(
       () => undefined,
     )
     await Promise.race([asked, pause(this.#world, REVOKE_MS, done.signal)])
     done.abort()
   }
 
-  #call<T>(path: string, body: object, parse: (fields: Fields) => T) {
+  #call<T>(path: string, body: object, parse: (answer: unknown) => T) {
     return this.#client.call(path, body, `keep ${this.key}`, parse)
   }
 }

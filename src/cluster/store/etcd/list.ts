@@ -2,11 +2,10 @@
 
 import { LariatError } from "../../../errors.ts"
 import type { Entry } from "../store.ts"
-import { type Header, rangeAnswer } from "./answer.ts"
 import type { EtcdClient } from "./client.ts"
-import { encodePrefix } from "./codec.ts"
 import { isTooLarge } from "./exchange.ts"
 import { isOutOfRange } from "./failure.ts"
+import { encodePrefix, type Header, rangeAnswer } from "./messages.ts"
 
 /** Entries of a page: about 1 MB of records such as hosts write. */
 const PAGE_ENTRIES = 1000
@@ -61,7 +60,7 @@ async function listOnce(
       const { value: page } = await client.call("/v3/kv/range", body, `list ${prefix}`, rangeAnswer)
       for (const entry of page.entries) entries.push(entry)
       header ??= page.header
-      if (!page.more || page.nextKey === undefined) return { entries, header }
+      if (page.nextKey === undefined) return { entries, header }
       key = page.nextKey
     } catch (error) {
       if (!isTooLarge(error) || limit === 1) throw error

@@ -5,11 +5,18 @@ import { LariatError } from "../../../errors.ts"
 import type { Dependencies } from "../dependencies.ts"
 import { quietly, repeat } from "../repeat.ts"
 import type { Change, Subscription, WatchListener } from "../store.ts"
-import { type Header, headerOf, rangeAnswer, type WatchAnswer, watchAnswer } from "./answer.ts"
 import type { EtcdClient, MemberStream } from "./client.ts"
-import { encodePrefix, encodeText } from "./codec.ts"
 import { EtcdFailure, isOutOfRange, quote } from "./failure.ts"
 import { listPrefix } from "./list.ts"
+import {
+  encodePrefix,
+  encodeText,
+  type Header,
+  headerAnswer,
+  rangeAnswer,
+  type WatchAnswer,
+  watchAnswer,
+} from "./messages.ts"
 
 export interface EtcdWatchOptions {
   /** A member that says nothing for so long is asked whether it is there, ms. Default 5 s. */
@@ -102,15 +109,15 @@ export class EtcdWatch implements Subscription {
     let hadRevision = 0
     let parts: Change[] = []
     while (!this.#signal.aborted) {
-      const fields = await stream.next(this.#suspectMs)
+      const message = await stream.next(this.#suspectMs)
       if (this.#signal.aborted) return
-      if (fields === undefined) {
+      if (message === undefined) {
         const overdue = hadRevision > (this.#position?.header.revision ?? 0)
         if (overdue && this.#world.now() >= doubtAtMs) return
         hadRevision = await this.#ask(stream.endpoint)
         continue
       }
-      const answer = watchAnswer(fields)
+      const answer = watchAnswer(message)
       if (answer.canceled) throw this.#canceled(answer)
       // A watch may be made and ended again and again, and what it is made at was not told yet.
       if (answer.created) continue
@@ -190,14 +197,17 @@ export class EtcdWatch implements Subscription {
   async #ask(endpoint: string): Promise<number> {
     try {
       const path = "/v3/maintenance/status"
-      return (await this.#client.askMember(endpoint, path, {}, headerOf)).revision
+      return (await this.#client.askMember(endpoint, path, {}, headerAnswer)).revision
     } catch (error) {
       this.#client.distrust(endpoint)
       throw error
     }
   }
 
-  #canceled({ cancelReason, compactRevision }: WatchAnswer): Error {
+  #canceled({
+    cancel_reason: cancelReason,
+    compact_revision: compactRevision,
+  }: WatchAnswer): Error {
     if (compactRevision > 0) {
       this.#position = undefined
       return new EtcdFailure(`its history before revision ${compactRevision} is compacted`)
