@@ -6,13 +6,11 @@ import { withNetns } from "../sys/netns/netns.ts"
 import { boundToParent } from "../sys/parent_death.ts"
 import { ping4 } from "../sys/probes/icmp.ts"
 import { selfCommand, spawnHere } from "../sys/process.ts"
-import { closing } from "./closing.ts"
 import { type DemoContainer, failed } from "./demo_host.ts"
 import { demoHosts } from "./demo_hosts.ts"
 import { DemoLab, OUTSIDE_IP, type PlacedHost } from "./demo_lab.ts"
 import { readDemoNetwork, SEED_YAML } from "./demo_network.ts"
 import { askForAddresses } from "./dns_question.ts"
-import { untilInterrupted } from "./interruption.ts"
 import { Printer } from "./printer.ts"
 
 /** The address of the metadata API and of DNS. */
@@ -51,16 +49,9 @@ async function demoOneHost(file: string, text: string, say: Printer): Promise<vo
   say.title("Lariat demo: one host, two containers, all in throw-away namespaces")
   const { conf, remarks } = readDemoNetwork(file, text)
   for (const remark of remarks) say.note(remark)
-  const lab = new DemoLab()
-  await closing(
-    async () => {
-      lab.build(1)
-      await untilInterrupted(async () => {
-        for (const placed of lab.hosts) await story(placed, file, text, conf, say)
-      })
-    },
-    () => lab.close(),
-  )
+  await DemoLab.during(1, async ({ hosts }) => {
+    for (const placed of hosts) await story(placed, file, text, conf, say)
+  })
   say.done("agent stopped, namespaces and files gone: the machine is as it was")
 }
 

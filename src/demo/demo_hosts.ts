@@ -3,12 +3,10 @@ import { Datagrams } from "../sys/net/datagram.ts"
 import { type Netns, withNetns } from "../sys/netns/netns.ts"
 import { warmRuntime } from "../sys/thread_pool.ts"
 import { table } from "../table.ts"
-import { closing } from "./closing.ts"
 import { type DemoContainer, type DemoHost, failed } from "./demo_host.ts"
 import { checkDemoKernel, probeDemoKernel } from "./demo_kernel.ts"
 import { DemoLab, type PlacedHost } from "./demo_lab.ts"
 import { type DemoNetwork, readDemoNetwork } from "./demo_network.ts"
-import { untilInterrupted } from "./interruption.ts"
 import { pingDuring, pingTimes } from "./ping_stream.ts"
 import type { Printer } from "./printer.ts"
 import { WireCapture, type WireTraffic } from "./wire_capture.ts"
@@ -61,16 +59,7 @@ export async function demoHosts(options: DemoHostsOptions, say: Printer): Promis
   if (PLAIN.has(driver)) say.note(`${driver} does not encrypt`)
   // Threads that the runtime made within a namespace would keep it.
   await warmRuntime()
-  const lab = new DemoLab()
-  const ended = await closing(
-    async () => {
-      lab.build(hosts)
-      await untilInterrupted(() => story(lab, network, file, say))
-      return performance.now()
-    },
-    () => lab.close(),
-  )
-  const ms = performance.now() - ended
+  const ms = await DemoLab.during(hosts, (lab) => story(lab, network, file, say))
   say.done("agents and store ended, namespaces and files gone: the machine is as it was", ms)
 }
 

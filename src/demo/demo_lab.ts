@@ -9,9 +9,11 @@ import { type FetchServer, serveFetch } from "../sys/http/fetch_server.ts"
 import { FrameTap } from "../sys/net/frame_tap.ts"
 import { createNetns, type Netns, withNetns } from "../sys/netns/netns.ts"
 import { after } from "../sys/timer.ts"
+import { closing } from "./closing.ts"
 import { DemoHost } from "./demo_host.ts"
 import { makeSwitch, wireToSwitch } from "./demo_wiring.ts"
 import { EtcdGateway } from "./etcd/gateway.ts"
+import { untilInterrupted } from "./interruption.ts"
 
 /** The made-up network between the hosts (RFC 5737). */
 const NET = "203.0.113"
@@ -49,13 +51,32 @@ export class DemoLab {
   #underlay: Netns | undefined
   #server: FetchServer | undefined
 
+  /**
+   * Makes hosts, does the work until it is done or interrupted, and takes everything away.
+   *
+   * @returns how long the last took, milliseconds
+   */
+  static async during(count: number, work: (lab: DemoLab) => Promise<void>): Promise<number> {
+    const lab = new DemoLab()
+    let ended = 0
+    await closing(
+      async () => {
+        lab.#build(count)
+        await untilInterrupted(() => work(lab))
+        ended = performance.now()
+      },
+      () => lab.#close(),
+    )
+    return performance.now() - ended
+  }
+
   /** The hosts, in the order of their names. */
   get hosts(): readonly PlacedHost[] {
     return this.#hosts
   }
 
   /** Makes hosts and cables; nothing runs yet. @throws SystemError permission */
-  build(count: number): void {
+  #build(count: number): void {
     const middle = { netns: createNetns(), address: OUTSIDE_IP }
     this.#underlay = middle.netns
     makeSwitch(middle)
@@ -115,7 +136,7 @@ export class DemoLab {
   }
 
   /** Ends agents and store, gives the namespaces back, deletes the files. @throws TeardownError */
-  async close(): Promise<void> {
+  async #close(): Promise<void> {
     // Together: each of them may take its time.
     const stops = await Promise.allSettled(this.#hosts.map(({ host }) => host.stopAgent()))
     await runAllInTurn("the demo", [

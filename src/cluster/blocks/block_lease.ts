@@ -166,17 +166,6 @@ export class BlockLeases {
     throw this.#busy("give up", network, block)
   }
 
-  /** The blocks of a network that the store says are this host's. @throws LariatError `store-away` */
-  async mine(network: string): Promise<string[]> {
-    const { store, keys, hostId } = this.#options
-    const { entries } = await store.list(keys.blocks(network))
-    return entries.flatMap((entry) => {
-      const parsed = keys.parse(entry.key)
-      const mine = parsed?.kind === "block" && standingClaim(entry).holder === hostId
-      return mine ? [parsed.block] : []
-    })
-  }
-
   /**
    * What was seen in the store may be otherwise now: it was put back from a snapshot, or could not
    * be reached for a time.

@@ -1,6 +1,8 @@
 /** The record under `blocks/<network>/<block>`: who holds a block of addresses. */
 
-import { BodyReader } from "./record_body.ts"
+import * as z from "zod/mini"
+import { HOST_ID } from "./envelope.ts"
+import { bodyReader, text } from "./record_body.ts"
 
 /**
  * A host's word on a block. A release is signed as a claim is: nobody can give up what is another
@@ -17,18 +19,10 @@ export interface BlockClaim {
 /** Why a claim is not simply one of a free block. */
 export type ClaimReason = Omit<BlockClaim, "state">
 
-const STATE = /^(held|released)$/
-const HOST_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+const hostId = z.optional(text(HOST_ID))
 
 /** Reads a body that was opened. @throws PeerRefusedError `claim` saying what is wrong */
-export function parseBlockClaim(body: unknown): BlockClaim {
-  const reader = new BodyReader("claim", body)
-  const state = reader.text("state", STATE) === "held" ? "held" : "released"
-  const from = reader.has("from") ? reader.text("from", HOST_ID) : undefined
-  const to = reader.has("to") ? reader.text("to", HOST_ID) : undefined
-  return {
-    state,
-    ...(from === undefined ? {} : { from }),
-    ...(to === undefined ? {} : { to }),
-  }
-}
+export const parseBlockClaim: (body: unknown) => BlockClaim = bodyReader(
+  "claim",
+  z.object({ state: z.enum(["held", "released"]), from: hostId, to: hostId }),
+)

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { randomBytes } from "node:crypto"
 import { MemoryStore } from "../../../../test/cluster_model/memory_store.ts"
+import { storedBlocks } from "../../../../test/cluster_model/stored_blocks.ts"
 import { BlockLeases } from "../../../cluster/blocks/block_lease.ts"
 import { HostIdentity } from "../../../cluster/records/identity.ts"
 import { Keyspace } from "../../../cluster/records/keyspace.ts"
@@ -78,7 +79,7 @@ function keeper(
   })
   allocator.restore(stateDatabase.leases("n"))
   const claimText = (key: string) => signer.sign("block", key, { state: "held" })
-  return { blocks, allocator, health, changed, stateDatabase, leases, left, claimText }
+  return { blocks, allocator, health, changed, stateDatabase, left, claimText }
 }
 
 type Keeper = ReturnType<typeof keeper>
@@ -267,7 +268,7 @@ describe("a block that another host got while this one was away, and both have c
     expect(a.health.problems()).toEqual([])
     expect(a.blocks.lost.has("n", BLOCK)).toBe(false)
     expect(a.blocks.held("n")).not.toContain(BLOCK)
-    expect(await c.leases.mine("n")).toContain(BLOCK)
+    expect(await storedBlocks(store, new Keyspace("edge"), "c")).toContain(BLOCK)
   })
 })
 
@@ -281,7 +282,7 @@ test("a block that somebody writes over is taken back, told of, and not in a loo
   writeOver()
   await a.blocks.confirm("n")
   expect(a.health.problems()[0]?.what).toContain("was claimed by name of rogue")
-  expect(await a.leases.mine("n")).toContain("10.42.7.0/24")
+  expect(await storedBlocks(store, new Keyspace("edge"), "a")).toContain("10.42.7.0/24")
   // At once again: that has to wait, and the block is kept all the same.
   writeOver()
   const { revision } = store

@@ -12,8 +12,6 @@ import { EtcdToken, type EtcdUser } from "./token.ts"
 export interface EtcdClientOptions {
   /** Default: none, for an etcd without authentication. */
   readonly user?: EtcdUser | undefined
-  /** A member that says nothing for so long is left for the next, ms. Default 1,000. */
-  readonly memberMs?: number
   /** A call without an answer has failed after that, ms. Default 3,000. */
   readonly callMs?: number
 }
@@ -21,6 +19,8 @@ export interface EtcdClientOptions {
 /** What came of a call. */
 export interface CallAnswer<T> {
   readonly value: T
+  /** Which member answered. */
+  readonly endpoint: string
   /** An attempt before, with no answer, may have been carried out too. */
   readonly doubtful: boolean
 }
@@ -30,6 +30,8 @@ export interface MemberStream extends MessageStream {
   readonly endpoint: string
 }
 
+/** A member that says nothing for so long is left for the next, ms. */
+const MEMBER_MS = 1000
 /** The least that a member gets to answer, ms, however many there are. */
 const LEAST_MEMBER_MS = 250
 /**
@@ -77,7 +79,7 @@ export class EtcdClient {
     this.#token = new EtcdToken(options.user)
     this.#callMs = options.callMs ?? 3000
     const share = Math.max(LEAST_MEMBER_MS, Math.floor(this.#callMs / urls.length))
-    this.#memberMs = Math.min(options.memberMs ?? 1000, share)
+    this.#memberMs = Math.min(MEMBER_MS, share)
     this.health = new HealthKeeper(world.now, this.#endpoints.current, "it was not asked yet")
   }
 
@@ -124,7 +126,7 @@ export class EtcdClient {
           const value = await this.#attempt(endpoint, path, body, silenceMs, parse)
           this.#answered(endpoint)
           if (!path.startsWith(TOKENLESS)) this.#unansweredSince = undefined
-          return { value, doubtful }
+          return { value, endpoint, doubtful }
         } catch (error) {
           const failure = this.#failed(endpoint, error)
           if (failure.final) throw refused(doing, failure)
@@ -138,24 +140,6 @@ export class EtcdClient {
       await pause(this.#world, waitMs, this.signal)
     }
     throw this.#noAnswer(doing, failures)
-  }
-
-  /**
-   * Asks one member that is named.
-   *
-   * @throws LariatError permission; EtcdFailure
-   */
-  async askMember<T>(
-    endpoint: string,
-    path: string,
-    body: object,
-    parse: (answer: unknown) => T,
-  ): Promise<T> {
-    try {
-      return await this.#attempt(endpoint, path, body, this.#memberMs, parse)
-    } catch (error) {
-      throw this.#failed(endpoint, error)
-    }
   }
 
   /**
@@ -174,11 +158,6 @@ export class EtcdClient {
     } catch (error) {
       throw this.#failed(endpoint, error)
     }
-  }
-
-  /** A member went silent in a stream: the next one is asked. */
-  distrust(endpoint: string): void {
-    this.#endpoints.failed(endpoint)
   }
 
   /** A stream was refused: the token may be the reason. */

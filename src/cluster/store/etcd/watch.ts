@@ -114,7 +114,11 @@ export class EtcdWatch implements Subscription {
       if (message === undefined) {
         const overdue = hadRevision > (this.#position?.header.revision ?? 0)
         if (overdue && this.#world.now() >= doubtAtMs) return
-        hadRevision = await this.#ask(stream.endpoint)
+        const path = "/v3/maintenance/status"
+        const answer = await this.#client.call(path, {}, `watch ${this.#prefix}`, headerAnswer)
+        // The member of this stream does not answer, or was left by others already.
+        if (answer.endpoint !== stream.endpoint) return
+        hadRevision = answer.value.revision
         continue
       }
       const answer = watchAnswer(message)
@@ -191,17 +195,6 @@ export class EtcdWatch implements Subscription {
     const revision = Math.max(position.header.revision, heard)
     this.#position = { header: { ...header, revision }, last: last ?? position.last }
     if (last !== undefined) this.#call(() => this.#listener.changes(changes, last.revision))
-  }
-
-  /** What revision a silent member has. @throws where it does not say, and the next one is asked */
-  async #ask(endpoint: string): Promise<number> {
-    try {
-      const path = "/v3/maintenance/status"
-      return (await this.#client.askMember(endpoint, path, {}, headerAnswer)).revision
-    } catch (error) {
-      this.#client.distrust(endpoint)
-      throw error
-    }
   }
 
   #canceled({
