@@ -25,11 +25,6 @@ export interface CallAnswer<T> {
   readonly doubtful: boolean
 }
 
-/** A stream, and the member it comes from. */
-export interface MemberStream extends MessageStream {
-  readonly endpoint: string
-}
-
 /** A member that says nothing for so long is left for the next, ms. */
 const MEMBER_MS = 1000
 /** The least that a member gets to answer, ms, however many there are. */
@@ -123,7 +118,7 @@ export class EtcdClient {
         if (left < LEAST_MEMBER_MS || this.signal.aborted) break
         try {
           const silenceMs = Math.min(left, this.#memberMs)
-          const value = await this.#attempt(endpoint, path, body, silenceMs, parse)
+          const value = parse(await this.#send(ask, { endpoint, path, body, silenceMs }))
           this.#answered(endpoint)
           if (!path.startsWith(TOKENLESS)) this.#unansweredSince = undefined
           return { value, endpoint, doubtful }
@@ -148,13 +143,10 @@ export class EtcdClient {
    *
    * @throws LariatError permission; EtcdFailure
    */
-  async stream(path: string, body: object): Promise<MemberStream> {
+  async stream(path: string, body: object): Promise<MessageStream> {
     const endpoint = this.#endpoints.current
     try {
-      const stream = await this.#withToken(endpoint, this.#memberMs, (token) =>
-        openStream(this.#world, this.#exchange(endpoint, path, body, token, this.#memberMs)),
-      )
-      return { endpoint, next: (ms) => stream.next(ms), close: () => stream.close() }
+      return await this.#send(openStream, { endpoint, path, body, silenceMs: this.#memberMs })
     } catch (error) {
       throw this.#failed(endpoint, error)
     }
@@ -165,34 +157,18 @@ export class EtcdClient {
     this.#token.forget()
   }
 
-  async #attempt<T>(
-    endpoint: string,
-    path: string,
-    body: object,
-    silenceMs: number,
-    parse: (answer: unknown) => T,
+  /** Sends a request with a token, and once more with another one where that is refused. */
+  async #send<T>(
+    how: (world: Dependencies, exchange: Exchange) => Promise<T>,
+    request: Pick<Exchange, "endpoint" | "path" | "body" | "silenceMs">,
   ): Promise<T> {
-    const answer = await this.#withToken(endpoint, silenceMs, (token) =>
-      ask(this.#world, this.#exchange(endpoint, path, body, token, silenceMs)),
-    )
-    try {
-      return parse(answer)
-    } catch (error) {
-      throw failureOf(error)
-    }
-  }
-
-  async #withToken<T>(
-    endpoint: string,
-    silenceMs: number,
-    request: (token: string | undefined) => Promise<T>,
-  ): Promise<T> {
+    const { signal } = this
     for (let logins = 0; ; logins++) {
       const token = await this.#token.get((path, body) =>
-        ask(this.#world, this.#exchange(endpoint, path, body, undefined, silenceMs)),
+        ask(this.#world, { ...request, path, body, token: undefined, signal }),
       )
       try {
-        return await request(token)
+        return await how(this.#world, { ...request, token, signal })
       } catch (error) {
         const failure = failureOf(error)
         if (!failure.staleToken || token === undefined) throw failure
@@ -201,16 +177,6 @@ export class EtcdClient {
         if (logins >= MAX_LOGINS) throw new EtcdFailure(failure.message, { untouched: true })
       }
     }
-  }
-
-  #exchange(
-    endpoint: string,
-    path: string,
-    body: object,
-    token: string | undefined,
-    silenceMs: number,
-  ): Exchange {
-    return { endpoint, path, body, token, silenceMs, signal: this.signal }
   }
 
   #answered(endpoint: string): void {
@@ -223,7 +189,7 @@ export class EtcdClient {
   /** What the failure means for the member; throws the refusal of user and password. */
   #failed(endpoint: string, error: unknown): EtcdFailure {
     // Wrong user or password: nothing works, and the reason should be seen.
-    if (error instanceof LariatError) {
+    if (error instanceof LariatError && error.code === "permission") {
       this.health.down(endpoint, error.message)
       throw error
     }

@@ -25,6 +25,8 @@ export interface Exchange {
 
 /** The messages of a stream. */
 export interface MessageStream {
+  /** The member it comes from. */
+  readonly endpoint: string
   /**
    * The next message; undefined when none came for so long: the stream is still good then.
    *
@@ -84,6 +86,7 @@ export async function openStream(world: Dependencies, exchange: Exchange): Promi
     }
   }
   return {
+    endpoint: exchange.endpoint,
     next: (silenceMs) =>
       next(silenceMs).catch((error) => {
         throw failureOf(error)

@@ -5,7 +5,8 @@ import { LariatError } from "../../../errors.ts"
 import type { Dependencies } from "../dependencies.ts"
 import { quietly, repeat } from "../repeat.ts"
 import type { Change, Subscription, WatchListener } from "../store.ts"
-import type { EtcdClient, MemberStream } from "./client.ts"
+import type { EtcdClient } from "./client.ts"
+import type { MessageStream } from "./exchange.ts"
 import { EtcdFailure, isOutOfRange, quote } from "./failure.ts"
 import { listPrefix } from "./list.ts"
 import {
@@ -52,7 +53,7 @@ export class EtcdWatch implements Subscription {
   readonly #end = new AbortController()
   readonly #signal: AbortSignal
   #position: Position | undefined
-  #stream: MemberStream | undefined
+  #stream: MessageStream | undefined
 
   constructor(
     client: EtcdClient,
@@ -103,7 +104,7 @@ export class EtcdWatch implements Subscription {
   }
 
   /** Tells what comes, until the stream is not to be relied on any more. */
-  async #listen(stream: MemberStream, worked: () => void): Promise<void> {
+  async #listen(stream: MessageStream, worked: () => void): Promise<void> {
     let doubtAtMs = this.#world.now() + this.#doubt.next()
     /** What the member had when it was last asked: it would have come by now. */
     let hadRevision = 0
