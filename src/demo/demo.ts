@@ -6,13 +6,11 @@ import { withNetns } from "../sys/netns/netns.ts"
 import { boundToParent } from "../sys/parent_death.ts"
 import { ping4 } from "../sys/probes/icmp.ts"
 import { selfCommand, spawnHere } from "../sys/process.ts"
-import { closing } from "./closing.ts"
-import type { DemoContainer, DemoHost } from "./demo_host.ts"
+import { type DemoContainer, failed } from "./demo_host.ts"
 import { demoHosts } from "./demo_hosts.ts"
-import { DemoLab, HOST_IP, OUTSIDE_IP } from "./demo_lab.ts"
+import { DemoLab, OUTSIDE_IP, type PlacedHost } from "./demo_lab.ts"
 import { readDemoNetwork, SEED_YAML } from "./demo_network.ts"
 import { askForAddresses } from "./dns_question.ts"
-import { untilInterrupted } from "./interruption.ts"
 import { Printer } from "./printer.ts"
 
 /** The address of the metadata API and of DNS. */
@@ -51,25 +49,20 @@ async function demoOneHost(file: string, text: string, say: Printer): Promise<vo
   say.title("Lariat demo: one host, two containers, all in throw-away namespaces")
   const { conf, remarks } = readDemoNetwork(file, text)
   for (const remark of remarks) say.note(remark)
-  const lab = new DemoLab()
-  await closing(
-    async () => {
-      const host = lab.build()
-      await untilInterrupted(() => story(host, file, text, conf, say))
-    },
-    () => lab.close(),
-  )
+  await DemoLab.during(1, async ({ hosts }) => {
+    for (const placed of hosts) await story(placed, file, text, conf, say)
+  })
   say.done("agent stopped, namespaces and files gone: the machine is as it was")
 }
 
 async function story(
-  host: DemoHost,
+  { host, ip }: PlacedHost,
   file: string,
   text: string,
   conf: object,
   say: Printer,
 ): Promise<void> {
-  say.done(`agent started with ${file}`, await host.startAgent(text, { hostIp: HOST_IP }))
+  say.done(`agent started with ${file}`, await host.startAgent(text, { hostIp: ip }))
   const containers: DemoContainer[] = []
   for (const id of ["web", "db"]) {
     const container = await host.attach(id, conf)
@@ -84,8 +77,7 @@ async function story(
   for (const container of containers) {
     say.done(`${container.id} detached`, await host.detach(container, conf))
   }
-  const left = host.ownLinks()
-  if (left.length > 0) throw failed("clean up", `${left.join(", ")} left on the host`)
+  host.expectClean()
   say.done("no link and no address left on the host")
 }
 
@@ -112,13 +104,6 @@ function probe(say: Printer, from: DemoContainer, to: string, what: string): voi
   const ms = withNetns(from.netns, () => ping4(to))
   if (ms === undefined) throw failed(what, "no answer within a second")
   say.done(what, ms)
-}
-
-function failed(what: string, why: string): LariatError {
-  return new LariatError(`Cannot ${what}: ${why.trim()}`, {
-    code: "io",
-    hint: "LARIAT_LOG=debug lariat agent shows what the agent does",
-  })
 }
 
 /** Network namespaces need root; a user namespace of one's own gives that where it is allowed. */

@@ -155,13 +155,12 @@ export class DemoHost {
     return answer
   }
 
-  /** Links that the agent made and that are still there. */
-  ownLinks(): string[] {
+  /** Nothing that the agent made for containers is left. @throws LariatError io */
+  expectClean(): void {
     const socket = withNetns(this.netns, () => NetlinkSocket.open(NETLINK_ROUTE))
     try {
-      return listLinks(socket)
-        .map(({ name }) => name)
-        .filter((name) => name.startsWith("lrt"))
+      const left = listLinks(socket).filter(({ name }) => name.startsWith("lrt"))
+      if (left.length > 0) throw this.failed("clean up", `${left[0]?.name} is left`)
     } finally {
       socket.close()
     }
@@ -171,10 +170,7 @@ export class DemoHost {
   failed(what: string, why: string): LariatError {
     const said = this.#log.trim().split("\n").slice(-3).join("\n  ")
     const agent = said === "" ? "" : `\n  its agent says: ${said}`
-    return new LariatError(`Cannot ${what} on ${this.name}: ${why.trim()}${agent}`, {
-      code: "io",
-      hint: "LARIAT_LOG=debug lariat agent shows what the agent does",
-    })
+    return failed(`${what} on ${this.name}`, why.trim() + agent)
   }
 
   /** Ends the agent in good order. @throws LariatError io when it ended in another */
@@ -236,4 +232,12 @@ export class DemoHost {
       })
     })
   }
+}
+
+/** Something of the demo that should have worked and did not. */
+export function failed(what: string, why: string): LariatError {
+  return new LariatError(`Cannot ${what}: ${why.trim()}`, {
+    code: "io",
+    hint: "LARIAT_LOG=debug lariat agent shows what an agent does",
+  })
 }

@@ -1,15 +1,12 @@
 import type { DriverKind } from "../config/network.ts"
-import { LariatError } from "../errors.ts"
 import { Datagrams } from "../sys/net/datagram.ts"
 import { type Netns, withNetns } from "../sys/netns/netns.ts"
 import { warmRuntime } from "../sys/thread_pool.ts"
 import { table } from "../table.ts"
-import { closing } from "./closing.ts"
-import type { DemoContainer, DemoHost } from "./demo_host.ts"
-import { DemoHostsLab, type PlacedHost } from "./demo_hosts_lab.ts"
+import { type DemoContainer, type DemoHost, failed } from "./demo_host.ts"
 import { checkDemoKernel, probeDemoKernel } from "./demo_kernel.ts"
+import { DemoLab, type PlacedHost } from "./demo_lab.ts"
 import { type DemoNetwork, readDemoNetwork } from "./demo_network.ts"
-import { untilInterrupted } from "./interruption.ts"
 import { pingDuring, pingTimes } from "./ping_stream.ts"
 import type { Printer } from "./printer.ts"
 import { WireCapture, type WireTraffic } from "./wire_capture.ts"
@@ -62,16 +59,7 @@ export async function demoHosts(options: DemoHostsOptions, say: Printer): Promis
   if (PLAIN.has(driver)) say.note(`${driver} does not encrypt`)
   // Threads that the runtime made within a namespace would keep it.
   await warmRuntime()
-  const lab = new DemoHostsLab()
-  const ended = await closing(
-    async () => {
-      lab.build(hosts)
-      await untilInterrupted(() => story(lab, network, file, say))
-      return performance.now()
-    },
-    () => lab.close(),
-  )
-  const ms = performance.now() - ended
+  const ms = await DemoLab.during(hosts, (lab) => story(lab, network, file, say))
   say.done("agents and store ended, namespaces and files gone: the machine is as it was", ms)
 }
 
@@ -82,7 +70,7 @@ function networkOf({ file, text, driver }: DemoHostsOptions): DemoNetwork {
 }
 
 async function story(
-  lab: DemoHostsLab,
+  lab: DemoLab,
   network: DemoNetwork,
   file: string,
   say: Printer,
@@ -239,18 +227,10 @@ async function takeDown(all: readonly Placed[], network: DemoNetwork, say: Print
   for (const { host, container } of all) {
     say.done(`${container.id} detached`, await host.detach(container, network.conf))
   }
-  const left = all.flatMap(({ host }) => host.ownLinks().map((name) => `${name} on ${host.name}`))
-  if (left.length > 0) throw failed("clean up", `${left.join(", ")} left`)
+  for (const { host } of all) host.expectClean()
   say.done("no container's link left on any host")
 }
 
 function nameOf({ container, host }: Placed): string {
   return `${container.id} (${host.name})`
-}
-
-function failed(what: string, why: string): LariatError {
-  return new LariatError(`Cannot ${what}: ${why.trim()}`, {
-    code: "io",
-    hint: "LARIAT_LOG=debug lariat agent shows what an agent does",
-  })
 }

@@ -16,22 +16,8 @@ export interface CableEnd {
   readonly address: string
 }
 
-/** The switch that cables of {@link wireToSwitch} end in. */
+/** The switch that cables end in. */
 const SWITCH = "switch"
-
-/** Joins a host and an outside by a cable, with the outside as the host's way to the world. */
-export function wire(host: CableEnd, outside: CableEnd): void {
-  inside(outside.netns, (there) => {
-    inside(host.netns, (here) => {
-      here.request(
-        newVeth({ name: UPLINK, up: true, peer: { name: "host", netnsFd: outside.netns.fd } }),
-      )
-      configure(here, UPLINK, `${host.address}/24`)
-      configure(there, "host", `${outside.address}/24`)
-      here.request(newRoute({ dst: "0.0.0.0/0", gateway: outside.address }))
-    })
-  })
-}
 
 /** Makes a switch, with an address of its own. */
 export function makeSwitch({ netns, address }: CableEnd): void {

@@ -1,19 +1,9 @@
+import { queryFor } from "../agent/doctor/service_probe.ts"
 import { formatAddress } from "../core/address.ts"
 import { encodeName } from "../dns/name.ts"
 import { skipName } from "../dns/query.ts"
 import { DNS_PORT } from "../dns/resolv_conf.ts"
-import {
-  CLASS_IN,
-  FLAG_RD,
-  HEADER_BYTES,
-  OFFSET_ANCOUNT,
-  OFFSET_FLAGS,
-  OFFSET_QDCOUNT,
-  RECORD_FIXED_BYTES,
-  read16,
-  TYPE_A,
-  write16,
-} from "../dns/wire.ts"
+import { HEADER_BYTES, OFFSET_ANCOUNT, RECORD_FIXED_BYTES, read16, TYPE_A } from "../dns/wire.ts"
 import { LariatError } from "../errors.ts"
 import { Datagrams } from "../sys/net/datagram.ts"
 
@@ -32,34 +22,21 @@ export function askForAddresses(
   name: string,
   from: string,
 ): readonly string[] | undefined {
-  const socket = Datagrams.open(from, 0)
-  try {
-    const id = crypto.getRandomValues(new Uint16Array(1))[0] ?? 0
-    socket.send(addressQuery(name, id), server, DNS_PORT)
-    const answer = socket.receive(WAIT_MS)
-    return answer === undefined ? undefined : addressesIn(answer, id)
-  } finally {
-    socket.close()
-  }
-}
-
-/** A query for the IPv4 addresses of a name (RFC 1035 §4.1). @throws LariatError usage */
-export function addressQuery(name: string, id: number): Uint8Array {
   const labels = encodeName(name)
   if (labels === undefined) {
     throw new LariatError(`Cannot ask for ${JSON.stringify(name)}: it is no name of DNS`, {
       code: "usage",
     })
   }
-  const end = HEADER_BYTES + labels.length + 1
-  const query = new Uint8Array(end + 4)
-  write16(query, 0, id)
-  write16(query, OFFSET_FLAGS, FLAG_RD)
-  write16(query, OFFSET_QDCOUNT, 1)
-  query.set(labels, HEADER_BYTES)
-  write16(query, end, TYPE_A)
-  write16(query, end + 2, CLASS_IN)
-  return query
+  const query = queryFor(labels, TYPE_A)
+  const socket = Datagrams.open(from, 0)
+  try {
+    socket.send(query, server, DNS_PORT)
+    const answer = socket.receive(WAIT_MS)
+    return answer === undefined ? undefined : addressesIn(answer, read16(query, 0))
+  } finally {
+    socket.close()
+  }
 }
 
 /** The IPv4 addresses of an answer with that id; what is broken ends the list. */

@@ -4,6 +4,7 @@ import { BlockLeases, type BlockSource } from "../../src/cluster/blocks/block_le
 import { Keyspace } from "../../src/cluster/records/keyspace.ts"
 import type { EtcdStore } from "../../src/cluster/store/etcd/etcd_store.ts"
 import { LariatError } from "../../src/errors.ts"
+import { storedBlocks } from "../cluster_model/stored_blocks.ts"
 import { TestHost } from "../cluster_model/test_host.ts"
 import { Scene } from "./scene.ts"
 
@@ -114,7 +115,10 @@ async function contendForLeases(cluster: string, meanwhile: () => Promise<void>)
   const all = leasers.flatMap(({ mine }) => [...mine])
   expect(all).toHaveLength(BLOCKS)
   expect(new Set(all).size).toBe(BLOCKS)
-  for (const { leases, mine } of leasers) expect(new Set(await leases.mine("n"))).toEqual(mine)
+  const store = scene.store()
+  for (const [n, { mine }] of leasers.entries()) {
+    expect(new Set(await storedBlocks(store, keys, `host${n}`))).toEqual(mine)
+  }
   const { leases } = leaser(keys, CONTENDERS)
   expect(await leases.claim("n", SOURCE).catch((error) => error)).toMatchObject({
     code: "pool-exhausted",

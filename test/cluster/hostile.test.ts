@@ -107,7 +107,7 @@ describe("an insider", () => {
     )
     await intruder.isOf(key, bId)
     // Deleted first, and claimed before b can do anything about it, with every lie that there is.
-    const lies = { used: true, stood: true, from: bId }
+    const lies = { from: bId }
     await intruder.write({ key, value: undefined })
     await intruder.write(mallory.claimWrite(bBlock, "held", lies))
     await intruder.isOf(key, bId)

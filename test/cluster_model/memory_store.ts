@@ -5,7 +5,6 @@ import type {
   Condition,
   Entry,
   Listing,
-  Presence,
   Store,
   StoreHealth,
   Subscription,
@@ -28,7 +27,7 @@ export interface StoreImage {
 }
 
 export class MemoryStore implements Store {
-  readonly kind = "sqlite"
+  readonly kind = "etcd"
   /** Commits and reads fail. */
   away = false
   /** The next commit is made, and its answer lost. */
@@ -75,12 +74,9 @@ export class MemoryStore implements Store {
     return { close: () => void this.#watchers.delete(watcher) }
   }
 
-  present(key: string, value: string): Presence {
+  present(key: string, value: string): Subscription {
     this.write([{ key, value }])
-    return {
-      update: (next) => this.write([{ key, value: next }]),
-      close: () => this.write([{ key, value: undefined }]),
-    }
+    return { close: () => this.write([{ key, value: undefined }]) }
   }
 
   health(): StoreHealth {

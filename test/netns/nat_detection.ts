@@ -61,7 +61,6 @@ class Host {
     this.netns = openNetns(`/run/netns/nat-${name}`)
     this.sockets = withNetns(this.netns, () => [UdpEncapSocket.open(4), UdpEncapSocket.open(6)])
     this.detection = new NatDetection({
-      mode: "auto",
       number: number[name],
       random: (length) => crypto.getRandomValues(new Uint8Array(length)),
     })

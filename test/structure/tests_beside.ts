@@ -29,7 +29,6 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/demo/demo.ts": "test/netns/demo.blackbox.test.ts",
   "src/demo/demo_host.ts": "test/netns/demo.blackbox.test.ts",
   "src/demo/demo_hosts.ts": "test/netns/demo_hosts.blackbox.test.ts",
-  "src/demo/demo_hosts_lab.ts": "test/netns/demo_hosts.blackbox.test.ts",
   "src/demo/demo_lab.ts": "test/netns/demo.blackbox.test.ts",
   "src/demo/demo_wiring.ts": "test/netns/demo.blackbox.test.ts",
   "src/cli/dns.ts": "test/netns/dns.blackbox.test.ts",

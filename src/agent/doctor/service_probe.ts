@@ -106,8 +106,8 @@ function reachable(listen: string): ServerAddress {
   return { address: familyOf(hostname) === 6 ? "::1" : "127.0.0.1", port }
 }
 
-/** @param name labels without the root's zero */
-function queryFor(name: Uint8Array, type: number): Uint8Array {
+/** A query (RFC 1035 §4.1) with an id by chance. @param name labels without the root's zero */
+export function queryFor(name: Uint8Array, type: number): Uint8Array {
   const end = HEADER_BYTES + name.length + 1
   const query = new Uint8Array(end + 4)
   query.set(crypto.getRandomValues(new Uint8Array(2)))

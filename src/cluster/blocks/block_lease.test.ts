@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { errorOf } from "../../../test/cluster/ear.ts"
 import { MemoryStore } from "../../../test/cluster_model/memory_store.ts"
+import { storedBlocks } from "../../../test/cluster_model/stored_blocks.ts"
 import { TestHost } from "../../../test/cluster_model/test_host.ts"
 import { Keyspace } from "../records/keyspace.ts"
 import { BlockLeases, type BlockSource } from "./block_lease.ts"
@@ -23,9 +24,11 @@ class Leaser {
   readonly believed = new Map<string, string>()
   readonly gone = new Set<string>()
   now = 0
+  readonly #store: MemoryStore
 
   /** @param former the same host before it was started again */
   constructor(store: MemoryStore, id: string, former?: Leaser) {
+    this.#store = store
     this.host = former?.host ?? new TestHost(id, 1, keys)
     this.leases = new BlockLeases({
       store,
@@ -37,6 +40,11 @@ class Leaser {
       mayTakeOver: (_network, _block, hostId) => this.gone.has(hostId),
       clock: () => this.now,
     })
+  }
+
+  /** The blocks that the store says are its own. */
+  stored(): Promise<string[]> {
+    return storedBlocks(this.#store, keys, this.host.id)
   }
 
   async claim(from: BlockSource): Promise<string> {
@@ -65,8 +73,8 @@ describe("claiming", () => {
           expect(claimed).toHaveLength(hosts * each)
           expect(new Set(claimed).size).toBe(hosts * each)
           store.turn = () => Promise.resolve()
-          for (const { leases, mine } of leasers) {
-            expect(new Set(await leases.mine("n"))).toEqual(mine)
+          for (const leaser of leasers) {
+            expect(new Set(await leaser.stored())).toEqual(leaser.mine)
           }
         },
       ),
@@ -106,7 +114,7 @@ describe("claiming", () => {
           if (lost) expect((await errorOf(claimed)).code).toBe("store-away")
           else await claimed
         }
-        expect(new Set(await leaser.leases.mine("n"))).toEqual(leaser.mine)
+        expect(new Set(await leaser.stored())).toEqual(leaser.mine)
       }),
     )
   })
@@ -193,7 +201,7 @@ describe("holding a certain block", () => {
     store.putBack(before)
     one.leases.invalidate()
     expect(await one.leases.hold("n", block(1))).toEqual({ held: true })
-    expect(await one.leases.mine("n")).toEqual([block(1)])
+    expect(await one.stored()).toEqual([block(1)])
   })
 
   test("writes an own claim anew that is not the newest: those who saw a newer one refuse it", async () => {
@@ -236,7 +244,7 @@ describe("holding a certain block", () => {
       expect((await errorOf(call())).code).toBe("store-away")
     }
     store.away = false
-    expect(await one.leases.mine("n")).toEqual([block(1)])
+    expect(await one.stored()).toEqual([block(1)])
   })
 })
 
@@ -250,98 +258,56 @@ describe("two hosts with one block", () => {
     store.putBack(before)
     one.leases.invalidate()
     await other.leases.hold("n", block(1))
-    other.leases.invalidate()
+    for (const { mine } of [one, other]) mine.add(block(1))
     return [store, one, other]
   }
 
-  /** Lets hosts with containers in the block look at it in turn; who has it in the end. */
+  /** Lets hosts look at their block in turn; who has it in the end. */
   const settle = async (...all: Leaser[]) => {
     for (let round = 0; round < 3; round++) {
       for (const leaser of all) {
         if (!leaser.mine.has(block(1))) continue
-        const hold = await leaser.leases.hold("n", block(1))
-        if (hold.held) continue
-        const end = await leaser.leases.reclaim("n", block(1))
+        const end = await leaser.leases.keep("n", block(1))
         if (!end.held) leaser.mine.delete(block(1))
       }
     }
     return all.map(({ mine }) => mine.has(block(1)))
   }
 
-  test.each([
-    ["a", "b", [true, false]],
-    ["b", "a", [false, true]],
-  ])("both with containers, and doubts: %s before %s", async (early, late, expected) => {
-    const [store, one, other] = await conflict(early, late)
-    for (const { mine } of [one, other]) mine.add(block(1))
-    expect(await settle(one, other)).toEqual(expected)
-    const { revision } = store
-    await settle(one, other)
-    expect(store.revision).toBe(revision)
-  })
+  const value = async (store: MemoryStore) => (await store.get(keys.block("n", block(1))))?.value
 
   test.each([
     ["a", "b", true],
     ["b", "a", true],
     ["a", "b", false],
     ["b", "a", false],
-  ])("%s that comes back leaves it to %s, who saw its claim stand", async (early, late, first) => {
-    const store = new MemoryStore()
-    const before = store.image()
-    const one = new Leaser(store, early)
-    await one.leases.hold("n", block(1))
-    store.putBack(before)
-    const other = new Leaser(store, late)
-    await other.leases.hold("n", block(1))
-    const back = new Leaser(store, early, one)
-    for (const { mine } of [back, other]) mine.add(block(1))
-    const outcome = first ? await settle(back, other) : (await settle(other, back)).toReversed()
+  ])("%s that comes back leaves it to %s, whose claim stands", async (early, late, first) => {
+    const [store, one, other] = await conflict(early, late)
+    const outcome = first ? await settle(one, other) : (await settle(other, one)).toReversed()
     expect(outcome).toEqual([false, true])
     // By its signature; nobody writes any more.
-    expect((await store.get(keys.block("n", block(1))))?.value).toEndWith(
-      `{"state":"held","from":"${early}"}`,
-    )
+    expect(await value(store)).toEndWith(`{"state":"held","from":"${early}"}`)
     const { revision } = store
-    await settle(other)
+    await settle(one, other)
     expect(store.revision).toBe(revision)
   })
 
-  test("a host that only asked is not sure of its answer, however often it looks", async () => {
-    const [store, one, other] = await conflict("a", "b")
-    expect(await one.leases.reclaim("n", block(1))).toEqual({ held: true })
-    expect(await one.leases.hold("n", block(1))).toEqual({ held: true })
-    const key = keys.block("n", block(1))
-    const value = other.host.claimText(key, "held", { used: true, stood: true })
-    store.write([{ key, value }])
-    expect(await one.leases.reclaim("n", block(1))).toEqual({ held: false, holder: "b" })
+  test("so it is where neither is sure of its claim", async () => {
+    const [, one, other] = await conflict("a", "b")
+    other.leases.invalidate()
+    expect(await settle(one, other)).toEqual([false, true])
   })
 
-  test("it is not written over while that may not be, and kept all the same", async () => {
+  test("the one that gives way says so with its signature, and nobody comes between", async () => {
     const [store, one] = await conflict("a", "b")
-    const { revision } = store
-    const mayTakeBack = () => false
-    expect(await one.leases.reclaim("n", block(1), { mayTakeBack })).toEqual({ held: true })
-    expect(store.revision).toBe(revision)
-  })
-
-  test("the one without containers gives way, and says so with its signature", async () => {
-    const [store, one, other] = await conflict("b", "a")
-    // The first has containers, the second has none.
-    expect(await one.leases.reclaim("n", block(1))).toEqual({ held: true })
-    expect(await other.leases.hold("n", block(1))).toEqual({ held: false, holder: "b" })
-    await other.leases.release("n", block(1))
-    expect((await store.get(keys.block("n", block(1))))?.value).toEndWith(
-      '{"state":"released","to":"b"}',
-    )
-    // Nobody comes between.
+    expect(await one.leases.keep("n", block(1))).toEqual({ held: false, holder: "b" })
+    expect(await value(store)).toEndWith('{"state":"released","to":"b"}')
     const third = new Leaser(store, "c")
     expect(await third.leases.hold("n", block(1))).toEqual({ held: false, holder: "b" })
     expect(
       (await errorOf(third.leases.claim("n", { ...source(1), at: () => ({ block: block(1) }) })))
         .code,
     ).toBe("pool-exhausted")
-    expect(await one.leases.hold("n", block(1))).toEqual({ held: true })
-    expect(await one.leases.mine("n")).toEqual([block(1)])
   })
 
   test("a claim that was seen standing is taken back from whoever wrote over it", async () => {
@@ -349,13 +315,18 @@ describe("two hosts with one block", () => {
     const [honest, rogue] = [new Leaser(store, "z"), new Leaser(store, "a")]
     await honest.leases.hold("n", block(1))
     const key = keys.block("n", block(1))
-    for (const lie of [{ from: "z" }, { stood: true }, {}]) {
-      const value = rogue.host.claimText(key, "held", { used: true, ...lie })
-      store.write([{ key, value }])
+    for (const lie of [{ from: "z" }, {}]) {
+      store.write([{ key, value: rogue.host.claimText(key, "held", lie) }])
       expect(await honest.leases.hold("n", block(1))).toEqual({ held: false, holder: "a" })
-      expect(await honest.leases.reclaim("n", block(1))).toEqual({ held: true })
-      expect((await store.get(key))?.value).toEndWith('{"state":"held","used":true,"stood":true}')
+      expect(await honest.leases.keep("n", block(1))).toEqual({ held: true, rival: "a" })
+      expect(await value(store)).toEndWith('{"state":"held"}')
+      expect(await honest.leases.keep("n", block(1))).toEqual({ held: true })
     }
+    // Not while that may not be; it is kept all the same.
+    store.write([{ key, value: rogue.host.claimText(key, "held") }])
+    const { revision } = store
+    expect(await honest.leases.keep("n", block(1), () => false)).toMatchObject({ held: true })
+    expect(store.revision).toBe(revision)
   })
 
   test("what was taken over stays so when its former holder comes back", async () => {
@@ -366,13 +337,20 @@ describe("two hosts with one block", () => {
     await heir.leases.hold("n", block(1))
     gone.leases.invalidate()
     expect(await gone.leases.hold("n", block(1))).toEqual({ held: false, holder: "z" })
-    expect(await gone.leases.reclaim("n", block(1))).toEqual({ held: false, holder: "z" })
+    expect(await gone.leases.keep("n", block(1))).toEqual({ held: false, holder: "z" })
     // It was given up in favour of the heir, who makes that good.
-    expect((await store.get(keys.block("n", block(1))))?.value).toEndWith(
-      '{"state":"released","to":"z"}',
-    )
-    expect(await heir.leases.hold("n", block(1))).toEqual({ held: true })
-    expect(await gone.leases.reclaim("n", block(1))).toEqual({ held: false, holder: "z" })
+    expect(await value(store)).toEndWith('{"state":"released","to":"z"}')
+    expect(await heir.leases.keep("n", block(1))).toEqual({ held: true })
+    expect(await gone.leases.keep("n", block(1))).toEqual({ held: false, holder: "z" })
+  })
+
+  test("a host that comes back takes over from one that has gone meanwhile", async () => {
+    const [store, one, other] = await conflict("a", "b")
+    one.gone.add("b")
+    expect(await one.leases.keep("n", block(1))).toEqual({ held: true, rival: "b" })
+    expect(await value(store)).toEndWith('{"state":"held","from":"b"}')
+    other.leases.invalidate()
+    expect(await other.leases.keep("n", block(1))).toEqual({ held: false, holder: "a" })
   })
 })
 
@@ -402,8 +380,7 @@ test("whatever happens to honest hosts and their store, one of them has the bloc
       const each = (work: (host: Leaser) => void) => hosts.forEach(work)
       const look = async (host: Leaser) => {
         if (!host.mine.has(block(1))) return
-        const hold = await host.leases.hold("n", block(1))
-        const end = hold.held ? hold : await host.leases.reclaim("n", block(1))
+        const end = await host.leases.keep("n", block(1))
         if (!end.held) host.mine.delete(block(1))
       }
       /** Each host goes over its blocks every 30 seconds, or when it is awake again. */
@@ -445,7 +422,7 @@ test("whatever happens to honest hosts and their store, one of them has the bloc
       const { revision } = store
       for (const host of hosts) await look(host)
       expect(store.revision).toBe(revision)
-      for (const { leases } of holders) expect(await leases.mine("n")).toEqual([block(1)])
+      for (const host of holders) expect(await host.stored()).toEqual([block(1)])
     }),
     { numRuns: 2000 },
   )
@@ -459,6 +436,6 @@ test("releasing twice, or what is nobody's, is no harm", async () => {
   const { revision } = store
   await one.leases.release("n", block(1))
   expect(store.revision).toBe(revision)
-  expect(await one.leases.mine("n")).toEqual([])
+  expect(await one.stored()).toEqual([])
   expect(await new Leaser(store, "h2").leases.hold("n", block(1))).toEqual({ held: true })
 })

@@ -3,7 +3,6 @@ import { LariatError } from "../../errors.ts"
 import type { BlockClaim, ClaimReason } from "../records/block_claim.ts"
 import type { Keyspace } from "../records/keyspace.ts"
 import type { Store } from "../store/store.ts"
-import { keepsBlock } from "./block_dispute.ts"
 import { OwnClaims } from "./own_claims.ts"
 import { type StandingClaim, standingClaim } from "./standing_claim.ts"
 
@@ -33,7 +32,8 @@ export interface BlockLeasesOptions {
 
 /** What became of an attempt to hold a certain block. */
 export type HoldOutcome =
-  | { readonly held: true }
+  /** `rival`: another host's claim stood there, which this host does not agree to. */
+  | { readonly held: true; readonly rival?: string | undefined }
   /** Another host has it. */
   | { readonly held: false; readonly holder: string }
 
@@ -97,9 +97,8 @@ export class BlockLeases {
   }
 
   /**
-   * Leases a certain block, or makes sure that it still is this host's: after the store was put back
-   * from a snapshot, or for an address that was asked for. Never at the cost of another host that is
-   * there.
+   * Leases a certain block, as for an address that was asked for. Never at the cost of another host
+   * that is there.
    *
    * @throws LariatError `store-away`, `busy`
    */
@@ -113,33 +112,37 @@ export class BlockLeases {
   }
 
   /**
-   * Settles who keeps a block that this host holds, with containers of its own in it, and that
-   * another host's claim stands for; see {@link keepsBlock}. Where the other keeps it, this host
-   * says so in the store, for all who still believe it to be the holder.
+   * Makes sure that the store knows of a block that this host holds. Claims are compare-and-swaps, so
+   * another host's stands there only after the store was put back from a snapshot, after this host
+   * was gone for so long that its blocks were given away, or by malice. What stands in the store as
+   * it is now is what counts, for that is all that can be verified: a host that saw its own claim
+   * stand there takes the block back, and any other leaves it to the one that has it, and says so
+   * in the store for all who still believe it to be the holder.
    *
    * @param mayTakeBack asked before the other's claim is written over; where not, this host keeps
    *   the block and says so another time. Default: always
    * @throws LariatError `store-away`, `busy`
    */
-  async reclaim(
+  async keep(
     network: string,
     block: string,
-    { mayTakeBack = () => true }: { readonly mayTakeBack?: () => boolean } = {},
+    mayTakeBack: () => boolean = () => true,
   ): Promise<HoldOutcome> {
     const { hostId, keys } = this.#options
-    const confirmed = this.#own.isSure(keys.block(network, block))
+    const isSure = this.#own.isSure(keys.block(network, block))
+    let rival: string | undefined
     const outcome = await this.#settle(network, block, (standing) => {
-      const { holder, writer, claim } = standing
-      if (holder === undefined || claim === undefined || holder === hostId) {
-        return this.#accepted(standing)
-      }
+      const { holder, writer } = standing
+      rival = holder === hostId ? undefined : holder
+      if (rival === undefined) return this.#accepted(standing)
       // What this host itself gave up stays so.
-      if (writer === hostId) return { yieldTo: holder }
-      if (!keepsBlock(hostId, { hostId: holder, claim }, { confirmed })) return { yieldTo: holder }
-      if (!mayTakeBack()) return "later"
-      return { state: "held", used: true, ...(confirmed ? { stood: true } : {}) }
+      if (writer === hostId) return { yieldTo: rival }
+      if (this.#isGone(network, block, standing)) return { state: "held", from: rival }
+      if (!isSure) return { yieldTo: rival }
+      return mayTakeBack() ? { state: "held" } : "later"
     })
-    if (!outcome.held) await this.release(network, block)
+    if (outcome.held) return { ...outcome, rival }
+    await this.release(network, block)
     return outcome
   }
 
@@ -161,17 +164,6 @@ export class BlockLeases {
       if (await this.#write(network, block, { revision, reason }, "released")) return
     }
     throw this.#busy("give up", network, block)
-  }
-
-  /** The blocks of a network that the store says are this host's. @throws LariatError `store-away` */
-  async mine(network: string): Promise<string[]> {
-    const { store, keys, hostId } = this.#options
-    const { entries } = await store.list(keys.blocks(network))
-    return entries.flatMap((entry) => {
-      const parsed = keys.parse(entry.key)
-      const mine = parsed?.kind === "block" && standingClaim(entry).holder === hostId
-      return mine ? [parsed.block] : []
-    })
   }
 
   /**
@@ -300,7 +292,7 @@ export class BlockLeases {
     const value = sign(key, state, reason)
     if (state === "released") this.#own.givesUp(key)
     const { committed } = await store.commit([{ key, revision }], [{ key, value }])
-    if (committed) this.#own.wrote(key, value, { state, ...reason })
+    if (committed) this.#own.wrote(key, value, state)
     return committed
   }
 

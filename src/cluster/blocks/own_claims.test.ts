@@ -1,6 +1,5 @@
 import { expect, test } from "bun:test"
-import { CONSENT_MS } from "./block_dispute.ts"
-import { OwnClaims } from "./own_claims.ts"
+import { CONSENT_MS, OwnClaims } from "./own_claims.ts"
 
 const KEY = "blocks/n/1"
 
@@ -20,9 +19,9 @@ function world() {
   return { claims, pass, sleep }
 }
 
-test("a claim of a free block stands with its commit, and for as long as nothing happens", () => {
+test("a claim stands with its commit, and for as long as nothing happens", () => {
   const { claims, pass } = world()
-  claims.wrote(KEY, "1", { state: "held" })
+  claims.wrote(KEY, "1", "held")
   expect([claims.isNewest(KEY, "1"), claims.isNewest(KEY, "0")]).toEqual([true, false])
   pass(CONSENT_MS * 10)
   expect(claims.isSure(KEY)).toBe(true)
@@ -32,41 +31,19 @@ test("a claim of a free block stands with its commit, and for as long as nothing
   expect(claims.isSure(KEY)).toBe(true)
 })
 
-test("one that was written over another's stands when that one had the time to answer", () => {
-  const { claims, pass } = world()
-  claims.wrote(KEY, "1", { state: "held", used: true })
-  claims.saw(KEY)
-  expect(claims.isSure(KEY)).toBe(false)
-  pass(CONSENT_MS - 1000)
-  // While the store was away nobody could answer.
-  claims.invalidate()
-  pass(CONSENT_MS - 1)
-  claims.saw(KEY)
-  expect(claims.isSure(KEY)).toBe(false)
-  pass(1)
-  claims.saw(KEY)
-  expect(claims.isSure(KEY)).toBe(true)
-})
-
-test("a host that insists on what it saw standing is as sure as before", () => {
-  const { claims } = world()
-  claims.wrote(KEY, "1", { state: "held", used: true, stood: true })
-  expect(claims.isSure(KEY)).toBe(true)
-})
-
 test("what is given up, or is about to be, is not sure", () => {
   const { claims } = world()
-  claims.wrote(KEY, "1", { state: "held" })
+  claims.wrote(KEY, "1", "held")
   claims.givesUp(KEY)
   expect(claims.isSure(KEY)).toBe(false)
   claims.saw(KEY)
-  claims.wrote(KEY, "2", { state: "released" })
+  claims.wrote(KEY, "2", "released")
   expect(claims.isSure(KEY)).toBe(false)
 })
 
 test("a host that stood still does not know what stands, before its first look", () => {
   const { claims, sleep } = world()
-  claims.wrote(KEY, "1", { state: "held" })
+  claims.wrote(KEY, "1", "held")
   sleep(CONSENT_MS)
   expect(claims.isSure(KEY)).toBe(false)
 })

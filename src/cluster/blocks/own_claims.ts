@@ -1,8 +1,13 @@
 /** How sure a host is of its own claims. */
 
 import type { BlockClaim } from "../records/block_claim.ts"
-import { CONSENT_MS } from "./block_dispute.ts"
 
+/**
+ * How long a claim has to stand over that of a host that is there until it is taken for agreed,
+ * milliseconds. Hosts go over their blocks every 30 seconds, and hear at once when another one writes
+ * over theirs.
+ */
+export const CONSENT_MS = 120_000
 /**
  * A host that stood still for so long cannot say whether its claims stood meanwhile, milliseconds:
  * less than the time in which another one's is taken for agreed.
@@ -11,8 +16,7 @@ const STILL_MS = CONSENT_MS / 2
 
 /**
  * What this host knows of the claims that it wrote: which is the newest of each block, and whether
- * it saw that stand. One that was written over another host's is not seen standing until that one
- * had the time to answer.
+ * it saw that stand in the store as it is now.
  */
 export class OwnClaims {
   readonly #clock: () => number
@@ -20,8 +24,6 @@ export class OwnClaims {
   readonly #newest = new Map<string, string>()
   /** Keys whose claim was seen standing. */
   readonly #sure = new Set<string>()
-  /** By key: since when a claim stands that was written over another host's. */
-  readonly #disputed = new Map<string, number>()
   #beatAt: number
 
   /** @param clock monotonic milliseconds */
@@ -35,29 +37,21 @@ export class OwnClaims {
     return this.#newest.get(key) === text
   }
 
-  /** A claim was written. */
-  wrote(key: string, text: string, { state, used, stood }: BlockClaim): void {
+  /** A claim, or a release, was written. */
+  wrote(key: string, text: string, state: BlockClaim["state"]): void {
     this.#newest.set(key, text)
-    this.#disputed.delete(key)
-    if (state === "held" && (used !== true || stood === true)) {
-      this.#sure.add(key)
-      return
-    }
-    this.#sure.delete(key)
-    if (state === "held") this.#disputed.set(key, this.#clock())
+    if (state === "held") this.#sure.add(key)
+    else this.#sure.delete(key)
+  }
+
+  /** The newest claim of a key stands in the store. */
+  saw(key: string): void {
+    this.#sure.add(key)
   }
 
   /** The block of a key is about to be given up: it is not known when that is heard. */
   givesUp(key: string): void {
     this.#sure.delete(key)
-  }
-
-  /** The newest claim of a key stands in the store. */
-  saw(key: string): void {
-    const since = this.#disputed.get(key)
-    if (since !== undefined && this.#clock() - since < CONSENT_MS) return
-    this.#disputed.delete(key)
-    this.#sure.add(key)
   }
 
   /** Whether the claim of a key was seen standing, and nothing made that doubtful since. */
@@ -75,11 +69,9 @@ export class OwnClaims {
 
   /**
    * What was seen may be otherwise now: the store was put back from a snapshot, or could not be
-   * reached for a time, in which nobody could answer either.
+   * reached for a time.
    */
   invalidate(): void {
-    const now = this.#clock()
     this.#sure.clear()
-    for (const key of this.#disputed.keys()) this.#disputed.set(key, now)
   }
 }

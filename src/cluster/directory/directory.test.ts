@@ -96,7 +96,7 @@ describe("a host", () => {
     tell(h1.aliveWrite())
     // So where the store was put back, and was never away for this host.
     gone(h1)
-    directory.snapshot({ ...store.listing(keys.prefix), restored: true })
+    directory.snapshot({ ...store.listing(keys.prefix), revision: 1 })
     observer.take()
     pass(9 * GRACE_MS)
     expect(observer.take()).toEqual([])

@@ -1,4 +1,4 @@
-import { CONSENT_MS } from "../blocks/block_dispute.ts"
+import { CONSENT_MS } from "../blocks/own_claims.ts"
 import { PeerRefusedError } from "../records/envelope.ts"
 import type { Keyspace, ParsedKey } from "../records/keyspace.ts"
 import type { Change, Listing, WatchListener } from "../store/store.ts"
@@ -215,8 +215,10 @@ export class Directory implements WatchListener {
     this.#queue.clear()
   }
 
-  *#relist({ entries, revision, restored }: Listing): Generator<void> {
-    if (restored === true || revision < this.#revision) {
+  *#relist({ entries, revision }: Listing): Generator<void> {
+    // Within one history no revision goes back, neither the store's nor a key's.
+    const older = entries.some((entry) => entry.revision < (this.#seen.get(entry.key) ?? 0))
+    if (older || revision < this.#revision) {
       this.#clock.returned()
       this.#options.listener.putBack(revision)
       // Revisions are given anew: the same one may be of another value.

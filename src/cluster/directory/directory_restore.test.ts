@@ -23,10 +23,16 @@ describe("a store that is put back", () => {
   test("is told though its revisions have passed those of before", () => {
     const { store, observer, directory, h1, tell } = world()
     tell(...h1.join())
+    const image = store.image()
+    tell(h1.recordWrite({ name: "later" }))
+    const { revision } = store
     observer.take()
     directory.snapshot(store.listing(keys.prefix))
     expect(observer.take()).toEqual([])
-    directory.snapshot({ ...store.listing(keys.prefix), restored: true })
+    store.putBack(image)
+    for (const value of ["1", "2", "3"]) store.write([{ key: "/other", value }])
+    expect(store.revision).toBeGreaterThan(revision)
+    store.deliver()
     expect(observer.take()[0]).toBe("put back")
   })
 

@@ -29,10 +29,6 @@ export class RefusedRecords {
   readonly #ofHost = new Map<string | undefined, Set<string>>()
   #characters = 0
 
-  get size(): number {
-    return this.#records.size
-  }
-
   get(key: string): RefusedRecord | undefined {
     return this.#records.get(key)
   }

@@ -5,7 +5,7 @@ import { WorkQueue } from "./work_queue.ts"
 function world() {
   const state = { now: 0, waiting: [] as (() => void)[], done: [] as string[] }
   const later = (go: () => void) => void state.waiting.push(go)
-  const queue = new WorkQueue({ clock: () => state.now, later, turnMs: 10 })
+  const queue = new WorkQueue({ clock: () => state.now, later })
   function* work(name: string, steps: number, ms = 0): Generator<void> {
     for (let step = 0; step < steps; step++) {
       state.done.push(`${name}${step}`)
@@ -41,7 +41,7 @@ test("what takes long lets others have their turn, and what comes later waits fo
 })
 
 test("without anybody to call back all is done at once", () => {
-  const queue = new WorkQueue({ clock: () => 0, turnMs: 0 })
+  const queue = new WorkQueue({ clock: () => 0 })
   const done: number[] = []
   queue.add(
     (function* () {

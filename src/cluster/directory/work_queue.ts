@@ -6,25 +6,22 @@ export interface WorkQueueOptions {
   readonly clock: () => number
   /** Calls back once others had their turn, as setImmediate does. Default: all is done at once. */
   readonly later?: ((go: () => void) => void) | undefined
-  /** How long others wait, milliseconds. Default: 10. */
-  readonly turnMs?: number | undefined
 }
 
+/** How long others wait, milliseconds. */
 const TURN_MS = 10
 
 /** Runs generators one after the other; each `yield` is a place where it may pause. */
 export class WorkQueue {
   readonly #clock: () => number
   readonly #later: ((go: () => void) => void) | undefined
-  readonly #turnMs: number
   #works: Iterator<void>[] = []
   /** It runs, or will be called back. */
   #busy = false
 
-  constructor({ clock, later, turnMs = TURN_MS }: WorkQueueOptions) {
+  constructor({ clock, later }: WorkQueueOptions) {
     this.#clock = clock
     this.#later = later
-    this.#turnMs = turnMs
   }
 
   /** Does it after what was added before: at once, as far as one turn goes. @throws what it throws */
@@ -41,7 +38,7 @@ export class WorkQueue {
   #run(): void {
     this.#busy = true
     try {
-      const end = this.#clock() + this.#turnMs
+      const end = this.#clock() + TURN_MS
       for (let work = this.#works[0]; work !== undefined; work = this.#works[0]) {
         if (!this.#advance(work)) continue
         if (this.#later === undefined || this.#clock() < end) continue

@@ -1,13 +1,8 @@
 /** The health of all peers, a round of probes at a time. Sends nothing itself. */
 
 import type { PeerFacts } from "./down_reason.ts"
-import {
-  type HealthOptions,
-  type HealthReport,
-  PeerHealth,
-  type ProbeOutcome,
-} from "./peer_health.ts"
-import { RepairLimit, type RepairLimitOptions, type WantedRepair } from "./repair_limit.ts"
+import { type HealthReport, PeerHealth, type ProbeOutcome } from "./peer_health.ts"
+import { RepairLimit, type WantedRepair } from "./repair_limit.ts"
 
 /** Where to probe a peer: its own overlay address, from this host's. */
 export interface HealthTarget {
@@ -42,12 +37,6 @@ export interface MeshRound {
   readonly repairs: readonly WantedRepair[]
 }
 
-/** Settings of all peers' machines, and of the repairs. */
-export interface HealthMeshOptions {
-  readonly health?: HealthOptions
-  readonly repairs?: RepairLimitOptions
-}
-
 interface Entry {
   target: HealthTarget
   readonly health: PeerHealth
@@ -57,19 +46,17 @@ interface Entry {
 export class HealthMesh {
   readonly #peers = new Map<string, Entry>()
   readonly #limit: RepairLimit
-  readonly #options: HealthOptions
 
   /** @param random 0 to 1, as Math.random */
-  constructor(random: () => number, options: HealthMeshOptions = {}) {
-    this.#limit = new RepairLimit(random, options.repairs)
-    this.#options = options.health ?? {}
+  constructor(random: () => number) {
+    this.#limit = new RepairLimit(random)
   }
 
   /** Takes a peer in, or what changed of it. */
   setPeer(peer: string, target: HealthTarget, nowMs: number): void {
     const entry = this.#peers.get(peer)
     if (entry === undefined) {
-      const health = new PeerHealth(target.fullBytes, nowMs, this.#options)
+      const health = new PeerHealth(target.fullBytes, nowMs)
       this.#peers.set(peer, { target, health })
       return
     }

@@ -44,19 +44,14 @@ export interface HealthReport {
   readonly repair: Repair
 }
 
-/** How much it takes to believe something. */
-export interface HealthOptions {
-  /** Of the small probe, bytes. Default 100. */
-  readonly smallBytes?: number
-  /** Rounds that are looked back on. Default 5. */
-  readonly window?: number
-  /** Failures among them that make a peer down, or degraded. Default 3. */
-  readonly failures?: number
-  /** Good rounds in a row that make it better again. Default 2. */
-  readonly recoveries?: number
-}
-
-const DEFAULT_SMALL_BYTES = 100
+/** Of the small probe, bytes. */
+const SMALL_BYTES = 100
+/** Rounds that are looked back on. */
+const WINDOW = 5
+/** Failures among them that make a peer down, or degraded. */
+const FAILURES = 3
+/** Good rounds in a row that make it better again. */
+const RECOVERIES = 2
 
 interface Round {
   /** Whether anything passed. */
@@ -68,9 +63,6 @@ interface Round {
 /** One peer's state; all times are the caller's, monotonic, in ms. */
 export class PeerHealth {
   readonly #smallBytes: number
-  readonly #window: number
-  readonly #failures: number
-  readonly #recoveries: number
   #fullBytes: number
   #state: HealthState = "new"
   #sinceMs: number
@@ -83,11 +75,8 @@ export class PeerHealth {
   #repair: Repair = "none"
 
   /** @param fullBytes the largest IP packet that the network's MTU lets through */
-  constructor(fullBytes: number, nowMs: number, options: HealthOptions = {}) {
-    this.#smallBytes = Math.min(options.smallBytes ?? DEFAULT_SMALL_BYTES, fullBytes)
-    this.#window = options.window ?? 5
-    this.#failures = options.failures ?? 3
-    this.#recoveries = options.recoveries ?? 2
+  constructor(fullBytes: number, nowMs: number) {
+    this.#smallBytes = Math.min(SMALL_BYTES, fullBytes)
     this.#fullBytes = fullBytes
     this.#sinceMs = nowMs
   }
@@ -151,7 +140,7 @@ export class PeerHealth {
 
   #note(outcomes: readonly ProbeOutcome[], reached: boolean): void {
     this.#rounds.push({ reached, full: reached ? this.#fullPassed(outcomes) : undefined })
-    if (this.#rounds.length > this.#window) this.#rounds.shift()
+    if (this.#rounds.length > WINDOW) this.#rounds.shift()
     // The small probe's, because a large one's depends on the bandwidth as well.
     const rttMs = outcomes.find(({ bytes, passed }) => passed && bytes === this.#smallBytes)?.rttMs
     if (rttMs !== undefined) this.#roundTrip = smoothRoundTrip(this.#roundTrip, rttMs)
@@ -167,17 +156,17 @@ export class PeerHealth {
   #judge(): HealthState {
     const rounds = this.#rounds
     const count = (wanted: (round: Round) => boolean) => rounds.filter(wanted).length
-    const recent = rounds.slice(-this.#recoveries)
-    const steady = recent.length === this.#recoveries
+    const recent = rounds.slice(-RECOVERIES)
+    const steady = recent.length === RECOVERIES
     if (this.#state === "down") {
       if (!steady || !recent.every(({ reached }) => reached)) return "down"
       return recent.at(-1)?.full === false ? "degraded" : "up"
     }
-    if (count(({ reached }) => !reached) >= this.#failures) return "down"
+    if (count(({ reached }) => !reached) >= FAILURES) return "down"
     if (this.#state === "degraded") {
       return steady && recent.every(({ full }) => full === true) ? "up" : "degraded"
     }
-    if (count(({ full }) => full === false) >= this.#failures) return "degraded"
+    if (count(({ full }) => full === false) >= FAILURES) return "degraded"
     if (this.#state === "new" && rounds.at(-1)?.full === true) return "up"
     return this.#state
   }

@@ -1,13 +1,14 @@
 /** What a host says it has done with the announcements of all others: one record for all. */
 
-import { BodyReader } from "../records/record_body.ts"
+import * as z from "zod/mini"
+import { HOST_ID } from "../records/envelope.ts"
+import { bodyReader, integer } from "../records/record_body.ts"
 import { MAX_ERA } from "./announcement.ts"
 
 /** More hosts than this are not named one by one: `*` says that all must wait. */
 const MAX_REFUSED = 512
 /** Names every host. */
 const ALL = "*"
-const HOST = /^(\*|[A-Za-z0-9][A-Za-z0-9._-]{0,63})$/
 
 /** The record under `acks/<hostId>`. */
 export interface Acknowledgement {
@@ -30,19 +31,18 @@ export function acknowledgementBody(acknowledgement: Acknowledgement): unknown {
   return { era, revision, generation, refused: refused.length > MAX_REFUSED ? [ALL] : refused }
 }
 
+const refusedHost = z.string().check(z.refine((host) => host === ALL || HOST_ID.test(host)))
+
 /** @throws PeerRefusedError (`peer-refused`) naming what is wrong */
-export function parseAcknowledgement(body: unknown): Acknowledgement {
-  const reader = new BodyReader("acknowledgement", body)
-  return {
-    era: reader.integer("era", 0, MAX_ERA),
-    revision: reader.integer("revision", 0, Number.MAX_SAFE_INTEGER),
-    generation: reader.integer("generation", 1, Number.MAX_SAFE_INTEGER),
-    refused: reader.list("refused", 0, MAX_REFUSED).map((each) => {
-      if (typeof each === "string" && HOST.test(each)) return each
-      throw reader.refusal("refused names something that is no host")
-    }),
-  }
-}
+export const parseAcknowledgement: (body: unknown) => Acknowledgement = bodyReader(
+  "acknowledgement",
+  z.object({
+    era: integer(0, MAX_ERA),
+    revision: integer(0, Number.MAX_SAFE_INTEGER),
+    generation: integer(1, Number.MAX_SAFE_INTEGER),
+    refused: z.array(refusedHost).check(z.maxLength(MAX_REFUSED)),
+  }),
+)
 
 /** Whether the record says that it did not take the announcement of a host. */
 export function refuses(acknowledgement: Acknowledgement, hostId: string): boolean {

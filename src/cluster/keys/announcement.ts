@@ -1,6 +1,7 @@
 /** What a host publishes for the agreement of keys: its public values, never anything secret. */
 
-import { BodyReader } from "../records/record_body.ts"
+import * as z from "zod/mini"
+import { bodyReader, bytes, integer } from "../records/record_body.ts"
 
 /** Generations that may be in force at once: the one in use, the next, and two for stragglers. */
 export const MAX_LIVE_GENERATIONS = 4
@@ -45,25 +46,26 @@ export function announcementBody(announcement: Announcement): unknown {
   }
 }
 
+const generation = z.object({
+  generation: integer(1, Number.MAX_SAFE_INTEGER),
+  publicValue: bytes(PUBLIC_VALUE_BYTES),
+  nonce: bytes(NONCE_BYTES),
+})
+const generations = z
+  .array(generation)
+  .check(z.minLength(1), z.maxLength(MAX_LIVE_GENERATIONS))
+  .check(
+    z.refine(
+      (all) => all.every((one, at) => one.generation > (all[at - 1]?.generation ?? 0)),
+      "do not go up",
+    ),
+  )
+
 /** @throws PeerRefusedError (`peer-refused`) naming what is wrong */
-export function parseAnnouncement(body: unknown): Announcement {
-  const reader = new BodyReader("announcement", body)
-  const era = reader.integer("era", 0, MAX_ERA)
-  const generations = reader.list("generations", 1, MAX_LIVE_GENERATIONS).map((each) => {
-    const fields = new BodyReader("announcement", each)
-    return {
-      generation: fields.integer("generation", 1, Number.MAX_SAFE_INTEGER),
-      publicValue: fields.bytes("publicValue", PUBLIC_VALUE_BYTES),
-      nonce: fields.bytes("nonce", NONCE_BYTES),
-    }
-  })
-  let last = 0
-  for (const { generation } of generations) {
-    if (generation <= last) throw reader.refusal("its generations do not go up")
-    last = generation
-  }
-  return { era, generations }
-}
+export const parseAnnouncement: (body: unknown) => Announcement = bodyReader(
+  "announcement",
+  z.object({ era: integer(0, MAX_ERA), generations }),
+)
 
 /** Whether two announcements say the same. */
 export function sameAnnouncement(one: Announcement, other: Announcement): boolean {

@@ -1,12 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import {
-  type EncapsulationMode,
-  type Endpoint,
-  type NatDatagram,
-  NatDetection,
-  type NatDetectionOptions,
-} from "./nat_detection.ts"
+import { type Endpoint, type NatDatagram, NatDetection } from "./nat_detection.ts"
 import { sameEndpoint } from "./nat_message.ts"
 
 const KEY = new Uint8Array(32).fill(9)
@@ -23,11 +17,6 @@ function random(length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, index) => (counter * 31 + index * 7) & 0xff)
 }
 
-interface SideOptions {
-  readonly mode?: EncapsulationMode
-  readonly kernelKeepsAlive?: boolean
-}
-
 /** Two hosts; A may be behind a NAT that maps its address once it has sent something. */
 class World {
   readonly a: NatDetection
@@ -40,15 +29,11 @@ class World {
   delivered = 0
   lost: () => boolean = () => false
 
-  constructor(nat: boolean, a: SideOptions = {}, b: SideOptions = {}) {
+  constructor(nat: boolean) {
     this.mapping = nat ? A_OUTSIDE : A_OWN
     this.hasMapping = !nat
-    const make = (number: number, side: SideOptions): NatDetection => {
-      const options: NatDetectionOptions = { mode: "auto", number, random, ...side }
-      return new NatDetection(options)
-    }
-    this.a = make(A, a)
-    this.b = make(B_NUMBER, b)
+    this.a = new NatDetection({ number: A, random })
+    this.b = new NatDetection({ number: B_NUMBER, random })
     this.a.setPeer(B_NUMBER, { announced: B, own: A_OWN, key: KEY }, this.now)
     this.b.setPeer(A, { announced: A_OWN, own: B, key: KEY }, this.now)
   }
@@ -138,25 +123,17 @@ describe("two hosts", () => {
     expect(world.b.outcome(A)).toEqual(outcome(true, world.mapping))
   })
 
-  test("agree, whatever they want and whatever is lost", () => {
-    const mode = fc.constantFrom<EncapsulationMode>("auto", "udp")
+  test("agree, whatever is lost", () => {
     fc.assert(
-      fc.property(
-        fc.boolean(),
-        mode,
-        mode,
-        fc.infiniteStream(fc.nat({ max: 2 })),
-        (nat, modeA, modeB, losses) => {
-          const world = new World(nat, { mode: modeA }, { mode: modeB })
-          world.lost = () => losses.next().value === 0
-          world.run(60_000)
-          world.lost = () => false
-          world.run(130_000)
-          const wanted = nat || modeA === "udp" || modeB === "udp"
-          expect(world.a.outcome(B_NUMBER)).toEqual(outcome(wanted, B))
-          expect(world.b.outcome(A)).toEqual(outcome(wanted, world.mapping))
-        },
-      ),
+      fc.property(fc.boolean(), fc.infiniteStream(fc.nat({ max: 2 })), (nat, losses) => {
+        const world = new World(nat)
+        world.lost = () => losses.next().value === 0
+        world.run(60_000)
+        world.lost = () => false
+        world.run(130_000)
+        expect(world.a.outcome(B_NUMBER)).toEqual(outcome(nat, B))
+        expect(world.b.outcome(A)).toEqual(outcome(nat, world.mapping))
+      }),
       { numRuns: 30 },
     )
   })
@@ -175,23 +152,6 @@ describe("two hosts", () => {
   })
 })
 
-describe("the modes", () => {
-  test("udp encapsulates before anything is known, and goes to where the peer is found", () => {
-    const world = new World(true, { mode: "udp" }, { mode: "udp" })
-    expect(world.b.outcome(A)).toEqual(outcome(true, A_OWN))
-    world.run(5000)
-    expect(world.b.outcome(A)).toEqual(outcome(true, A_OUTSIDE))
-  })
-
-  test("none sends nothing, answers nothing and never encapsulates", () => {
-    const world = new World(true, {}, { mode: "none" })
-    world.run(5000)
-    expect(world.b.outcome(A)).toEqual(outcome(false, A_OWN))
-    expect(world.b.nextMs()).toBe(Number.POSITIVE_INFINITY)
-    expect(world.a.outside(B_NUMBER)).toBeUndefined()
-  })
-})
-
 describe("keepalives", () => {
   test("go each 20 s from the host behind the NAT alone", () => {
     const world = new World(true)
@@ -199,13 +159,6 @@ describe("keepalives", () => {
     world.keepalives = 0
     world.run(100_000)
     expect(world.keepalives).toBe(5)
-  })
-
-  test("are left to a kernel that does them", () => {
-    const world = new World(true, { kernelKeepsAlive: true })
-    world.run(100_000)
-    expect(world.a.outcome(B_NUMBER)?.encapsulate).toBe(true)
-    expect(world.keepalives).toBe(0)
   })
 })
 
@@ -260,7 +213,7 @@ describe("strangers, liars and listeners", () => {
   test("messages of others, to others, or thrown back are ignored", () => {
     const world = new World(false)
     const bytes = request(world)
-    const third = new NatDetection({ mode: "auto", number: 3, random })
+    const third = new NatDetection({ number: 3, random })
     expect(third.receive(bytes, A_OWN, B, 0).send).toEqual([])
     third.setPeer(A, { announced: A_OWN, own: B, key: KEY }, 0)
     expect(third.receive(bytes, A_OWN, B, 0).send).toEqual([])
@@ -282,7 +235,7 @@ describe("strangers, liars and listeners", () => {
 
 describe("many peers", () => {
   test("are asked a few at a time, and each is", () => {
-    const many = new NatDetection({ mode: "auto", number: 1, random })
+    const many = new NatDetection({ number: 1, random })
     for (let number = 2; number < 1002; number++) {
       const announced = { address: `10.0.${number >> 8}.${number & 0xff}`, port: 4500 }
       many.setPeer(number, { announced, own: A_OWN, key: KEY }, 0)

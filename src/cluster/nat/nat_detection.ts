@@ -10,6 +10,7 @@
  */
 
 import { createHmac, timingSafeEqual } from "node:crypto"
+import { Backoff } from "../../backoff.ts"
 import {
   decodeNatMessage,
   type Endpoint,
@@ -20,9 +21,6 @@ import {
 } from "./nat_message.ts"
 
 export type { Endpoint } from "./nat_message.ts"
-
-/** `auto`: where a NAT is found. `udp`: always. `none`: never. */
-export type EncapsulationMode = "auto" | "udp" | "none"
 
 /** How to reach a peer. */
 export interface NatOutcome {
@@ -60,23 +58,20 @@ export interface NatReaction {
   readonly changed: number | undefined
 }
 
-/** Settings, times in ms. */
+/** What a {@link NatDetection} works with. */
 export interface NatDetectionOptions {
-  readonly mode: EncapsulationMode
   /** This host's number in the cluster. */
   readonly number: number
   /** Random bytes, unguessable. */
   readonly random: (length: number) => Uint8Array
-  /** Whether the kernel keeps mappings alive (XFRMA_NAT_KEEPALIVE_INTERVAL). Default false. */
-  readonly kernelKeepsAlive?: boolean
-  /** Between two exchanges with a peer that answers. Default 60 s. */
-  readonly refreshMs?: number
-  /** Between two keepalives; RFC 3948 §4 says 20 s, the default. */
-  readonly keepaliveMs?: number
 }
 
-/** First wait for an answer; doubled each time, up to the refresh. */
-const FIRST_RETRY_MS = 500
+/** Between two exchanges with a peer that answers. */
+const REFRESH_MS = 60_000
+/** Between two keepalives: RFC 3948 §4. */
+const KEEPALIVE_MS = 20_000
+/** Waits for an answer. */
+const RETRIES = { firstMs: 500, longestMs: REFRESH_MS }
 /** After news the exchange is made twice more, lest the peer missed the confirmation. */
 const REPEATS = 2
 const REPEAT_MS = 1000
@@ -104,20 +99,20 @@ interface State {
   outside: Endpoint | undefined
   asked: Asked | undefined
   askAtMs: number
-  retryMs: number
+  readonly retries: Backoff
   repeats: number
   keepaliveAtMs: number
 }
 
 /** All peers; times are the caller's, monotonic, in ms. */
 export class NatDetection {
-  readonly #options: Required<NatDetectionOptions>
+  readonly #options: NatDetectionOptions
   readonly #secret: Uint8Array
   readonly #peers = new Map<number, State>()
   #lastDueMs = Number.NEGATIVE_INFINITY
 
   constructor(options: NatDetectionOptions) {
-    this.#options = { kernelKeepsAlive: false, refreshMs: 60_000, keepaliveMs: 20_000, ...options }
+    this.#options = options
     this.#secret = options.random(32)
   }
 
@@ -138,7 +133,8 @@ export class NatDetection {
       outside: undefined,
       asked: undefined,
       askAtMs: nowMs,
-      retryMs: FIRST_RETRY_MS,
+      // Pacing keeps peers out of step.
+      retries: new Backoff(() => 1, RETRIES),
       repeats: 0,
       keepaliveAtMs: nowMs,
     })
@@ -152,11 +148,9 @@ export class NatDetection {
   outcome(number: number): NatOutcome | undefined {
     const state = this.#peers.get(number)
     if (state === undefined) return undefined
-    const { mode } = this.#options
-    const learned = mode === "none" ? undefined : state.learned
-    const endpoint = learned?.endpoint ?? state.peer.announced
+    const endpoint = state.learned?.endpoint ?? state.peer.announced
     return {
-      encapsulate: mode === "udp" || (mode === "auto" && learned?.encapsulate === true),
+      encapsulate: state.learned?.encapsulate === true,
       peerAddress: endpoint.address,
       peerPort: endpoint.port,
     }
@@ -175,11 +169,12 @@ export class NatDetection {
    */
   moved(number: number, endpoint: Endpoint, nowMs: number): boolean {
     const state = this.#peers.get(number)
-    if (state === undefined || this.#options.mode === "none") return false
+    if (state === undefined) return false
     const changed = this.#learn(number, state, { encapsulate: true, endpoint })
     if (changed) {
+      state.asked = undefined
       state.askAtMs = nowMs
-      state.retryMs = FIRST_RETRY_MS
+      state.retries.reset()
     }
     return changed
   }
@@ -194,7 +189,6 @@ export class NatDetection {
 
   /** What is to be sent now: keepalives and a few requests, of peers that waited longest first. */
   due(nowMs: number): NatDatagram[] {
-    if (this.#options.mode === "none") return []
     this.#lastDueMs = nowMs
     const send: NatDatagram[] = []
     const asking = [...this.#peers].filter(([, { askAtMs }]) => nowMs >= askAtMs)
@@ -204,7 +198,7 @@ export class NatDetection {
     }
     for (const state of this.#peers.values()) {
       if (this.#keepsAlive(state) && nowMs >= state.keepaliveAtMs) {
-        state.keepaliveAtMs = nowMs + this.#options.keepaliveMs
+        state.keepaliveAtMs = nowMs + KEEPALIVE_MS
         const to = state.learned?.endpoint ?? state.peer.announced
         send.push({ kind: "keepalive", to, from: state.peer.own })
       }
@@ -214,7 +208,6 @@ export class NatDetection {
 
   /** When `due` has something next, ms; Infinity for never. */
   nextMs(): number {
-    if (this.#options.mode === "none") return Number.POSITIVE_INFINITY
     let next = Number.POSITIVE_INFINITY
     for (const state of this.#peers.values()) {
       next = Math.min(next, state.askAtMs)
@@ -231,7 +224,6 @@ export class NatDetection {
    * @param local the own address and port that it came to
    */
   receive(bytes: Uint8Array, source: Endpoint, local: Endpoint, nowMs: number): NatReaction {
-    if (this.#options.mode === "none") return NOTHING
     const message = decodeNatMessage(bytes, (sender) => this.#peers.get(sender)?.peer.key)
     const state = message === undefined ? undefined : this.#peers.get(message.sender)
     if (message === undefined || state === undefined) return NOTHING
@@ -244,12 +236,10 @@ export class NatDetection {
   #ask(number: number, state: State, nowMs: number): NatDatagram {
     const nonce = this.#options.random(NONCE_BYTES)
     // Where it was last seen first; when it does not answer there, where it says it is.
-    const isFirst = state.retryMs === FIRST_RETRY_MS
     const { announced, own, key } = state.peer
-    const to = isFirst ? (state.learned?.endpoint ?? announced) : announced
+    const to = state.asked === undefined ? (state.learned?.endpoint ?? announced) : announced
     state.asked = { nonce, to, untilMs: nowMs + ANSWER_MS }
-    state.askAtMs = nowMs + state.retryMs
-    state.retryMs = Math.min(state.retryMs * 2, this.#options.refreshMs)
+    state.askAtMs = nowMs + state.retries.next()
     return this.#message(
       { kind: "request", receiver: number, nonce, cookie: new Uint8Array(NONCE_BYTES), far: to },
       { near: own, key, to },
@@ -266,10 +256,7 @@ export class NatDetection {
   ): NatReaction {
     const cookie = this.#cookie(sender, nonce, source, nowMs)
     const answer = this.#message(
-      {
-        ...{ kind: "answer", receiver: sender, nonce, cookie, far: source },
-        encapsulate: this.#options.mode === "udp",
-      },
+      { kind: "answer", receiver: sender, nonce, cookie, far: source },
       { near: local, key: peer.key, to: source },
     )
     return { send: [answer], changed: undefined }
@@ -282,20 +269,16 @@ export class NatDetection {
     state.asked = undefined
     state.outside = message.far
     const peerNatted = !sameEndpoint(message.near, asked.to)
-    const natted = peerNatted || !sameEndpoint(message.far, peer.own)
-    const encapsulate = natted || message.encapsulate
+    const encapsulate = peerNatted || !sameEndpoint(message.far, peer.own)
     const changed = this.#learn(message.sender, state, { encapsulate, endpoint: source })
-    state.retryMs = FIRST_RETRY_MS
+    state.retries.reset()
     if (changed) state.repeats = REPEATS
     const again = state.repeats > 0
     if (again) state.repeats--
-    state.askAtMs = nowMs + (again ? REPEAT_MS : this.#options.refreshMs)
+    state.askAtMs = nowMs + (again ? REPEAT_MS : REFRESH_MS)
     const { nonce, cookie, sender } = message
     const confirm = this.#message(
-      {
-        ...{ kind: "confirm", receiver: sender, nonce, cookie, far: asked.to },
-        encapsulate: encapsulate || this.#options.mode === "udp",
-      },
+      { kind: "confirm", receiver: sender, nonce, cookie, far: asked.to, encapsulate },
       { near: peer.own, key: peer.key, to: source },
     )
     return { send: [confirm], changed: changed ? sender : undefined }
@@ -333,8 +316,7 @@ export class NatDetection {
   }
 
   #keepsAlive({ outside, peer }: State): boolean {
-    if (outside === undefined || this.#options.kernelKeepsAlive) return false
-    return !sameEndpoint(outside, peer.own)
+    return outside !== undefined && !sameEndpoint(outside, peer.own)
   }
 
   #cookie(sender: number, nonce: Uint8Array, { address, port }: Endpoint, nowMs: number) {

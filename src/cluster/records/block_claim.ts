@@ -1,6 +1,8 @@
 /** The record under `blocks/<network>/<block>`: who holds a block of addresses. */
 
-import { BodyReader } from "./record_body.ts"
+import * as z from "zod/mini"
+import { HOST_ID } from "./envelope.ts"
+import { bodyReader, text } from "./record_body.ts"
 
 /**
  * A host's word on a block. A release is signed as a claim is: nobody can give up what is another
@@ -8,10 +10,6 @@ import { BodyReader } from "./record_body.ts"
  */
 export interface BlockClaim {
   readonly state: "held" | "released"
-  /** Held: written over another host's claim, since containers of this host have addresses there. */
-  readonly used?: boolean | undefined
-  /** Held: this host saw its own claim stand there before another one was written over it. */
-  readonly stood?: boolean | undefined
   /** Held: who had it before, and was gone for longer than a host may be, or gave it up for this one. */
   readonly from?: string | undefined
   /** Released: the host that claims it too, and keeps it. */
@@ -21,22 +19,10 @@ export interface BlockClaim {
 /** Why a claim is not simply one of a free block. */
 export type ClaimReason = Omit<BlockClaim, "state">
 
-const STATE = /^(held|released)$/
-const HOST_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+const hostId = z.optional(text(HOST_ID))
 
 /** Reads a body that was opened. @throws PeerRefusedError `claim` saying what is wrong */
-export function parseBlockClaim(body: unknown): BlockClaim {
-  const reader = new BodyReader("claim", body)
-  const state = reader.text("state", STATE) === "held" ? "held" : "released"
-  const from = reader.has("from") ? reader.text("from", HOST_ID) : undefined
-  const to = reader.has("to") ? reader.text("to", HOST_ID) : undefined
-  const used = reader.has("used") && reader.boolean("used")
-  const stood = reader.has("stood") && reader.boolean("stood")
-  return {
-    state,
-    ...(used ? { used } : {}),
-    ...(stood ? { stood } : {}),
-    ...(from === undefined ? {} : { from }),
-    ...(to === undefined ? {} : { to }),
-  }
-}
+export const parseBlockClaim: (body: unknown) => BlockClaim = bodyReader(
+  "claim",
+  z.object({ state: z.enum(["held", "released"]), from: hostId, to: hostId }),
+)

@@ -1,7 +1,9 @@
 /** The record under `endpoints/<network>/<address>`: the container that has it. */
 
-import { fitLabels, labelsOf } from "./labels.ts"
-import { BodyReader } from "./record_body.ts"
+import * as z from "zod/mini"
+import { read } from "../../config/value_schema.ts"
+import { fitLabels, labels } from "./labels.ts"
+import { addresses, bodyReader, integer, name, text } from "./record_body.ts"
 
 /** A container of another host, with what metadata and DNS tell of it. */
 export interface EndpointRecord {
@@ -23,8 +25,6 @@ export interface EndpointRecord {
 const MAX_ADDRESSES = 8
 /** Visible characters without blanks, as engines' ids are. */
 const ID = /^[\x21-\x7e]{1,128}$/
-/** No control characters: it is shown on terminals and written to logs. */
-const NAME = /^[^\p{Cc}\p{Zl}\p{Zp}]{1,253}$/u
 const MAC = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/
 
 /** The record as JSON for an envelope; labels that do not fit are left out. */
@@ -34,15 +34,15 @@ export function endpointBody(record: EndpointRecord): unknown {
 }
 
 /** Reads a body that was opened. @throws PeerRefusedError `endpoint` saying what is wrong */
-export function parseEndpointRecord(body: unknown): EndpointRecord {
-  const reader = new BodyReader("endpoint", body)
-  return {
-    uuid: reader.text("uuid", NAME),
-    containerId: reader.text("containerId", ID),
-    name: reader.text("name", NAME),
-    addresses: reader.addresses("addresses", 1, MAX_ADDRESSES),
-    mac: reader.isNull("mac") ? undefined : reader.text("mac", MAC),
-    labels: labelsOf(reader, "labels"),
-    createIndex: reader.integer("createIndex", 0, Number.MAX_SAFE_INTEGER),
-  }
-}
+export const parseEndpointRecord: (body: unknown) => EndpointRecord = bodyReader(
+  "endpoint",
+  z.object({
+    uuid: name,
+    containerId: text(ID),
+    name,
+    addresses: addresses(1, MAX_ADDRESSES),
+    mac: read(z.nullable(text(MAC)), (mac) => mac ?? undefined),
+    labels,
+    createIndex: integer(0, Number.MAX_SAFE_INTEGER),
+  }),
+)

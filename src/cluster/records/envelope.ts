@@ -20,7 +20,8 @@ const SIGNATURE_BYTES = 64
 /** Visible ASCII without blanks: what stands in the first line cannot end it. */
 const WORD = /^[\x21-\x7e]{1,512}$/
 const KIND = /^[a-z][a-z0-9-]{0,31}$/
-const HOST_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+/** A host's id: `/` would make another key of the store of it. */
+export const HOST_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 const SEQUENCE = /^(0|[1-9][0-9]{0,15})$/
 const BASE64URL = /^[A-Za-z0-9_-]+$/
 

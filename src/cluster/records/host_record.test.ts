@@ -41,10 +41,19 @@ test.each([
   [{ labels: { a: 1 } }, "labels"],
   [{ networks: [] }, "networks"],
   [{ networks: Object.fromEntries(Array.from({ length: 17 }, (_, n) => [n, {}])) }, "networks"],
-  [{ networks: { n: { driver: "IPsec", overlay: [], parameters: {} } } }, "driver"],
-  [{ networks: { n: { driver: "ipsec", overlay: ["x"], parameters: {} } } }, "overlay"],
-  [{ networks: { n: { driver: "ipsec", overlay: [], parameters: { a: 1 } } } }, "parameters"],
-  [{ networks: { n: null } }, "it is no object"],
+  [
+    { networks: { n: { driver: "IPsec", overlay: [], parameters: {} } } },
+    "networks holds something: driver",
+  ],
+  [
+    { networks: { n: { driver: "ipsec", overlay: ["x"], parameters: {} } } },
+    "networks holds something: overlay",
+  ],
+  [
+    { networks: { n: { driver: "ipsec", overlay: [], parameters: { a: 1 } } } },
+    "networks holds something: parameters",
+  ],
+  [{ networks: { n: null } }, "networks holds something: it"],
 ])("%j is refused, and named", (change, field) => {
   expect(() => parseHostRecord({ ...RECORD, ...change })).toThrow(`Cannot take the host: ${field}`)
 })

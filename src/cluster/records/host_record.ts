@@ -1,8 +1,10 @@
 /** The record under `hosts/<hostId>`: what a host says of itself. */
 
+import * as z from "zod/mini"
+import { read, refuse } from "../../config/value_schema.ts"
 import { type Address, parseAddress } from "../../core/address.ts"
-import { fitLabels, labelsOf } from "./labels.ts"
-import { BodyReader } from "./record_body.ts"
+import { fitLabels, labels } from "./labels.ts"
+import { addresses, bodyReader, map, name, text } from "./record_body.ts"
 
 /** A host's part in one network. */
 export interface HostNetwork {
@@ -28,44 +30,32 @@ const MAX_ADDRESSES = 8
 /** As many as there are network numbers. */
 const MAX_NETWORKS = 16
 const DRIVER = /^[a-z][a-z0-9-]{0,31}$/
-/** No control characters: it is shown on terminals and written to logs. */
-const NAME = /^[^\p{Cc}\p{Zl}\p{Zp}]{1,253}$/u
-const PARAMETERS = { most: 32, key: 64, value: 1024 }
+const MAX_PARAMETERS = 32
+const MAX_PARAMETER_KEY = 64
+const MAX_PARAMETER_VALUE = 1024
 
 /** The record as JSON for an envelope; labels that do not fit are left out. */
 export function hostBody(record: HostRecord): unknown {
   return { ...record, labels: fitLabels(record.labels) }
 }
 
+const parameter = z.string().check(z.maxLength(MAX_PARAMETER_VALUE))
+const network = z.object({
+  driver: text(DRIVER),
+  overlay: addresses(0, MAX_ADDRESSES),
+  parameters: map(MAX_PARAMETERS, parameter, MAX_PARAMETER_KEY),
+})
+const underlay = read(addresses(0, MAX_ADDRESSES), (all, context) => {
+  const odd = all.find((address) => !isOfOneHost(parseAddress(address)))
+  if (odd === undefined) return all
+  return refuse(context, `holds ${odd}, by which no other host is reached`)
+})
+
 /** Reads a body that was opened. @throws PeerRefusedError `host` saying what is wrong */
-export function parseHostRecord(body: unknown): HostRecord {
-  const reader = new BodyReader("host", body)
-  const networks = reader
-    .entries("networks", MAX_NETWORKS)
-    .map(([name, value]) => [name, parseNetwork(value)] as const)
-  return {
-    name: reader.text("name", NAME),
-    underlay: underlayOf(reader),
-    labels: labelsOf(reader, "labels"),
-    networks: Object.fromEntries(networks),
-  }
-}
-
-function parseNetwork(value: unknown): HostNetwork {
-  const reader = new BodyReader("host", value)
-  return {
-    driver: reader.text("driver", DRIVER),
-    overlay: reader.addresses("overlay", 0, MAX_ADDRESSES),
-    parameters: reader.texts("parameters", PARAMETERS),
-  }
-}
-
-function underlayOf(reader: BodyReader): readonly string[] {
-  const underlay = reader.addresses("underlay", 0, MAX_ADDRESSES)
-  const odd = underlay.find((address) => !isOfOneHost(parseAddress(address)))
-  if (odd === undefined) return underlay
-  throw reader.refusal(`underlay holds ${odd}, by which no other host is reached`)
-}
+export const parseHostRecord: (body: unknown) => HostRecord = bodyReader(
+  "host",
+  z.object({ name, underlay, labels, networks: map(MAX_NETWORKS, network) }),
+)
 
 /**
  * Whether an address can be one host's on a network of several: not unspecified, loopback,

@@ -154,6 +154,6 @@ function labelled(label: string, data: Uint8Array | string): Buffer {
 function unusable(why: string): LariatError {
   return new LariatError(`Cannot load the host identity: ${why}`, {
     code: "config-invalid",
-    hint: "put the file back from a backup, or take it away: the host joins as a new one then",
+    hint: "put the file back from a backup, or take the state directory away: the host joins as a new one then",
   })
 }

@@ -1,9 +1,10 @@
 /** The record under `identities/<hostId>`: a host's public key and number, signed by that key. */
 
+import * as z from "zod/mini"
 import { peek, sign, verify } from "./envelope.ts"
 import { type HostIdentity, isPublicKey } from "./identity.ts"
 import type { PreSharedKey } from "./psk.ts"
-import { BodyReader } from "./record_body.ts"
+import { bodyReader, integer, text } from "./record_body.ts"
 import { MAX_HOST_NUMBER } from "./spi.ts"
 
 const KIND = "identity"
@@ -16,6 +17,11 @@ export interface IdentityRecord {
   /** Unique in the cluster, 1 to 65535. */
   readonly number: number
 }
+
+const read: (body: unknown) => IdentityRecord = bodyReader(
+  KIND,
+  z.object({ publicKey: text(PUBLIC_KEY), number: integer(1, MAX_HOST_NUMBER) }),
+)
 
 /** Where an identity record stands. */
 export interface IdentityPlace {
@@ -45,11 +51,7 @@ export function openIdentity(text: string, place: IdentityPlace): IdentityRecord
   const claimed = peek(text)
   const publicKey = claimed === undefined ? "" : publicKeyOf(claimed.body)
   const { body } = verify(text, { ...place, kind: KIND, publicKey })
-  const reader = new BodyReader(KIND, body)
-  return {
-    publicKey: reader.text("publicKey", PUBLIC_KEY),
-    number: reader.integer("number", 1, MAX_HOST_NUMBER),
-  }
+  return read(body)
 }
 
 function publicKeyOf(body: unknown): string {

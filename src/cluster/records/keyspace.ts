@@ -1,7 +1,7 @@
 /** Where everything stands in the store. */
 
-/** Names as they are part of a key: `/` would make another one of it. */
-const HOST_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+import { HOST_ID } from "./envelope.ts"
+
 const NUMBER = /^[1-9][0-9]{0,4}$/
 const ADDRESS = /^[0-9a-f.:]{1,45}$/
 const BLOCK = /^[0-9a-f.:]{1,45}_[0-9]{1,3}$/

@@ -1,14 +1,16 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { fitLabels, labelsOf, MAX_LABEL_BYTES, MAX_LABELS } from "./labels.ts"
-import { BodyReader } from "./record_body.ts"
+import * as z from "zod/mini"
+import { fitLabels, labels, MAX_LABEL_BYTES, MAX_LABELS } from "./labels.ts"
+import { bodyReader } from "./record_body.ts"
 
-const read = (labels: unknown) => labelsOf(new BodyReader("endpoint", { labels }), "labels")
+const reader = bodyReader("endpoint", z.object({ labels }))
+const read = (some: unknown) => reader({ labels: some }).labels
 
 describe("labels that go through the store", () => {
   test("are all there where they fit, whatever they are called", () => {
-    const labels = JSON.parse('{"b":"2","a":"1","__proto__":"x","constructor":""}')
-    expect(read(fitLabels(labels))).toEqual(labels)
+    const some = JSON.parse('{"b":"2","a":"1","__proto__":"x","constructor":""}')
+    expect(read(fitLabels(some))).toEqual(some)
   })
 
   test("always fit what a reader takes, and none is changed", () => {
@@ -21,11 +23,11 @@ describe("labels that go through the store", () => {
     )
     fc.assert(
       fc.property(fc.array(label, { maxLength: 40 }), (entries) => {
-        const labels = Object.fromEntries(entries)
-        const fitting = fitLabels(labels)
+        const some = Object.fromEntries(entries)
+        const fitting = fitLabels(some)
         expect(read(fitting)).toEqual(fitting)
         expect(Buffer.byteLength(JSON.stringify(fitting))).toBeLessThanOrEqual(MAX_LABEL_BYTES)
-        for (const [key, value] of Object.entries(fitting)) expect(labels[key]).toBe(value)
+        for (const [key, value] of Object.entries(fitting)) expect(some[key]).toBe(value)
       }),
       { numRuns: 50 },
     )
@@ -46,7 +48,7 @@ describe("labels that go through the store", () => {
     [{ a: "x".repeat(8193) }],
     [{ ["k".repeat(257)]: "" }],
     [Object.fromEntries(Array.from({ length: 257 }, (_, n) => [n, ""]))],
-  ])("%#: what is none is refused", (labels) => {
-    expect(() => read(labels)).toThrow("Cannot take the endpoint: labels")
+  ])("%#: what is none is refused", (some) => {
+    expect(() => read(some)).toThrow("Cannot take the endpoint: labels")
   })
 })

@@ -1,6 +1,7 @@
 /** The labels of hosts and containers as they go through the store: bounded. */
 
-import type { BodyReader } from "./record_body.ts"
+import * as z from "zod/mini"
+import { map } from "./record_body.ts"
 
 /** The most labels of one record. */
 export const MAX_LABELS = 256
@@ -10,10 +11,8 @@ const MAX_LABEL_VALUE = 8192
 /** The most bytes of all labels as JSON: an envelope has 64 KiB, and holds more than labels. */
 export const MAX_LABEL_BYTES = 48 * 1024
 
-/** The labels of a record. @throws PeerRefusedError where they are none, or too many or too long */
-export function labelsOf(reader: BodyReader, name: string): Readonly<Record<string, string>> {
-  return reader.texts(name, { most: MAX_LABELS, key: MAX_LABEL_KEY, value: MAX_LABEL_VALUE })
-}
+/** The labels of a record. */
+export const labels = map(MAX_LABELS, z.string().check(z.maxLength(MAX_LABEL_VALUE)), MAX_LABEL_KEY)
 
 /**
  * What other hosts are told of a record's labels: all of them in nearly every case. Where they are

@@ -13,6 +13,9 @@ import { MAX_HOST_NUMBER } from "./spi.ts"
  */
 export const MAX_KEYS_PER_HOST = 32_768
 
+/** What ends a dispute about an id or a number: pins are for good. */
+const JOIN_ANEW = "start it with an empty state directory: it joins as a new host"
+
 /** One pinned host, as it is stored. */
 export interface PinRow {
   readonly hostId: string
@@ -95,7 +98,9 @@ export class Pins {
       throw new PeerRefusedError(
         "public-key",
         `Cannot take the identity of host ${hostId}: public-key: it is ${fingerprint(publicKey)}, and the host is known by ${fingerprint(known.publicKey)}`,
-        { hint: "if the host was set up anew, let this one forget it; else somebody poses as it" },
+        {
+          hint: `give the host its identity back from a backup, or ${JOIN_ANEW}; else it is somebody who poses as it`,
+        },
       )
     }
     const owner = this.#hostOfNumber.get(number)
@@ -103,14 +108,14 @@ export class Pins {
       throw new PeerRefusedError(
         "number",
         `Cannot take the identity of host ${hostId}: number: ${number} is host ${owner}'s`,
-        { hint: `if host ${owner} is gone for good, let this one forget it` },
+        { hint: `if host ${hostId} is one of yours, ${JOIN_ANEW}` },
       )
     }
     if (known !== undefined && known.number !== number) {
       throw new PeerRefusedError(
         "number",
         `Cannot take the identity of host ${hostId}: number: it is ${number}, and the host is known by ${known.number}`,
-        { hint: "if the host was set up anew, let this one forget it" },
+        { hint: `if it is one of yours, ${JOIN_ANEW}` },
       )
     }
     if (known === undefined) this.#put(hostId, record)

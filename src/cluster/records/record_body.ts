@@ -1,124 +1,82 @@
-/** Total checks of what stands in another host's records. */
+/** What stands in other hosts' records, as schemas: every body is read by one, or refused. */
 
+import * as z from "zod/mini"
+import { read, refuse } from "../../config/value_schema.ts"
 import { formatAddress, parseAddress } from "../../core/address.ts"
 import { PeerRefusedError } from "./envelope.ts"
 
-/** The most that a map of texts has. */
-export interface TextsLimits {
-  /** Entries. */
-  readonly most: number
-  /** Characters of a key, and of a value. */
-  readonly key: number
-  readonly value: number
+/** A whole number. */
+export function integer(least: number, most: number) {
+  return z.int().check(z.gte(least), z.lte(most))
 }
 
-/** Reads the fields of one JSON object; each reader throws a refusal that names the field. */
-export class BodyReader {
-  readonly #what: string
-  readonly #fields: Readonly<Record<string, unknown>>
+/** Text of a form. */
+export function text(form: RegExp) {
+  return z.string().check(z.regex(form))
+}
 
-  /**
-   * @param what is read, as in "announcement": the refusal's check and its first words
-   * @throws PeerRefusedError where the body is no object
-   */
-  constructor(what: string, body: unknown) {
-    this.#what = what
-    if (typeof body !== "object" || body === null || Array.isArray(body)) {
-      throw this.refusal("it is no object")
-    }
-    this.#fields = Object.fromEntries(Object.entries(body))
-  }
+/** What a host or a container is called: it is shown on terminals and written to logs. */
+export const name = text(/^[^\p{Cc}\p{Zl}\p{Zp}]{1,253}$/u)
 
-  /** A whole number. @throws PeerRefusedError */
-  integer(name: string, least: number, most: number): number {
-    const value = this.#fields[name]
-    if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) {
-      return value
-    }
-    throw this.refusal(`${name} is no whole number from ${least} to ${most}`)
-  }
+/** As many bytes, written as base64url in the one way. */
+export function bytes(length: number) {
+  return read(z.string().check(z.maxLength(length * 2)), (value, context) => {
+    const given = Buffer.from(value, "base64url")
+    const good = given.length === length && given.toString("base64url") === value
+    return good ? Uint8Array.from(given) : refuse(context, `is not ${length} bytes of base64url`)
+  })
+}
 
-  /** Text of a form. @throws PeerRefusedError */
-  text(name: string, form: RegExp): string {
-    const value = this.#fields[name]
-    if (typeof value === "string" && form.test(value)) return value
-    throw this.refusal(`${name} is out of shape`)
-  }
+/** Canonical addresses, each once. */
+export function addresses(least: number, most: number) {
+  return z
+    .array(z.string().check(z.refine(isCanonicalAddress)))
+    .check(z.minLength(least), z.maxLength(most))
+    .check(z.refine((all) => new Set(all).size === all.length, "holds an address twice"))
+}
 
-  /** As many bytes, written as base64url in the one way. @throws PeerRefusedError */
-  bytes(name: string, length: number): Uint8Array {
-    const value = this.#fields[name]
-    if (typeof value === "string" && value.length <= length * 2) {
-      const bytes = Buffer.from(value, "base64url")
-      if (bytes.length === length && bytes.toString("base64url") === value) {
-        return Uint8Array.from(bytes)
-      }
-    }
-    throw this.refusal(`${name} is not ${length} bytes of base64url`)
-  }
-
-  /** A list of bounded length. @throws PeerRefusedError */
-  list(name: string, least: number, most: number): readonly unknown[] {
-    const value = this.#fields[name]
-    if (Array.isArray(value) && value.length >= least && value.length <= most) return value
-    throw this.refusal(`${name} is no list of ${least} to ${most}`)
-  }
-
-  /** Whether the field is there. */
-  has(name: string): boolean {
-    return Object.hasOwn(this.#fields, name)
-  }
-
-  isNull(name: string): boolean {
-    return this.#fields[name] === null
-  }
-
-  /** @throws PeerRefusedError */
-  boolean(name: string): boolean {
-    const value = this.#fields[name]
-    if (typeof value === "boolean") return value
-    throw this.refusal(`${name} is neither true nor false`)
-  }
-
-  /** Canonical addresses, each once. @throws PeerRefusedError */
-  addresses(name: string, least: number, most: number): readonly string[] {
-    const values = this.list(name, least, most).map((value) => {
-      if (typeof value === "string" && isCanonicalAddress(value)) return value
-      throw this.refusal(`${name} holds something that is no canonical address`)
+/** An object of so many entries at most, whatever they are called. */
+export function map<T>(most: number, each: z.ZodMiniType<T>, longestKey = Number.MAX_SAFE_INTEGER) {
+  const any = z.custom<object>(
+    (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+  )
+  return read(any, (value, context): Readonly<Record<string, T>> => {
+    const entries = Object.entries(value)
+    if (entries.length > most) return refuse(context, `has more than ${most} entries`)
+    const parsed = entries.map(([key, one]) => {
+      const { success, data, error } = each.safeParse(one)
+      if (!success) return refuse(context, `holds something: ${saidOf(error)}`)
+      return key.length > longestKey
+        ? refuse(context, "holds a key too long")
+        : ([key, data] as const)
     })
-    if (new Set(values).size === values.length) return values
-    throw this.refusal(`${name} holds an address twice`)
-  }
+    return Object.fromEntries(parsed)
+  })
+}
 
-  /** What an object holds. @throws PeerRefusedError */
-  entries(name: string, most: number): readonly (readonly [key: string, value: unknown])[] {
-    const value = this.#fields[name]
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-      const entries = Object.entries(value)
-      if (entries.length <= most) return entries
-    }
-    throw this.refusal(`${name} is no object of at most ${most} entries`)
-  }
-
-  /** A map of texts. @throws PeerRefusedError */
-  texts(name: string, limits: TextsLimits): Readonly<Record<string, string>> {
-    const texts = this.entries(name, limits.most).map(([key, value]) => {
-      const fits = typeof value === "string" && value.length <= limits.value
-      if (fits && key.length <= limits.key) return [key, value] as const
-      throw this.refusal(`${name} holds something that is no text, or too long`)
-    })
-    return Object.fromEntries(texts)
-  }
-
-  /** A refusal of this record. */
-  refusal(why: string): PeerRefusedError {
-    return new PeerRefusedError(this.#what, `Cannot take the ${this.#what}: ${why}`)
+/**
+ * A reader of opened bodies.
+ *
+ * @param what is read, as in "announcement": the refusal's check and its first words
+ * @returns throws PeerRefusedError saying what is wrong, without a word of the body
+ */
+export function bodyReader<T>(what: string, schema: z.ZodMiniType<T>): (body: unknown) => T {
+  return (body) => {
+    const { success, data, error } = schema.safeParse(body)
+    if (success) return data
+    throw new PeerRefusedError(what, `Cannot take the ${what}: ${saidOf(error)}`)
   }
 }
 
-function isCanonicalAddress(text: string): boolean {
+/** What is wrong, by the field's name: those below it may be anybody's words. */
+function saidOf({ issues: [issue] }: z.core.$ZodError): string {
+  const own = issue?.code === "custom" && issue.message !== "Invalid input"
+  return `${String(issue?.path[0] ?? "it")} ${own ? issue.message : "is out of shape"}`
+}
+
+function isCanonicalAddress(value: string): boolean {
   try {
-    return formatAddress(parseAddress(text)) === text
+    return formatAddress(parseAddress(value)) === value
   } catch {
     return false
   }

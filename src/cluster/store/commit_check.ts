@@ -31,7 +31,7 @@ export function checkCommit(conditions: readonly Condition[], writes: readonly W
     checkKey(key)
     if (written.has(key)) refuse(`${key} is written twice in one commit`)
     written.add(key)
-    bytes += byteLength(key) + byteLength(value ?? "")
+    bytes += Buffer.byteLength(key) + Buffer.byteLength(value ?? "")
   }
   if (bytes > MAX_COMMIT_BYTES) refuse(`${bytes} bytes in one commit, at most ${MAX_COMMIT_BYTES}`)
   for (const { key, revision } of conditions) {
@@ -47,9 +47,4 @@ export function checkKey(key: string): void {
   if (key === "") {
     throw new LariatError("Cannot use the store: a key is empty", { code: "internal" })
   }
-}
-
-function byteLength(text: string): number {
-  // A UTF-16 unit is three bytes at most: only long texts are worth counting.
-  return text.length * 3 < 1024 ? text.length : new TextEncoder().encode(text).length
 }

@@ -12,11 +12,6 @@ export interface Entry {
 export interface Listing {
   readonly entries: readonly Entry[]
   readonly revision: number
-  /**
-   * The store was put back from a snapshot since this listener heard it: revisions of before and of
-   * now are not to be compared, though they may have grown. Default false.
-   */
-  readonly restored?: boolean
 }
 
 /** What must hold for a commit: the key still has the value of this revision; 0: no such key. */
@@ -50,8 +45,8 @@ export interface Change {
 export interface WatchListener {
   /**
    * Everything there is: first of all, and again whenever changes may have been missed (compaction,
-   * a store put back from a snapshot). What is not in it is gone. `revision` may be lower than one
-   * heard before: then the store was put back, as when `restored` says so.
+   * a store put back from a snapshot). What is not in it is gone. Its revision, or that of an entry,
+   * may be lower than one heard before: then the store was put back.
    */
   snapshot(listing: Listing): void
   /** Changes since, in the order in which they were made, each once. */
@@ -61,12 +56,6 @@ export interface WatchListener {
 /** Something that goes on until it is closed. */
 export interface Subscription {
   close(): void
-}
-
-/** A key that is there as long as this host is. */
-export interface Presence extends Subscription {
-  /** Writes another value. */
-  update(value: string): void
 }
 
 /** How a store is. */
@@ -84,7 +73,7 @@ export interface StoreHealth {
  * `store-away`); watches and presences come back by themselves.
  */
 export interface Store {
-  readonly kind: "sqlite" | "etcd"
+  readonly kind: "etcd"
 
   /** @throws LariatError `store-away`, `permission` */
   get(key: string): Promise<Entry | undefined>
@@ -107,7 +96,7 @@ export interface Store {
    * Keeps a key there while this process lives and reaches the store, and `ttlMs` longer. A lease
    * that ran out, or a key that somebody took away, is made again.
    */
-  present(key: string, value: string, options: { readonly ttlMs: number }): Presence
+  present(key: string, value: string, options: { readonly ttlMs: number }): Subscription
 
   health(): StoreHealth
   /** Hears when the store comes and goes. */

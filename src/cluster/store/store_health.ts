@@ -1,5 +1,6 @@
 /** Whether a store answers, since when, and who wants to hear of it. */
 
+import { quietly } from "./repeat.ts"
 import type { StoreHealth, Subscription } from "./store.ts"
 
 /** Keeps a {@link StoreHealth} and tells when it changes. */
@@ -47,12 +48,6 @@ export class HealthKeeper {
   }
 
   #tell(): void {
-    for (const listener of [...this.#listeners]) {
-      try {
-        listener(this.#health)
-      } catch {
-        // What one listener does wrong must fail neither the call that found out nor other listeners.
-      }
-    }
+    for (const listener of [...this.#listeners]) quietly(() => listener(this.#health))
   }
 }

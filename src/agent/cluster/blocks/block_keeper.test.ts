@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { randomBytes } from "node:crypto"
 import { MemoryStore } from "../../../../test/cluster_model/memory_store.ts"
+import { storedBlocks } from "../../../../test/cluster_model/stored_blocks.ts"
 import { BlockLeases } from "../../../cluster/blocks/block_lease.ts"
 import { HostIdentity } from "../../../cluster/records/identity.ts"
 import { Keyspace } from "../../../cluster/records/keyspace.ts"
@@ -77,7 +78,8 @@ function keeper(
     clock: () => 0,
   })
   allocator.restore(stateDatabase.leases("n"))
-  return { blocks, allocator, health, changed, stateDatabase, leases, left }
+  const claimText = (key: string) => signer.sign("block", key, { state: "held" })
+  return { blocks, allocator, health, changed, stateDatabase, left, claimText }
 }
 
 type Keeper = ReturnType<typeof keeper>
@@ -253,19 +255,38 @@ describe("a block that another host got while this one was away, and both have c
     expect(a.blocks.lost.has("n", BLOCK)).toBe(false)
   })
 
-  test("is left to who comes back where no container is in it here", async () => {
+  test("is gone at once where no container of this host is in it", async () => {
     const store = new MemoryStore()
     const before = store.image()
     const first = keeper(store, "a")
-    await attach(first, "old", "10.42.7.9")
+    await first.blocks.roomFor("n", ["10.42.7.9"])
     store.putBack(before)
     const c = keeper(store, "c")
-    await c.blocks.roomFor("n", ["10.42.7.10"])
+    await attach(c, "new", "10.42.7.10")
     const a = keeper(store, "a", first.stateDatabase)
     for (const host of [a, c, a, c]) await host.blocks.confirm("n")
     expect(a.health.problems()).toEqual([])
     expect(a.blocks.lost.has("n", BLOCK)).toBe(false)
-    expect(c.blocks.held("n")).not.toContain(BLOCK)
-    expect(await a.leases.mine("n")).toContain(BLOCK)
+    expect(a.blocks.held("n")).not.toContain(BLOCK)
+    expect(await storedBlocks(store, new Keyspace("edge"), "c")).toContain(BLOCK)
   })
+})
+
+test("a block that somebody writes over is taken back, told of, and not in a loop without end", async () => {
+  const store = new MemoryStore()
+  const a = keeper(store, "a")
+  await attach(a, "one", "10.42.7.9")
+  const rival = keeper(store, "rogue")
+  const key = new Keyspace("edge").block("n", "10.42.7.0/24")
+  const writeOver = () => store.write([{ key, value: rival.claimText(key) }])
+  writeOver()
+  await a.blocks.confirm("n")
+  expect(a.health.problems()[0]?.what).toContain("was claimed by name of rogue")
+  expect(await storedBlocks(store, new Keyspace("edge"), "a")).toContain("10.42.7.0/24")
+  // At once again: that has to wait, and the block is kept all the same.
+  writeOver()
+  const { revision } = store
+  await a.blocks.confirm("n")
+  expect(store.revision).toBe(revision)
+  expect(a.blocks.held("n")).toContain("10.42.7.0/24")
 })

@@ -1,3 +1,4 @@
+import { Backoffs } from "../../../backoff.ts"
 import type { BlockLeases } from "../../../cluster/blocks/block_lease.ts"
 import type { Network } from "../../../config/network.ts"
 import {
@@ -26,9 +27,8 @@ const LOW_WATER = 8
  */
 const PATIENCE_MS = 5000
 const AGAIN_MS = 250
-/** From the first time that a block is taken back to the second; doubled each time. Milliseconds. */
-const FIRST_TRUCE_MS = 1000
-const LONGEST_TRUCE_MS = 30_000
+/** From one time that a block is taken back to the next, and when that is short again. */
+const TAKING_BACK = { firstMs: 1000, longestMs: 30_000, calmMs: 30_000 }
 
 /** What a {@link BlockKeeper} works with. */
 export interface BlockKeeperOptions {
@@ -56,8 +56,7 @@ export class BlockKeeper {
   readonly #plans = new Map<string, readonly BlockPlan[]>()
   /** Leases that are under way, by network and family. */
   readonly #leasing = new Map<string, Promise<void>>()
-  /** By block: until when it is not taken back again, and how long that was. */
-  readonly #truces = new Map<string, { readonly until: number; readonly ms: number }>()
+  readonly #takingBack = new Backoffs(TAKING_BACK)
 
   constructor(options: BlockKeeperOptions) {
     this.#options = options
@@ -173,42 +172,32 @@ export class BlockKeeper {
 
   async #confirm(network: string, block: string): Promise<void> {
     const { health, nameOf } = this.#options
-    const leases = this.#options.leases()
     const problem = problemOf(network, block)
-    const outcome = await leases.hold(network, block)
-    if (outcome.held) {
-      health.clear(problem)
-      return
-    }
-    const holder = nameOf(outcome.holder)
-    // Who has containers there has the better right.
-    const used = this.#usedIn(network, block)
-    if (used === 0) {
-      await leases.release(network, block)
-      this.#giveUp(network, block)
-      health.repaired(`block ${block} of network ${network} was left to ${holder}`)
-      return
-    }
     // Another host that insists as this one does must not make the store busy with it.
     const mayTakeBack = () => this.#mayTakeBack(problem)
-    const end = await leases.reclaim(network, block, { mayTakeBack })
-    if (!end.held) {
-      this.#lose(network, block, end.holder)
-      return
+    const outcome = await this.#options.leases().keep(network, block, mayTakeBack)
+    if (!outcome.held) this.#leave(network, block, outcome.holder)
+    else if (outcome.rival === undefined) health.clear(problem)
+    else {
+      const rival = nameOf(outcome.rival)
+      health.raise(problem, {
+        severity: "error",
+        what: `block ${block} of network ${network} was claimed by ${rival} while it is this host's; it is taken back`,
+        hint: `look at ${rival} if this stays: a copied state directory, or a host that lies; a restart of this host's agent leaves the block to it`,
+      })
     }
-    health.raise(problem, {
-      severity: "error",
-      what: `block ${block} of network ${network} was claimed by ${holder} while ${used} addresses of it are in use here; it is taken back`,
-      hint: `look at ${holder} if this stays: a copied state directory, or a host that lies; a restart of this host's agent leaves the block to it`,
-    })
   }
 
-  /** Another host keeps a block in which containers here have addresses. */
-  #lose(network: string, block: string, holder: string): void {
+  /** Another host keeps a block; it goes at once where no container here has an address of it. */
+  #leave(network: string, block: string, holder: string): void {
     const { health, nameOf, allocatorOf, onLost, onChange } = this.#options
+    health.repaired(`block ${block} of network ${network} was left to ${nameOf(holder)}`)
+    if (this.#usedIn(network, block) === 0) {
+      this.#giveUp(network, block)
+      return
+    }
     allocatorOf(network)?.retirePool(block)
     this.lost.add(network, block, holder)
-    health.repaired(`block ${block} of network ${network} was left to ${nameOf(holder)}`)
     onLost(this.lost.leftIn(network, block))
     onChange(network)
   }
@@ -261,11 +250,8 @@ export class BlockKeeper {
 
   #mayTakeBack(what: string): boolean {
     const now = monotonicMs()
-    const last = this.#truces.get(what)
-    if (last !== undefined && now < last.until) return false
-    const calm = last === undefined || now > last.until + LONGEST_TRUCE_MS
-    const ms = calm ? FIRST_TRUCE_MS : Math.min(LONGEST_TRUCE_MS, last.ms * 2)
-    this.#truces.set(what, { until: now + ms, ms })
+    if (now < this.#takingBack.dueAt(what)) return false
+    this.#takingBack.done(what, now)
     return true
   }
 

@@ -1,5 +1,6 @@
 /** Whether this host's own records stand in the store as it wrote them. */
 
+import { Backoffs } from "../../../backoff.ts"
 import type { Keyspace, ParsedKey } from "../../../cluster/records/keyspace.ts"
 import type { Listing, WatchListener } from "../../../cluster/store/store.ts"
 
@@ -22,17 +23,8 @@ export interface OwnRecordGuardOptions {
  * the store fails after some seconds, but answers within one.
  */
 const SETTLE_MS = 500
-/** The longest wait before a record is put back that somebody writes over again and again. */
-const LONGEST_MS = 30_000
-/** A record that stood for so long begins with a short wait again, milliseconds. */
-const CALM_MS = 60_000
-
-/** How a record fared that was put back. */
-interface Trouble {
-  /** When it was put back last. */
-  at: number
-  waitMs: number
-}
+/** From one time that a record is put back to the next, and when that is short again. */
+const WAITS = { firstMs: SETTLE_MS, longestMs: 30_000, calmMs: 60_000 }
 
 /**
  * Hears the store before everybody else and has those own records put back that are not as this host
@@ -47,7 +39,7 @@ export class OwnRecordGuard implements WatchListener {
     string,
     { readonly value: string | undefined; readonly revision: number }
   >()
-  readonly #troubles = new Map<string, Trouble>()
+  readonly #waits = new Backoffs(WAITS)
   #timer: { readonly at: number; readonly cancel: () => void } | undefined
   #stopped = false
 
@@ -85,7 +77,7 @@ export class OwnRecordGuard implements WatchListener {
     if (this.#odd.size === 0 || this.#stopped) return
     const { clock, after } = this.#options
     const now = clock()
-    const due = Math.min(...[...this.#odd.keys()].map((key) => this.#dueAt(key, now)))
+    const due = Math.min(...[...this.#odd.keys()].map((key) => this.#waits.dueAt(key)))
     const at = Math.max(due, now + SETTLE_MS)
     if (this.#timer !== undefined && this.#timer.at <= at) return
     this.#timer?.cancel()
@@ -97,28 +89,17 @@ export class OwnRecordGuard implements WatchListener {
     this.#timer = { at, cancel }
   }
 
-  #dueAt(key: string, now: number): number {
-    const trouble = this.#troubles.get(key)
-    return trouble === undefined ? now : trouble.at + trouble.waitMs
-  }
-
   #look(): void {
     const { keys, written, putBack, clock } = this.#options
     const now = clock()
     for (const [key, { value, revision }] of [...this.#odd]) {
       const wanted = written().get(key)
-      if (wanted !== undefined && wanted !== value && this.#dueAt(key, now) > now) continue
+      if (wanted !== undefined && wanted !== value && this.#waits.dueAt(key) > now) continue
       this.#odd.delete(key)
       const parsed = keys.parse(key)
       if (wanted === undefined || wanted === value || parsed === undefined) continue
-      const before = this.#troubles.get(key)
-      const calm = before === undefined || now - before.at >= before.waitMs + CALM_MS
-      const waitMs = calm ? SETTLE_MS : Math.min(LONGEST_MS, before.waitMs * 2)
-      this.#troubles.set(key, { at: now, waitMs })
+      this.#waits.done(key, now)
       putBack(key, parsed, revision)
-    }
-    for (const [key, { at, waitMs }] of this.#troubles) {
-      if (now - at >= waitMs + CALM_MS) this.#troubles.delete(key)
     }
   }
 }

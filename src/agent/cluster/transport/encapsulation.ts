@@ -236,8 +236,7 @@ export class Encapsulation {
     const address = family === undefined ? undefined : addressOf(underlay(), family)
     if (psk === undefined || address === undefined || this.#number === undefined) return
     const detection =
-      this.#detections.get(ourPort) ??
-      new NatDetection({ mode: "auto", number: this.#number, random })
+      this.#detections.get(ourPort) ?? new NatDetection({ number: this.#number, random })
     this.#detections.set(ourPort, detection)
     const key = psk.pairSecret("nat detection", own, hostId)
     detection.setPeer(number, { announced, own: { address, port: ourPort }, key }, clock())

@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from "bun:test"
+import * as z from "zod/mini"
 import { errorOf } from "../../../../test/cluster/ear.ts"
 import {
   type FakeAnswer,
@@ -8,7 +9,7 @@ import {
   settle,
 } from "../../../../test/cluster/fake_world.ts"
 import { EtcdClient, type EtcdClientOptions } from "./client.ts"
-import type { Fields } from "./codec.ts"
+import { reader } from "./messages.ts"
 
 const URLS = ["http://a:1", "http://b:1", "http://c:1"]
 let client: EtcdClient | undefined
@@ -20,7 +21,7 @@ function clientOf(answer: FakeAnswer, options: EtcdClientOptions = {}, urls = UR
   return { world, client }
 }
 
-const same = (fields: Fields) => fields
+const same = reader(z.looseObject({}))
 const call = (of: EtcdClient) => of.call("/v3/kv/range", {}, "read x", same)
 const good = () => Response.json({ header: {} })
 
@@ -97,8 +98,11 @@ test("what every member would say is not asked of the next", async () => {
   const { world, client } = clientOf(() =>
     refusal(400, 11, "etcdserver: mvcc: required revision has been compacted"),
   )
-  const error = await call(client).catch((reason: unknown) => reason)
-  expect(error).toMatchObject({ name: "EtcdFailure", compacted: true })
+  expect(await errorOf(call(client))).toMatchObject({
+    code: "io",
+    message:
+      "Cannot read x: etcd refuses it: etcdserver: mvcc: required revision has been compacted",
+  })
   expect(world.requests).toHaveLength(1)
   expect(client.health.get().reachable).toBe(true)
 })

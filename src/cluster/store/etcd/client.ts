@@ -1,10 +1,9 @@
 /** Requests to an etcd of one or more members: asks the next when one does not answer. */
 
+import { Backoff } from "../../../backoff.ts"
 import { LariatError } from "../../../errors.ts"
-import { Backoff } from "../backoff.ts"
 import { type Dependencies, pause } from "../dependencies.ts"
 import { HealthKeeper } from "../store_health.ts"
-import type { Fields } from "./codec.ts"
 import { Endpoints, parseEndpoints } from "./endpoints.ts"
 import { ask, type Exchange, type MessageStream, openStream } from "./exchange.ts"
 import { EtcdFailure, failureOf } from "./failure.ts"
@@ -13,8 +12,6 @@ import { EtcdToken, type EtcdUser } from "./token.ts"
 export interface EtcdClientOptions {
   /** Default: none, for an etcd without authentication. */
   readonly user?: EtcdUser | undefined
-  /** A member that says nothing for so long is left for the next, ms. Default 1,000. */
-  readonly memberMs?: number
   /** A call without an answer has failed after that, ms. Default 3,000. */
   readonly callMs?: number
 }
@@ -22,15 +19,14 @@ export interface EtcdClientOptions {
 /** What came of a call. */
 export interface CallAnswer<T> {
   readonly value: T
+  /** Which member answered. */
+  readonly endpoint: string
   /** An attempt before, with no answer, may have been carried out too. */
   readonly doubtful: boolean
 }
 
-/** A stream, and the member it comes from. */
-export interface MemberStream extends MessageStream {
-  readonly endpoint: string
-}
-
+/** A member that says nothing for so long is left for the next, ms. */
+const MEMBER_MS = 1000
 /** The least that a member gets to answer, ms, however many there are. */
 const LEAST_MEMBER_MS = 250
 /**
@@ -78,7 +74,7 @@ export class EtcdClient {
     this.#token = new EtcdToken(options.user)
     this.#callMs = options.callMs ?? 3000
     const share = Math.max(LEAST_MEMBER_MS, Math.floor(this.#callMs / urls.length))
-    this.#memberMs = Math.min(options.memberMs ?? 1000, share)
+    this.#memberMs = Math.min(MEMBER_MS, share)
     this.health = new HealthKeeper(world.now, this.#endpoints.current, "it was not asked yet")
   }
 
@@ -103,13 +99,13 @@ export class EtcdClient {
    *
    * @param doing what is done, for the error: "read /lariat/x"
    * @param parse reads the answer; when it throws, the member is no better than one that is away
-   * @throws LariatError store-away, permission; EtcdFailure where etcd answered that it cannot
+   * @throws LariatError store-away, permission; io where etcd answered that it cannot
    */
   async call<T>(
     path: string,
     body: object,
     doing: string,
-    parse: (fields: Fields) => T,
+    parse: (answer: unknown) => T,
   ): Promise<CallAnswer<T>> {
     const until = this.#world.now() + this.#callMs
     const patient = !this.#away
@@ -122,13 +118,13 @@ export class EtcdClient {
         if (left < LEAST_MEMBER_MS || this.signal.aborted) break
         try {
           const silenceMs = Math.min(left, this.#memberMs)
-          const value = await this.#attempt(endpoint, path, body, silenceMs, parse)
+          const value = parse(await this.#send(ask, { endpoint, path, body, silenceMs }))
           this.#answered(endpoint)
           if (!path.startsWith(TOKENLESS)) this.#unansweredSince = undefined
-          return { value, doubtful }
+          return { value, endpoint, doubtful }
         } catch (error) {
           const failure = this.#failed(endpoint, error)
-          if (failure.final) throw failure.denied ? this.#denied(doing, failure) : failure
+          if (failure.final) throw refused(doing, failure)
           // The first reason: later attempts have less time.
           if (!failures.has(endpoint)) failures.set(endpoint, failure.message)
           doubtful ||= !failure.untouched
@@ -142,44 +138,18 @@ export class EtcdClient {
   }
 
   /**
-   * Asks one member that is named.
-   *
-   * @throws LariatError permission; EtcdFailure
-   */
-  async askMember<T>(
-    endpoint: string,
-    path: string,
-    body: object,
-    parse: (fields: Fields) => T,
-  ): Promise<T> {
-    try {
-      return await this.#attempt(endpoint, path, body, this.#memberMs, parse)
-    } catch (error) {
-      throw this.#failed(endpoint, error)
-    }
-  }
-
-  /**
    * Opens a stream of the member that answers at present; when it does not, the next one's turn is
    * the next call.
    *
    * @throws LariatError permission; EtcdFailure
    */
-  async stream(path: string, body: object): Promise<MemberStream> {
+  async stream(path: string, body: object): Promise<MessageStream> {
     const endpoint = this.#endpoints.current
     try {
-      const stream = await this.#withToken(endpoint, this.#memberMs, (token) =>
-        openStream(this.#world, this.#exchange(endpoint, path, body, token, this.#memberMs)),
-      )
-      return { endpoint, next: (ms) => stream.next(ms), close: () => stream.close() }
+      return await this.#send(openStream, { endpoint, path, body, silenceMs: this.#memberMs })
     } catch (error) {
       throw this.#failed(endpoint, error)
     }
-  }
-
-  /** A member went silent in a stream: the next one is asked. */
-  distrust(endpoint: string): void {
-    this.#endpoints.failed(endpoint)
   }
 
   /** A stream was refused: the token may be the reason. */
@@ -187,30 +157,18 @@ export class EtcdClient {
     this.#token.forget()
   }
 
-  async #attempt<T>(
-    endpoint: string,
-    path: string,
-    body: object,
-    silenceMs: number,
-    parse: (fields: Fields) => T,
+  /** Sends a request with a token, and once more with another one where that is refused. */
+  async #send<T>(
+    how: (world: Dependencies, exchange: Exchange) => Promise<T>,
+    request: Pick<Exchange, "endpoint" | "path" | "body" | "silenceMs">,
   ): Promise<T> {
-    const fields = await this.#withToken(endpoint, silenceMs, (token) =>
-      ask(this.#world, this.#exchange(endpoint, path, body, token, silenceMs)),
-    )
-    return parsed(fields, parse)
-  }
-
-  async #withToken<T>(
-    endpoint: string,
-    silenceMs: number,
-    request: (token: string | undefined) => Promise<T>,
-  ): Promise<T> {
+    const { signal } = this
     for (let logins = 0; ; logins++) {
       const token = await this.#token.get((path, body) =>
-        ask(this.#world, this.#exchange(endpoint, path, body, undefined, silenceMs)),
+        ask(this.#world, { ...request, path, body, token: undefined, signal }),
       )
       try {
-        return await request(token)
+        return await how(this.#world, { ...request, token, signal })
       } catch (error) {
         const failure = failureOf(error)
         if (!failure.staleToken || token === undefined) throw failure
@@ -219,16 +177,6 @@ export class EtcdClient {
         if (logins >= MAX_LOGINS) throw new EtcdFailure(failure.message, { untouched: true })
       }
     }
-  }
-
-  #exchange(
-    endpoint: string,
-    path: string,
-    body: object,
-    token: string | undefined,
-    silenceMs: number,
-  ): Exchange {
-    return { endpoint, path, body, token, silenceMs, signal: this.signal }
   }
 
   #answered(endpoint: string): void {
@@ -241,7 +189,7 @@ export class EtcdClient {
   /** What the failure means for the member; throws the refusal of user and password. */
   #failed(endpoint: string, error: unknown): EtcdFailure {
     // Wrong user or password: nothing works, and the reason should be seen.
-    if (error instanceof LariatError) {
+    if (error instanceof LariatError && error.code === "permission") {
       this.health.down(endpoint, error.message)
       throw error
     }
@@ -249,14 +197,6 @@ export class EtcdClient {
     if (failure.final) this.#answered(endpoint)
     else this.#endpoints.failed(endpoint)
     return failure
-  }
-
-  #denied(doing: string, failure: EtcdFailure): LariatError {
-    return new LariatError(`Cannot ${doing}: etcd refuses it: ${failure.message}`, {
-      code: "permission",
-      hint: "check storeUser, its password, and the rights of its role in etcd",
-      cause: failure,
-    })
   }
 
   #noAnswer(doing: string, failures: ReadonlyMap<string, string>): LariatError {
@@ -274,10 +214,10 @@ export class EtcdClient {
   }
 }
 
-function parsed<T>(fields: Fields, parse: (fields: Fields) => T): T {
-  try {
-    return parse(fields)
-  } catch (error) {
-    throw failureOf(error)
-  }
+function refused(doing: string, failure: EtcdFailure): LariatError {
+  const hint = "check storeUser, its password, and the rights of its role in etcd"
+  return new LariatError(`Cannot ${doing}: etcd refuses it: ${failure.message}`, {
+    ...(failure.denied ? { code: "permission", hint } : { code: "io" }),
+    cause: failure,
+  })
 }

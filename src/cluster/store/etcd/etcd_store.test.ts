@@ -61,7 +61,7 @@ test("what etcd refuses is an error with its words", async () => {
 
 test("nobody has to ask for the health to be known, and to change", async () => {
   let away = true
-  const { world, store } = storeOf(() => (away ? refuse() : Response.json({})))
+  const { world, store } = storeOf(() => (away ? refuse() : Response.json({ header: header(1) })))
   const told: boolean[] = []
   store.onHealth(({ reachable }) => told.push(reachable))
   await world.advance(10_000)

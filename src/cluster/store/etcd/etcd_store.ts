@@ -1,7 +1,7 @@
 /** The store of many hosts: an etcd, 3.4 or later, through its v3 JSON gateway. */
 
+import { Backoff } from "../../../backoff.ts"
 import { LariatError } from "../../../errors.ts"
-import { Backoff } from "../backoff.ts"
 import { checkCommit, checkKey } from "../commit_check.ts"
 import { type Dependencies, pause } from "../dependencies.ts"
 import type {
@@ -9,29 +9,20 @@ import type {
   Condition,
   Entry,
   Listing,
-  Presence,
   Store,
   StoreHealth,
   Subscription,
   WatchListener,
   Write,
 } from "../store.ts"
-import { rangeAnswer, txnAnswer } from "./answer.ts"
 import { EtcdClient, type EtcdClientOptions } from "./client.ts"
-import { encodeText } from "./codec.ts"
-import { EtcdFailure } from "./failure.ts"
 import { EtcdLease } from "./lease.ts"
-import { listPrefix, plainEntry } from "./list.ts"
-import type { SilenceOptions } from "./silence.ts"
-import { EtcdWatch } from "./watch.ts"
+import { listPrefix } from "./list.ts"
+import { encodeText, headerAnswer, rangeAnswer, txnAnswer } from "./messages.ts"
+import { EtcdWatch, type EtcdWatchOptions } from "./watch.ts"
 
-export interface EtcdStoreOptions extends EtcdClientOptions, SilenceOptions {
-  /**
-   * Hears why a watch or a presence does not work at present, again with each attempt. Default:
-   * nothing.
-   */
-  readonly onError?: ((error: unknown) => void) | undefined
-}
+/** `onError` hears of presences too, and again with each attempt. */
+export interface EtcdStoreOptions extends EtcdClientOptions, EtcdWatchOptions {}
 
 /** Longer than that closing does not wait for presences to be taken back, ms. */
 const CLOSE_MS = 2000
@@ -67,20 +58,14 @@ export class EtcdStore implements Store {
 
   async get(key: string): Promise<Entry | undefined> {
     checkKey(key)
-    const doing = `read ${key}`
-    const { entries } = await this.#ask(doing, async () => {
-      const body = { key: encodeText(key) }
-      return (await this.#client.call("/v3/kv/range", body, doing, rangeAnswer)).value
-    })
-    const [entry] = entries
-    return entry && plainEntry(entry)
+    const body = { key: encodeText(key) }
+    const { value } = await this.#client.call("/v3/kv/range", body, `read ${key}`, rangeAnswer)
+    return value.entries[0]
   }
 
   async list(prefix: string): Promise<Listing> {
-    const { entries, header } = await this.#ask(`list ${prefix}`, () =>
-      listPrefix(this.#client, prefix),
-    )
-    return { entries: entries.map(plainEntry), revision: header.revision }
+    const { entries, header } = await listPrefix(this.#client, prefix)
+    return { entries, revision: header.revision }
   }
 
   async commit(conditions: readonly Condition[], writes: readonly Write[]): Promise<Commit> {
@@ -100,9 +85,7 @@ export class EtcdStore implements Store {
           : { request_put: { key: encodeText(key), value: encodeText(value) } },
       ),
     }
-    const { value, doubtful } = await this.#ask(doing, () =>
-      this.#client.call("/v3/kv/txn", body, doing, txnAnswer),
-    )
+    const { value, doubtful } = await this.#client.call("/v3/kv/txn", body, doing, txnAnswer)
     // A condition may fail because an attempt without an answer was carried out after all.
     if (!value.succeeded && doubtful) {
       throw new LariatError(
@@ -124,7 +107,7 @@ export class EtcdStore implements Store {
     }
   }
 
-  present(key: string, value: string, options: { readonly ttlMs: number }): Presence {
+  present(key: string, value: string, options: { readonly ttlMs: number }): Subscription {
     checkKey(key)
     if (this.#leases.has(key)) {
       throw new LariatError(`Cannot be present at ${key}: this process is already`, {
@@ -134,7 +117,7 @@ export class EtcdStore implements Store {
     const { onError } = this.#options
     const lease = new EtcdLease(this.#client, this.#world, key, value, { ...options, onError })
     this.#leases.set(key, lease)
-    return { update: (text) => lease.update(text), close: () => this.#leave(lease) }
+    return { close: () => this.#leave(lease) }
   }
 
   health(): StoreHealth {
@@ -171,19 +154,6 @@ export class EtcdStore implements Store {
     this.#ending.add(ending)
   }
 
-  /** Errors of etcd in the words of the contract. */
-  async #ask<T>(doing: string, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (error) {
-      if (!(error instanceof EtcdFailure)) throw error
-      throw new LariatError(`Cannot ${doing}: etcd refuses it: ${error.message}`, {
-        code: "io",
-        cause: error,
-      })
-    }
-  }
-
   /** Keeps the health true while nobody asks for anything, and sees when etcd comes back. */
   async #look(): Promise<void> {
     const { signal } = this.#client
@@ -194,7 +164,7 @@ export class EtcdStore implements Store {
       const idleMs = this.#world.now() - this.#client.answeredMs
       if (!reachable || idleMs >= IDLE_MS) {
         await this.#client
-          .call("/v3/maintenance/status", {}, "ask etcd how it is", (fields) => fields)
+          .call("/v3/maintenance/status", {}, "ask etcd how it is", headerAnswer)
           .catch(() => undefined)
       }
       const well = this.#client.health.get().reachable

@@ -2,14 +2,13 @@
 
 import { LariatError } from "../../../errors.ts"
 import type { Dependencies } from "../dependencies.ts"
-import { type Fields, parseFields } from "./codec.ts"
-import { EtcdFailure, failureOf, refusalOf, statusFailure } from "./failure.ts"
-import { LineSplitter } from "./json_lines.ts"
+import { EtcdFailure, failureOf, parseJson, refusalOf, statusFailure } from "./failure.ts"
+import { streamMessage } from "./messages.ts"
 
-/** The most of an answer that is read, bytes. */
-const MAX_ANSWER_BYTES = 32 * 1024 * 1024
+/** The most of an answer that is read, characters: it is base64 for the most part. */
+const MAX_ANSWER = 32 * 1024 * 1024
 /** Of a message of a stream: etcd splits what is larger than 2 MiB (--max-request-bytes + 512 KiB). */
-const MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+const MAX_MESSAGE = 8 * 1024 * 1024
 
 /** A request on its way to one member. */
 export interface Exchange {
@@ -26,12 +25,14 @@ export interface Exchange {
 
 /** The messages of a stream. */
 export interface MessageStream {
+  /** The member it comes from. */
+  readonly endpoint: string
   /**
    * The next message; undefined when none came for so long: the stream is still good then.
    *
    * @throws EtcdFailure, LariatError decode
    */
-  next(silenceMs: number): Promise<Fields | undefined>
+  next(silenceMs: number): Promise<unknown>
   close(): void
 }
 
@@ -40,13 +41,11 @@ export interface MessageStream {
  *
  * @throws EtcdFailure
  */
-export async function ask(world: Dependencies, exchange: Exchange): Promise<Fields> {
+export async function ask(world: Dependencies, exchange: Exchange): Promise<unknown> {
   const connection = new Connection(world, exchange)
   try {
-    const response = await connection.response()
-    const text = await connection.rest(response)
-    if (!response.ok) throw statusFailure(response.status, text)
-    return parseFields(text, `the answer to ${exchange.path}`)
+    await connection.open()
+    return parseJson(await connection.rest())
   } catch (error) {
     throw failureOf(error)
   } finally {
@@ -55,43 +54,70 @@ export async function ask(world: Dependencies, exchange: Exchange): Promise<Fiel
 }
 
 /**
- * Asks and gives the messages as they come.
+ * Asks and gives the messages as they come, each on its line: `{"result": …}` or `{"error": …}`.
  *
  * @throws EtcdFailure
  */
 export async function openStream(world: Dependencies, exchange: Exchange): Promise<MessageStream> {
   const connection = new Connection(world, exchange)
   try {
-    const response = await connection.response()
-    if (!response.ok) throw statusFailure(response.status, await connection.rest(response))
-    return connection.messages(response)
+    await connection.open()
   } catch (error) {
     connection.close()
     throw failureOf(error)
   }
+  const lines: string[] = []
+  let begun = ""
+  const next = async (silenceMs: number): Promise<unknown> => {
+    for (;;) {
+      const line = lines.shift()
+      if (line !== undefined) return messageOfLine(line)
+      const text = await connection.read(silenceMs)
+      if (text === SILENCE) return undefined
+      if (text === undefined) throw new EtcdFailure("the stream ended")
+      begun += text
+      if (text.includes("\n")) {
+        lines.push(...begun.split("\n"))
+        begun = lines.pop() ?? ""
+      }
+      if (begun.length > MAX_MESSAGE) {
+        throw new EtcdFailure(`a message has more than ${MAX_MESSAGE} characters`)
+      }
+    }
+  }
+  return {
+    endpoint: exchange.endpoint,
+    next: (silenceMs) =>
+      next(silenceMs).catch((error) => {
+        throw failureOf(error)
+      }),
+    close: () => connection.close(),
+  }
 }
 
 const SILENCE = Symbol("silence")
-type Chunk = { readonly done: boolean; readonly value?: Uint8Array | undefined }
+type Chunk = { readonly value?: Uint8Array | undefined }
 
 class Connection {
   readonly #world: Dependencies
   readonly #exchange: Exchange
   readonly #abort = new AbortController()
   readonly #onOutside = () => this.close()
-  #closed = false
+  readonly #decoder = new TextDecoder()
+  #reader: { read(): Promise<Chunk> } | undefined
+  /** The same read is waited for again after a silence. */
+  #reading: Promise<Chunk> | undefined
 
   constructor(world: Dependencies, exchange: Exchange) {
     this.#world = world
     this.#exchange = exchange
     exchange.signal.addEventListener("abort", this.#onOutside, { once: true })
-    if (exchange.signal.aborted) this.close()
   }
 
-  /** The head of the answer. */
-  async response(): Promise<Response> {
-    const { endpoint, path, body, token, silenceMs } = this.#exchange
-    if (this.#closed) throw new EtcdFailure("the store is closed", { untouched: true })
+  /** Sends the request and reads the head of the answer. @throws EtcdFailure for a bad status */
+  async open(): Promise<void> {
+    const { endpoint, path, body, token, silenceMs, signal } = this.#exchange
+    if (signal.aborted) throw new EtcdFailure("the store is closed", { untouched: true })
     const headers: Record<string, string> = {
       "content-type": "application/json",
       // A member that lost the others says so at once, instead of waiting or telling old things.
@@ -110,59 +136,33 @@ class Connection {
       }),
     )
     if (response === SILENCE) throw new EtcdFailure(`no answer within ${silenceMs} ms`)
-    return response
+    this.#reader = response.body?.getReader()
+    if (!response.ok) throw statusFailure(response.status, await this.rest())
   }
 
-  /** The whole body as a text. */
-  async rest(response: Response): Promise<string> {
-    const reader = response.body?.getReader()
-    if (reader === undefined) return ""
-    const decoder = new TextDecoder()
-    let text = ""
-    for (let total = 0; ; ) {
-      const chunk = await this.#within<Chunk>(this.#exchange.silenceMs, reader.read())
-      if (chunk === SILENCE) {
-        throw new EtcdFailure(`the answer stopped for ${this.#exchange.silenceMs} ms`)
-      }
-      if (chunk.done || chunk.value === undefined) return text + decoder.decode()
-      total += chunk.value.length
-      if (total > MAX_ANSWER_BYTES) throw new TooLargeFailure()
-      text += decoder.decode(chunk.value, { stream: true })
-    }
+  /** What comes next of the body; undefined at its end. */
+  async read(silenceMs: number): Promise<string | undefined | typeof SILENCE> {
+    this.#reading ??= this.#reader?.read()
+    const chunk = await this.#within(silenceMs, this.#reading ?? Promise.resolve(undefined))
+    if (chunk === SILENCE) return SILENCE
+    this.#reading = undefined
+    return chunk?.value && this.#decoder.decode(chunk.value, { stream: true })
   }
 
-  /** The body's messages, each on its line: `{"result": …}` or `{"error": …}`. */
-  messages(response: Response): MessageStream {
-    const reader = response.body?.getReader()
-    const lines = new LineSplitter(MAX_MESSAGE_BYTES)
-    const waiting: string[] = []
-    let reading: Promise<Chunk> | undefined
-    const next = async (silenceMs: number): Promise<Fields | undefined> => {
-      for (;;) {
-        const line = waiting.shift()
-        if (line !== undefined) return messageOfLine(line)
-        if (reader === undefined) throw new EtcdFailure("the stream is empty")
-        reading ??= reader.read()
-        const chunk = await this.#within(silenceMs, reading)
-        // The same read is waited for again next time.
-        if (chunk === SILENCE) return undefined
-        reading = undefined
-        if (chunk.done || chunk.value === undefined) throw new EtcdFailure("the stream ended")
-        for (const text of lines.push(chunk.value)) waiting.push(text)
-      }
-    }
-    return {
-      next: (silenceMs) =>
-        next(silenceMs).catch((error) => {
-          throw failureOf(error)
-        }),
-      close: () => this.close(),
+  /** The rest of the body. */
+  async rest(): Promise<string> {
+    const { silenceMs } = this.#exchange
+    let whole = ""
+    for (;;) {
+      const text = await this.read(silenceMs)
+      if (text === SILENCE) throw new EtcdFailure(`the answer stopped for ${silenceMs} ms`)
+      if (text === undefined) return whole
+      whole += text
+      if (whole.length > MAX_ANSWER) throw new TooLargeFailure()
     }
   }
 
   close(): void {
-    if (this.#closed) return
-    this.#closed = true
     this.#exchange.signal.removeEventListener("abort", this.#onOutside)
     this.#abort.abort()
   }
@@ -188,9 +188,9 @@ class Connection {
 }
 
 /** More than is read of any answer. */
-export class TooLargeFailure extends EtcdFailure {
+class TooLargeFailure extends EtcdFailure {
   constructor() {
-    super(`the answer has more than ${MAX_ANSWER_BYTES} bytes`)
+    super(`the answer has more than ${MAX_ANSWER} characters`)
   }
 
   override get final(): boolean {
@@ -198,12 +198,14 @@ export class TooLargeFailure extends EtcdFailure {
   }
 }
 
-function messageOfLine(line: string): Fields {
-  const fields = parseFields(line, "a message")
-  if (fields.error !== undefined) throw refusalOf(fields)
-  const { result } = fields
-  if (typeof result === "object" && result !== null && !Array.isArray(result)) {
-    return result as Fields
-  }
-  throw new LariatError("Cannot read a message of etcd: it has no result", { code: "decode" })
+/** Whether a call failed since more was answered than is read. */
+export function isTooLarge(error: unknown): boolean {
+  return error instanceof LariatError && error.cause instanceof TooLargeFailure
+}
+
+function messageOfLine(line: string): unknown {
+  const { result, error } = streamMessage(parseJson(line))
+  if (error !== undefined) throw refusalOf(error)
+  if (result === undefined) throw new EtcdFailure("a message holds nothing")
+  return result
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import { LariatError } from "../../../errors.ts"
-import { EtcdFailure, failureOf, inContext, refusalOf, statusFailure } from "./failure.ts"
+import { EtcdFailure, failureOf, isOutOfRange, refusalOf, statusFailure } from "./failure.ts"
 
 const json = (value: object) => JSON.stringify(value)
 
@@ -12,7 +12,7 @@ test("refusals of etcd 3.4, of its streams, and of 3.6", () => {
   ]
   for (const form of forms)
     expect(statusFailure(403, json(form))).toMatchObject({ message, code: 7 })
-  expect(refusalOf({ error: { grpc_code: 7, http_code: 403, message } })).toMatchObject({
+  expect(refusalOf({ grpc_code: 7, http_code: 403, message })).toMatchObject({
     message,
     code: 7,
   })
@@ -64,11 +64,8 @@ test("long texts are cut", () => {
   expect(failureOf(new Error("x".repeat(10_000))).message.length).toBeLessThan(300)
 })
 
-test("a failure gets its context, other errors keep theirs", () => {
-  expect(inContext("watch /a/", new EtcdFailure("the stream ended"))).toMatchObject({
-    message: "Cannot watch /a/: the stream ended",
-    code: "store-away",
-  })
-  const other = new LariatError("Cannot x", { code: "io" })
-  expect(inContext("watch /a/", other)).toBe(other)
+test("a refusal for its revision is told from others, in the error of a call", () => {
+  const call = (code: number) =>
+    isOutOfRange(new LariatError("x", { code: "io", cause: new EtcdFailure("x", { code }) }))
+  expect([call(11), call(5), isOutOfRange(new Error("x"))]).toEqual([true, false, false])
 })

@@ -1,7 +1,7 @@
 /** How a request to one member of etcd can fail, and what follows from it. */
 
+import * as z from "zod/mini"
 import { LariatError, messageOf } from "../../../errors.ts"
-import { type Fields, fieldsOf, parseFields } from "./codec.ts"
 
 // google/rpc/code.proto
 const INVALID_ARGUMENT = 3
@@ -19,7 +19,6 @@ const FINAL_CODES: ReadonlySet<number> = new Set([
 ])
 /** etcd's words for a token that it does not take, or none where it wants one (rpctypes/error.go). */
 const TOKEN_WORDS = /invalid auth token|user name is empty|revision of auth store is old/
-const COMPACTED_WORDS = /required revision has been compacted/
 /** Said before anything is proposed to the other members. */
 const UNTOUCHED_WORDS = /no leader$/
 /** How the runtimes say that nobody listens, or that no connection came about. */
@@ -64,44 +63,45 @@ export class EtcdFailure extends Error {
     return this.code === PERMISSION_DENIED || this.staleToken
   }
 
-  get compacted(): boolean {
-    return this.code === OUT_OF_RANGE && COMPACTED_WORDS.test(this.message)
-  }
-
-  /** A revision that is compacted, or that this history never had. */
-  get outOfRange(): boolean {
-    return this.code === OUT_OF_RANGE
-  }
-
-  get notFound(): boolean {
-    return this.code === NOT_FOUND
-  }
-
   get authOff(): boolean {
     return this.code === FAILED_PRECONDITION && /authentication is not enabled/.test(this.message)
   }
 }
 
-/** A refusal in the words of the gateway: `{"error", "message", "code"}`, in a stream nested. */
-export function refusalOf(fields: Fields, status?: number): EtcdFailure {
-  const nested = typeof fields.error === "object" && fields.error !== null
-  const body = nested ? fieldsOf(fields.error, "error") : fields
-  const said = body.message ?? body.error
-  const code = body.grpc_code ?? body.code
-  const message = typeof said === "string" ? quote(said) : `HTTP status ${status ?? "unknown"}`
-  return new EtcdFailure(message, {
-    code: typeof code === "number" ? code : undefined,
-    untouched: UNTOUCHED_WORDS.test(message),
-  })
+/** `google.rpc.Status` as the gateway writes it: with its message twice, or in a stream's words. */
+const status = z.object({
+  message: z.optional(z.string()),
+  error: z.optional(z.string()),
+  code: z.optional(z.number()),
+  grpc_code: z.optional(z.number()),
+})
+
+/** A refusal in the words of the gateway. */
+export function refusalOf(body: unknown): EtcdFailure {
+  const { data } = status.safeParse(body)
+  const said = data?.message ?? data?.error
+  const message = said === undefined ? "it gives no reason" : quote(said)
+  const code = data?.grpc_code ?? data?.code
+  return new EtcdFailure(message, { code, untouched: UNTOUCHED_WORDS.test(message) })
 }
 
 /** What an answer with a bad status says. */
-export function statusFailure(status: number, text: string): EtcdFailure {
+export function statusFailure(httpStatus: number, text: string): EtcdFailure {
   try {
-    return refusalOf(parseFields(text, "an error"), status)
-  } catch (cause) {
+    const { data } = status.safeParse(parseJson(text))
+    if (data?.message !== undefined || data?.error !== undefined) return refusalOf(data)
+  } catch {
     // A proxy's page, or another program's: its text explains nothing.
-    return new EtcdFailure(`HTTP status ${status}, not from etcd`, { cause })
+  }
+  return new EtcdFailure(`HTTP status ${httpStatus}, not from etcd`)
+}
+
+/** @throws LariatError decode */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new LariatError("Cannot read an answer of etcd: it is no JSON", { code: "decode", cause })
   }
 }
 
@@ -116,10 +116,13 @@ export function failureOf(error: unknown): EtcdFailure {
   return new EtcdFailure(quote(reasonOf(code, message, cause)), { untouched, cause: error })
 }
 
-/** The failure of a member as an error of what was being done; other errors as they are. */
-export function inContext(doing: string, error: unknown): unknown {
-  if (!(error instanceof EtcdFailure)) return error
-  return new LariatError(`Cannot ${doing}: ${error.message}`, { code: "store-away", cause: error })
+/** Whether etcd refused a call for a revision that is compacted, or that its history never had. */
+export function isOutOfRange(error: unknown): boolean {
+  return (
+    error instanceof LariatError &&
+    error.cause instanceof EtcdFailure &&
+    error.cause.code === OUT_OF_RANGE
+  )
 }
 
 /** What the runtimes say, by what it means; their own texts advise a person at a browser. */

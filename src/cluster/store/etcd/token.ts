@@ -1,8 +1,8 @@
 /** The token of a user of etcd: fetched once for all requests, and again when it is refused. */
 
 import { LariatError } from "../../../errors.ts"
-import { type Fields, stringField } from "./codec.ts"
 import type { EtcdFailure } from "./failure.ts"
+import { tokenAnswer } from "./messages.ts"
 
 /** Who logs in. The password appears nowhere else. */
 export interface EtcdUser {
@@ -11,7 +11,7 @@ export interface EtcdUser {
 }
 
 /** Asks the member that the token is then shown to. */
-export type Login = (path: string, body: object) => Promise<Fields>
+export type Login = (path: string, body: object) => Promise<unknown>
 
 export class EtcdToken {
   readonly #user: EtcdUser | undefined
@@ -50,7 +50,7 @@ export class EtcdToken {
   }
 
   async #fetch(user: EtcdUser, login: Login): Promise<string> {
-    let answer: Fields
+    let answer: unknown
     try {
       answer = await login("/v3/auth/authenticate", { name: user.name, password: user.password })
     } catch (error) {
@@ -66,7 +66,7 @@ export class EtcdToken {
         cause: failure,
       })
     }
-    this.#token = stringField(answer, "token")
+    this.#token = tokenAnswer(answer)
     return this.#token
   }
 }

@@ -136,34 +136,32 @@ test("so does another cluster, or an earlier term", async () => {
   }
 })
 
-test("where progress is reported, silence means another member", async () => {
+test("a member that is silent is asked, and left when it says nothing then either", async () => {
   const { world, streams, asked } = watching({ suspectMs: 5000 })
   await settle()
   await world.advance(2000)
   streams[0]?.result({ header: header(6) })
   await world.advance(4999)
-  expect(asked).toHaveLength(1)
-  await world.advance(10)
+  expect(world.paths).not.toContain("/v3/maintenance/status")
+  const before = world.answer
+  world.answer = (request) => (request.endpoint === "http://a:1" ? undefined : before(request))
+  await world.advance(2000)
   expect(asked).toHaveLength(2)
   expect(
     world.requests.filter(({ path }) => path === "/v3/watch").map(({ endpoint }) => endpoint),
   ).toEqual(["http://a:1", "http://b:1"])
 })
 
-test("where it is not, the member is asked, and the watch opened anew after a while", async () => {
-  const { world, ear, asked } = watching({ suspectMs: 5000, reopenMs: 60_000 })
+test("a member that has nothing new is believed, for as long as it says so", async () => {
+  const { world, asked } = watching({ suspectMs: 5000 })
   await settle()
   await world.advance(59_000)
   expect(asked).toHaveLength(1)
   expect(world.paths.filter((path) => path === "/v3/maintenance/status")).toHaveLength(11)
-  await world.advance(1000)
-  expect(asked).toHaveLength(2)
-  expect(asked[1]).toMatchObject({ start_revision: "6" })
-  expect(ear.listings).toHaveLength(1)
 })
 
 test("a connection that died while its member is well is noticed by the revision", async () => {
-  const { world, ear, streams, asked, etcd } = watching({ suspectMs: 5000, reopenMs: 60_000 })
+  const { world, ear, streams, asked, etcd } = watching({ suspectMs: 5000 })
   await settle()
   await world.advance(20_000)
   etcd.entries.push(kv("/a/y", "2", 6))
@@ -176,6 +174,54 @@ test("a connection that died while its member is well is noticed by the revision
   await settle()
   expect(ear.state.get("/a/y")).toBe("2")
   expect(ear.listings).toHaveLength(1)
+})
+
+test("what a member has and nobody heard of is looked for later each time it is of other keys", async () => {
+  const { world, asked, etcd } = watching({ suspectMs: 5000 })
+  await settle()
+  etcd.revision = 99
+  const opened: number[] = []
+  for (let second = 1; second <= 200; second++) {
+    const before = asked.length
+    await world.advance(1000)
+    if (asked.length > before) opened.push(second)
+  }
+  // Twice the silence, doubled up to a minute, and up to half of it earlier.
+  expect(opened).toEqual([10, 20, 40, 70, 100, 130, 160, 190])
+})
+
+test("a deletion is known by what was there before it; another history is listed", async () => {
+  const there = [kv("/a/x", "1", 5)]
+  const cases: { at: Record<string, object[]>; listings: number }[] = [
+    { at: { "6": [], "5": there }, listings: 1 },
+    { at: { "6": [], "5": [] }, listings: 2 },
+    { at: { "6": there, "5": there }, listings: 2 },
+  ]
+  for (const { at, listings } of cases) {
+    const { world, ear, streams } = watching()
+    await settle()
+    const { key } = kv("/a/x", "", 6)
+    const gone = { type: "DELETE", kv: { key, mod_revision: "6" } }
+    streams[0]?.result({ header: header(6), events: [gone] })
+    await settle()
+    const before = world.answer
+    world.answer = (request) => {
+      const kvs = at[String(request.body.revision)]
+      return kvs === undefined ? before(request) : Response.json({ header: header(9), kvs })
+    }
+    streams[0]?.break()
+    await world.advance(200)
+    expect(ear.listings).toHaveLength(listings)
+  }
+})
+
+test("what is far behind is listed, and not read change by change", async () => {
+  const { world, ear, streams, etcd } = watching()
+  await settle()
+  etcd.revision = 50_000
+  streams[0]?.break()
+  await world.advance(200)
+  expect(ear.listings.map(({ revision }) => revision)).toEqual([5, 50_000])
 })
 
 test("a member that always says compacted is not asked in a loop without end", async () => {
@@ -218,15 +264,6 @@ test("etcd that is away for long is tried for ever, and its coming back noticed"
   world.answer = before
   etcd.entries.push(kv("/a/y", "2", 6))
   etcd.revision = 6
-  // The last change is no more what it was: the history is asked for it.
-  world.answer = (request) =>
-    request.path === "/v3/kv/txn"
-      ? Response.json({
-          header: header(6),
-          succeeded: true,
-          responses: [{ response_range: { kvs: [kv("/a/x", "1", 5)], count: "1" } }],
-        })
-      : before(request)
   await world.advance(3000)
   expect(asked).toHaveLength(2)
   expect(asked[1]).toMatchObject({ start_revision: "6" })
@@ -299,7 +336,7 @@ test("a line without end is not kept", async () => {
   const chunk = new Uint8Array(1024 * 1024).fill(0x20)
   for (let n = 0; n < 10; n++) streams[0]?.bytes(chunk)
   await world.advance(200)
-  expect(String(errors[0])).toContain("more than 8388608 bytes")
+  expect(String(errors[0])).toContain("more than 8388608 characters")
   expect(asked).toHaveLength(2)
 })
 

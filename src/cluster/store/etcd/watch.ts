@@ -1,41 +1,59 @@
 /** A watch on a prefix of etcd that goes on whatever happens, and tells each change once. */
 
+import { Backoff } from "../../../backoff.ts"
 import { LariatError } from "../../../errors.ts"
-import { Backoff } from "../backoff.ts"
-import { type Dependencies, pause } from "../dependencies.ts"
-import type { Subscription, WatchListener } from "../store.ts"
-import { headerOf, type WatchAnswer, type WatchEvent, watchAnswer } from "./answer.ts"
-import type { EtcdClient, MemberStream } from "./client.ts"
-import { encodePrefix } from "./codec.ts"
-import { EtcdFailure, inContext, quote } from "./failure.ts"
-import { listPrefix, plainEntry } from "./list.ts"
-import { resumeRevision, type WatchPosition } from "./resume.ts"
-import { Silence, type SilenceOptions } from "./silence.ts"
+import type { Dependencies } from "../dependencies.ts"
+import { quietly, repeat } from "../repeat.ts"
+import type { Change, Subscription, WatchListener } from "../store.ts"
+import type { EtcdClient } from "./client.ts"
+import type { MessageStream } from "./exchange.ts"
+import { EtcdFailure, isOutOfRange, quote } from "./failure.ts"
+import { listPrefix } from "./list.ts"
+import {
+  encodePrefix,
+  encodeText,
+  type Header,
+  headerAnswer,
+  rangeAnswer,
+  type WatchAnswer,
+  watchAnswer,
+} from "./messages.ts"
 
-export interface EtcdWatchOptions extends SilenceOptions {
+export interface EtcdWatchOptions {
+  /** A member that says nothing for so long is asked whether it is there, ms. Default 5 s. */
+  readonly suspectMs?: number
   /** Hears why the watch cannot go on at present, or what the listener threw. Default: nothing. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
 
+/** How far a watch has come. */
+interface Position {
+  /** Which history it is, and up to which of its revisions everything was told. */
+  readonly header: Header
+  /** The last change, or the newest entry of a listing; undefined when that was empty. */
+  readonly last: Change | undefined
+}
+
+/** More revisions than a member should read through for one watch: it reads those of all keys. */
+const MAX_SPAN = 20_000
 /** Of an answer that comes in parts, together: more than that is read as a listing instead. */
 const MAX_PARTED_EVENTS = 100_000
-/** The longest wait after etcd refused the watch: asking more often would not help. */
-const REFUSED_MS = 10_000
+/** A watch that hears nothing of what its member has is opened anew so rarely at last, ms. */
+const LONGEST_DOUBT_MS = 60_000
 
 export class EtcdWatch implements Subscription {
   readonly #client: EtcdClient
   readonly #world: Dependencies
   readonly #prefix: string
   readonly #listener: WatchListener
-  readonly #onError: (error: unknown) => void
-  readonly #silence: Silence
-  readonly #backoff: Backoff
-  readonly #refused: Backoff
+  readonly #options: EtcdWatchOptions
+  readonly #suspectMs: number
+  /** How long the member may have more than was told: it may be of other keys. */
+  readonly #doubt: Backoff
   readonly #end = new AbortController()
-  #position: WatchPosition | undefined
-  #stream: MemberStream | undefined
-  /** The revision that the member of this stream told of when it was last asked. */
-  #asked = 0
+  readonly #signal: AbortSignal
+  #position: Position | undefined
+  #stream: MessageStream | undefined
 
   constructor(
     client: EtcdClient,
@@ -48,50 +66,26 @@ export class EtcdWatch implements Subscription {
     this.#world = world
     this.#prefix = prefix
     this.#listener = listener
-    this.#onError = options.onError ?? (() => undefined)
-    this.#silence = new Silence(options)
-    this.#backoff = new Backoff(world.random)
-    this.#refused = new Backoff(world.random, { firstMs: 1000, longestMs: REFUSED_MS })
-    client.signal.addEventListener("abort", this.#close, { once: true })
-    void this.#run()
+    this.#options = options
+    this.#suspectMs = options.suspectMs ?? 5000
+    this.#doubt = new Backoff(world.random, {
+      firstMs: 2 * this.#suspectMs,
+      longestMs: LONGEST_DOUBT_MS,
+    })
+    this.#signal = AbortSignal.any([this.#end.signal, client.signal])
+    this.#signal.addEventListener("abort", () => this.#stream?.close(), { once: true })
+    const work = (worked: () => void) => this.#follow(worked)
+    void repeat(world, this.#signal, { work, onError: (error) => this.#report(error) })
   }
 
   close(): void {
-    this.#close()
-  }
-
-  readonly #close = (): void => {
-    this.#client.signal.removeEventListener("abort", this.#close)
     this.#end.abort()
-    this.#stream?.close()
   }
 
-  get #closed(): boolean {
-    return this.#end.signal.aborted || this.#client.signal.aborted
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#closed) {
-      let waitMs = 0
-      try {
-        if (!(await this.#follow())) waitMs = this.#backoff.next()
-      } catch (error) {
-        if (this.#closed) return
-        this.#report(error)
-        const refused = error instanceof LariatError && error.code === "permission"
-        waitMs = (refused ? this.#refused : this.#backoff).next()
-      } finally {
-        this.#stream?.close()
-        this.#stream = undefined
-      }
-      if (waitMs > 0) await pause(this.#world, waitMs, this.#end.signal)
-    }
-  }
-
-  /** Opens the watch and tells what comes, until it has to be opened anew: at once, or later. */
-  async #follow(): Promise<boolean> {
+  /** Opens the watch and tells what comes, until it is to be opened anew at once. */
+  async #follow(worked: () => void): Promise<number> {
     const from = await this.#start()
-    if (this.#closed) return true
+    if (this.#signal.aborted) return 0
     const stream = await this.#client.stream("/v3/watch", {
       create_request: {
         ...encodePrefix(this.#prefix),
@@ -101,35 +95,48 @@ export class EtcdWatch implements Subscription {
       },
     })
     this.#stream = stream
-    if (this.#closed) return true
-    this.#silence.begin(this.#world.now())
-    this.#asked = 0
-    let parts: WatchEvent[] = []
-    for (;;) {
-      const fields = await stream.next(this.#silence.waitMs)
-      if (this.#closed) return true
-      if (fields === undefined) {
-        if (await this.#suspect(stream.endpoint)) return true
+    try {
+      await this.#listen(stream, worked)
+    } finally {
+      stream.close()
+    }
+    return 0
+  }
+
+  /** Tells what comes, until the stream is not to be relied on any more. */
+  async #listen(stream: MessageStream, worked: () => void): Promise<void> {
+    let doubtAtMs = this.#world.now() + this.#doubt.next()
+    /** What the member had when it was last asked: it would have come by now. */
+    let hadRevision = 0
+    let parts: Change[] = []
+    while (!this.#signal.aborted) {
+      const message = await stream.next(this.#suspectMs)
+      if (this.#signal.aborted) return
+      if (message === undefined) {
+        const overdue = hadRevision > (this.#position?.header.revision ?? 0)
+        if (overdue && this.#world.now() >= doubtAtMs) return
+        const path = "/v3/maintenance/status"
+        const answer = await this.#client.call(path, {}, `watch ${this.#prefix}`, headerAnswer)
+        // The member of this stream does not answer, or was left by others already.
+        if (answer.endpoint !== stream.endpoint) return
+        hadRevision = answer.value.revision
         continue
       }
-      const answer = watchAnswer(fields)
-      const empty = answer.created ? "other" : "progress"
-      this.#silence.heard(this.#world.now(), answer.events.length > 0 ? "changes" : empty)
-      if (answer.canceled) {
-        this.#canceled(answer)
-        return false
-      }
-      // Not for a watch that is made and ended again and again.
-      if (!answer.created) {
-        this.#backoff.reset()
-        this.#refused.reset()
-      }
-      parts = parts.length === 0 ? [...answer.events] : parts.concat(answer.events)
+      const answer = watchAnswer(message)
+      if (answer.canceled) throw this.#canceled(answer)
+      // A watch may be made and ended again and again, and what it is made at was not told yet.
+      if (answer.created) continue
+      worked()
+      parts = parts.concat(answer.events)
       if (parts.length > MAX_PARTED_EVENTS) {
         this.#position = undefined
-        return false
+        return
       }
       if (answer.fragment) continue
+      if (parts.length > 0) {
+        this.#doubt.reset()
+        doubtAtMs = this.#world.now() + this.#doubt.next()
+      }
       this.#tell(parts, answer)
       parts = []
     }
@@ -137,90 +144,75 @@ export class EtcdWatch implements Subscription {
 
   /** Where the watch begins: behind what was told, or behind a listing that is told now. */
   async #start(): Promise<number> {
-    let restored = false
-    if (this.#position !== undefined) {
-      const from = await resumeRevision(this.#client, this.#prefix, this.#position)
-      if (typeof from === "number") return from
-      restored = from === "restored"
-    }
+    const before = this.#position
+    if (before !== undefined && (await this.#stands(before))) return before.header.revision + 1
     const { entries, header } = await listPrefix(this.#client, this.#prefix)
-    if (this.#closed) return 0
-    const { revision } = header
-    const newest = entries.reduce(
-      (last, entry) => (last === undefined || entry.revision > last.revision ? entry : last),
-      entries[0],
+    if (this.#signal.aborted) return 0
+    const last = entries.reduce(
+      (newest: Change | undefined, entry) =>
+        newest === undefined || entry.revision > newest.revision ? entry : newest,
+      undefined,
     )
-    this.#position = {
-      header,
-      last: newest && { key: newest.key, revision: newest.revision, deleted: false },
-      count: entries.length,
-      compacted: 0,
-    }
-    const listing = { entries: entries.map(plainEntry), revision }
-    this.#call(() => this.#listener.snapshot(restored ? { ...listing, restored } : listing))
-    return revision + 1
+    this.#position = { header, last }
+    this.#call(() => this.#listener.snapshot({ entries, revision: header.revision }))
+    return header.revision + 1
   }
 
-  #tell(events: readonly WatchEvent[], { header }: WatchAnswer): void {
+  /**
+   * Whether this etcd's history has the last change where it was: a store that was put back from a
+   * snapshot has another history under the same revisions. Where that cannot be said for certain,
+   * as after a compaction, it does not.
+   */
+  async #stands({ header, last }: Position): Promise<boolean> {
+    if (last === undefined) return false
+    const at = async (revision: number) => {
+      const body = { key: encodeText(last.key), revision: String(revision) }
+      const doing = `watch ${this.#prefix}`
+      return (await this.#client.call("/v3/kv/range", body, doing, rangeAnswer)).value
+    }
+    try {
+      const { header: now, entries } = await at(header.revision)
+      // Nothing of these ever goes back within one history.
+      if (now.clusterId !== header.clusterId || now.term < header.term) return false
+      if (now.revision - header.revision > MAX_SPAN) return false
+      if (last.value !== undefined) return entries[0]?.revision === last.revision
+      // A deletion leaves nothing to look at but the entry before it.
+      return entries.length === 0 && (await at(last.revision - 1)).entries.length > 0
+    } catch (error) {
+      if (isOutOfRange(error)) return false
+      throw error
+    }
+  }
+
+  #tell(events: readonly Change[], { header }: WatchAnswer): void {
     const position = this.#position
     if (position === undefined) return
-    const told = position.last?.revision ?? 0
     // Each once, also from a member that repeats itself.
+    const told = position.last?.revision ?? 0
     const changes = events.filter(({ revision }) => revision > told)
     const last = changes.at(-1)
-    const made = changes.filter(({ created }) => created).length
-    const gone = changes.filter(({ value }) => value === undefined).length
-    this.#position = {
-      ...position,
-      header: header.revision > position.header.revision ? header : position.header,
-      last: last
-        ? { key: last.key, revision: last.revision, deleted: last.value === undefined }
-        : position.last,
-      count: position.count + made - gone,
-    }
-    if (last === undefined) return
-    const plain = changes.map(({ key, value, revision }) => ({ key, value, revision }))
-    this.#call(() => this.#listener.changes(plain, last.revision))
+    // Changes may be older than the member is by now; with none it has told all.
+    const heard = events.length > 0 ? (last?.revision ?? 0) : header.revision
+    const revision = Math.max(position.header.revision, heard)
+    this.#position = { header: { ...header, revision }, last: last ?? position.last }
+    if (last !== undefined) this.#call(() => this.#listener.changes(changes, last.revision))
   }
 
-  /** Whether the watch is to be opened anew after a silence. */
-  async #suspect(endpoint: string): Promise<boolean> {
-    const verdict = this.#silence.verdict(this.#world.now())
-    if (verdict === "reopen") return true
-    if (verdict === "ask") {
-      try {
-        const { revision } = await this.#client.askMember(
-          endpoint,
-          "/v3/maintenance/status",
-          {},
-          headerOf,
-        )
-        // What it knew when it was asked the last time would have come by now.
-        const overdue = this.#asked > (this.#position?.header.revision ?? 0)
-        this.#asked = revision
-        return overdue && this.#silence.misses(this.#world.now())
-      } catch {
-        // What it said does not matter: the watch goes on at another member.
-      }
+  #canceled({
+    cancel_reason: cancelReason,
+    compact_revision: compactRevision,
+  }: WatchAnswer): Error {
+    if (compactRevision > 0) {
+      this.#position = undefined
+      return new EtcdFailure(`its history before revision ${compactRevision} is compacted`)
     }
-    this.#client.distrust(endpoint)
-    return true
-  }
-
-  #canceled({ cancelReason, compactRevision }: WatchAnswer): void {
     const reason = cancelReason === "" ? "etcd ended the watch" : quote(cancelReason)
-    if (compactRevision > 0 && this.#position !== undefined) {
-      this.#position = { ...this.#position, compacted: compactRevision }
-      return
-    }
     this.#client.renewToken()
-    if (/permission denied/i.test(cancelReason)) {
-      throw new LariatError(`Cannot watch ${this.#prefix}: ${reason}`, {
-        code: "permission",
-        hint: "give the user's role in etcd the right to read this prefix",
-      })
-    }
-    throw new EtcdFailure(reason)
+    if (!/permission denied/i.test(cancelReason)) return new EtcdFailure(reason)
+    return new LariatError(`Cannot watch ${this.#prefix}: ${reason}`, {
+      code: "permission",
+      hint: "give the user's role in etcd the right to read this prefix",
+    })
   }
 
   #call(tell: () => void): void {
@@ -231,11 +223,15 @@ export class EtcdWatch implements Subscription {
     }
   }
 
+  /** A member's failure as an error of the watch; other errors as they are. */
   #report(error: unknown): void {
-    try {
-      this.#onError(inContext(`watch ${this.#prefix}`, error))
-    } catch {
-      // Who is told of errors must not end the watch.
-    }
+    const told =
+      error instanceof EtcdFailure
+        ? new LariatError(`Cannot watch ${this.#prefix}: ${error.message}`, {
+            code: "store-away",
+            cause: error,
+          })
+        : error
+    quietly(() => this.#options.onError?.(told))
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { Backoff } from "./backoff.ts"
+import { Backoff, Backoffs } from "./backoff.ts"
 
 const next = (backoff: Backoff, count: number) =>
   Array.from({ length: count }, () => backoff.next())
@@ -19,4 +19,17 @@ test("success begins anew", () => {
   next(backoff, 4)
   backoff.reset()
   expect(next(backoff, 2)).toEqual([100, 200])
+})
+
+test("of several things each waits for itself, and begins anew after a calm", () => {
+  const backoffs = new Backoffs({ firstMs: 100, longestMs: 300, calmMs: 1000 })
+  expect(backoffs.dueAt("a")).toBe(Number.NEGATIVE_INFINITY)
+  const dueAfter = (key: string, nowMs: number) => {
+    backoffs.done(key, nowMs)
+    return backoffs.dueAt(key)
+  }
+  expect([dueAfter("a", 0), dueAfter("a", 100), dueAfter("a", 300)]).toEqual([100, 300, 600])
+  expect(dueAfter("b", 600)).toBe(700)
+  expect(dueAfter("a", 1599)).toBe(1899)
+  expect(dueAfter("a", 2899)).toBe(2999)
 })
