@@ -20,6 +20,7 @@ import {
 import { EEXIST, ENOENT, EOPNOTSUPP, EPERM } from "../sys/ffi/errno.ts"
 import { elementKey } from "./contents.ts"
 import { Firewall } from "./firewall.ts"
+import type { LimitName } from "./limits.ts"
 import type { FirewallState } from "./state.ts"
 
 /** asm-generic/errno.h */
@@ -34,6 +35,8 @@ class MemoryRuleset implements Ruleset {
   rebuilds = 0
   /** Called before each transaction, in the place of other people. */
   before: () => void = () => {}
+  /** Kinds of limits that it has no part for. */
+  lacks: readonly string[] = []
   /** What the next transaction fails with. */
   failure: NetlinkError | undefined
   found: Table | undefined
@@ -52,9 +55,11 @@ class MemoryRuleset implements Ruleset {
     if (options.generation !== undefined && options.generation !== this.current) {
       throw new NetlinkError("change", ERESTART)
     }
-    for (const message of messages.flatMap((one) => parseMessages(one.finish(0).slice()))) {
-      this.#apply(message)
+    const all = messages.flatMap((one) => parseMessages(one.finish(0).slice()))
+    if (all.some((message) => this.#refuses(message))) {
+      throw new NetlinkError("add a rule", ENOENT)
     }
+    for (const message of all) this.#apply(message)
     this.current++
     this.commits++
   }
@@ -74,6 +79,13 @@ class MemoryRuleset implements Ruleset {
     this.allRules = []
     this.setsByName.clear()
     this.members.clear()
+  }
+
+  #refuses(message: Message): boolean {
+    if ((message.type & 0xff) !== n.NFT_MSG_NEWRULE) return false
+    return parseRule(message).expressions.some(
+      (one) => one.kind === "limit-each" && this.lacks.includes(one.limit.kind),
+    )
   }
 
   #apply(message: Message): void {
@@ -457,17 +469,21 @@ describe("limits of services", () => {
   })
 
   test("that the kernel cannot hold are left out and told", () => {
-    const kernel = new MemoryRuleset()
-    const firewall = new Firewall(kernel)
-    kernel.failure = new NetlinkError("add a rule", ENOENT)
-    let tries = 0
-    kernel.before = () => {
-      if (++tries === 3) kernel.failure = undefined
+    const counts: LimitName[] = ["connections", "connectionsInAll"]
+    const rates: LimitName[] = ["connectionsPerSecond", "bytesPerSecond", "queriesPerSecond"]
+    for (const [lacks, lost, kept] of [
+      [["connections-over"], counts, "rate-over"],
+      [["rate-over"], rates, "connections-over"],
+      [["connections-over", "rate-over"], [...counts, ...rates], undefined],
+    ] as const) {
+      const kernel = new MemoryRuleset()
+      const firewall = new Firewall(kernel)
+      kernel.lacks = lacks
+      for (let time = 0; time < 2; time++) firewall.ensure(limited)
+      expect(firewall.lacking()).toEqual(lost)
+      expect([...new Set(kinds(kernel))]).toEqual(kept === undefined ? [] : [kept])
+      expect(firewall.matches()).toBe(true)
     }
-    firewall.ensure(limited)
-    expect(firewall.lacking()).toEqual(["connections", "connectionsInAll"])
-    expect(kinds(kernel)).not.toContain("connections-over")
-    expect(firewall.matches()).toBe(true)
   })
 
   test("count what they drop by name", () => {

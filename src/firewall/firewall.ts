@@ -41,6 +41,16 @@ type ApplyChange = (masquerades: Masquerades, entry: Prefix) => Undo
 
 const FAMILIES: readonly Family[] = [4, 6]
 
+/**
+ * Limits that are done without where the kernel refuses them: what counts connections, then rates,
+ * which are another part of it, then both.
+ */
+const DISPENSABLE: readonly (readonly LimitName[])[] = [
+  LIMIT_NAMES.filter((name) => !name.endsWith("PerSecond")),
+  LIMIT_NAMES.filter((name) => name.endsWith("PerSecond")),
+  LIMIT_NAMES,
+]
+
 /** How often a change by others in the midst of ours makes us look again. */
 const MAX_ATTEMPTS = 5
 
@@ -61,7 +71,7 @@ export class Firewall {
   /** Of this generation the table is known to be as wanted. */
   #generation: number | undefined
   /** Limits that this kernel cannot hold. */
-  readonly #lacking = new Set<LimitName>()
+  #lacking: readonly LimitName[] = []
 
   /** @param ruleset what it keeps right; `open` gives the kernel's */
   constructor(ruleset: Ruleset) {
@@ -86,43 +96,35 @@ export class Firewall {
    * was, and so is what `matches` compares with.
    */
   ensure(state: FirewallState): boolean {
-    for (;;) {
-      const limits = this.#possible(state.limits)
+    let refusal: unknown
+    for (const lacking of [this.#lacking, ...DISPENSABLE]) {
       try {
-        return this.#ensure({
+        const limits = without(lacking, state.limits)
+        const changed = this.#ensure({
           networks: readNetworks(state),
           masquerades: new Masquerades(state.masquerade.map(parseMasquerade)),
           limits,
           rules: rulesFor(limits),
         })
+        this.#lacking = lacking.filter((name) => (state.limits?.values[name] ?? 0) > 0)
+        return changed
       } catch (error) {
         if (!isLacking(error)) throw error
-        // Counting connections is what kernels lack first.
-        const next = LIMIT_NAMES.find((name) => (limits?.values[name] ?? 0) > 0)
-        if (next === undefined) {
-          // The limits were not the reason.
-          this.#lacking.clear()
-          throw explain(error)
-        }
-        this.#lacking.add(next)
+        refusal = error
       }
     }
+    // It was not for the limits.
+    throw explain(refusal)
   }
 
   /** Limits that were asked for and that this kernel cannot hold: the table is without them. */
   lacking(): readonly LimitName[] {
-    return [...this.#lacking]
+    return this.#lacking
   }
 
   /** Packets that each limit dropped since its rules were made. @throws NetlinkError */
   dropped(): LimitValues {
     return droppedBy(this.#nftables.rules(TABLE))
-  }
-
-  #possible(limits: ServiceLimits | undefined): ServiceLimits | undefined {
-    if (limits === undefined) return undefined
-    const without = Object.fromEntries([...this.#lacking].map((name) => [name, 0]))
-    return { ...limits, values: { ...limits.values, ...without } }
   }
 
   #ensure(wanted: Wanted): boolean {
@@ -260,6 +262,15 @@ export class Firewall {
       throw error
     }
   }
+}
+
+function without(
+  lacking: readonly LimitName[],
+  limits: ServiceLimits | undefined,
+): ServiceLimits | undefined {
+  if (limits === undefined) return undefined
+  const none = Object.fromEntries(lacking.map((name) => [name, 0]))
+  return { ...limits, values: { ...limits.values, ...none } }
 }
 
 function contentsFor({ networks, masquerades }: Wanted): Contents {

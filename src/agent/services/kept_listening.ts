@@ -1,4 +1,4 @@
-import { Backoff } from "../../cluster/store/backoff.ts"
+import { Backoff } from "../../backoff.ts"
 import { messageOf } from "../../errors.ts"
 import { after } from "../../sys/timer.ts"
 import type { Health } from "../health.ts"
