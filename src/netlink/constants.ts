@@ -11,7 +11,6 @@ export const AF_INET6 = 10
 export const AF_NETLINK = 16
 export const SOCK_RAW = 3
 export const SOCK_CLOEXEC = 0o2000000
-export const SOCK_NONBLOCK = 0o4000
 export const SOL_SOCKET = 1
 export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33

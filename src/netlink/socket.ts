@@ -5,6 +5,7 @@
  * socket. So nothing here ever waits: an answer that is not there will not come.
  */
 
+import { AsyncWrite } from "../sys/aio.ts"
 import { EAGAIN, EINTR, ENOBUFS, ENODEV, SystemError } from "../sys/ffi/errno.ts"
 import { errno, libc } from "../sys/ffi/libc.ts"
 import * as c from "./constants.ts"
@@ -17,8 +18,6 @@ export interface NetlinkOptions {
    * socket serves `receive` alone: a request would throw notifications away.
    */
   readonly groups?: readonly number[]
-  /** O_NONBLOCK for others who read the descriptor; this class never blocks. Default false. */
-  readonly nonblocking?: boolean
 }
 
 /** Bytes that wait for us at most: about 10,000 notifications. */
@@ -82,8 +81,7 @@ export class NetlinkSocket {
    * @throws SystemError
    */
   static open(protocol: number, options: NetlinkOptions = {}): NetlinkSocket {
-    const type = c.SOCK_RAW | c.SOCK_CLOEXEC | (options.nonblocking ? c.SOCK_NONBLOCK : 0)
-    const fd = libc.socket(c.AF_NETLINK, type, protocol)
+    const fd = libc.socket(c.AF_NETLINK, c.SOCK_RAW | c.SOCK_CLOEXEC, protocol)
     if (fd < 0) throw new SystemError(errno(), "socket", "open a netlink socket")
     try {
       // All three only make answers better; kernels that lack one still work.
@@ -103,6 +101,11 @@ export class NetlinkSocket {
       libc.close(fd)
       throw error
     }
+  }
+
+  /** A socket that another thread has open, for {@link receive} alone. */
+  static share(fd: number): NetlinkSocket {
+    return new NetlinkSocket(fd, 0)
   }
 
   /**
@@ -158,6 +161,26 @@ export class NetlinkSocket {
   }
 
   /**
+   * Sends a request by another thread: for what keeps the kernel busy longer than this thread can
+   * wait. The socket must serve nothing else meanwhile, and stay open.
+   *
+   * @returns tells whether the kernel has answered; throws NetlinkError when it refused
+   * @throws LariatError busy when there is no thread for it
+   */
+  requestElsewhere(message: MessageWriter): () => boolean {
+    const bytes = this.#encode([message], () => true)
+    const first = this.#seq
+    const write = new AsyncWrite(this.fd, bytes)
+    return () => {
+      if (!write.isOver()) return false
+      const exchange: Exchange = { writer: message, answers: [], done: false, error: undefined }
+      this.#collect([exchange], first, false)
+      if (exchange.error !== undefined) throw exchange.error
+      return true
+    }
+  }
+
+  /**
    * Lists things: sends a GET request as a dump. A dump that a change interrupted is repeated, up
    * to 5 times.
    *
@@ -172,11 +195,6 @@ export class NetlinkSocket {
       reason: `it changed during each of ${MAX_DUMP_ATTEMPTS} attempts (NLM_F_DUMP_INTR)`,
       hint: "Try again when fewer links, addresses or routes come and go.",
     })
-  }
-
-  /** Sends bytes as they are. @throws NetlinkError */
-  send(bytes: Uint8Array): void {
-    this.#send(bytes, "send a netlink message")
   }
 
   /**

@@ -76,7 +76,7 @@ const EXPECTED = {
     refused: "io EINVAL",
     kept: true,
     written: [
-      8,
+      "done",
       "blocking",
       "Cannot write 1 bytes to descriptor -1: Bad file descriptor (write: EBADF)",
     ],

@@ -212,18 +212,6 @@ export function decodeLink(message: Message): LinkInfo {
   }
 }
 
-/**
- * Index and address family of a link message, without the cost of reading it all.
- *
- * A bridge announces with family AF_BRIDGE that a port left it: the link itself is still there.
- *
- * @throws LariatError code `decode`
- */
-export function peekLink(message: Message): { readonly index: number; readonly family: number } {
-  const view = headerView(message.payload)
-  return { family: view.getUint8(0), index: view.getInt32(4, true) }
-}
-
 const encoder = new TextEncoder()
 const NOTHING = new Uint8Array(0)
 

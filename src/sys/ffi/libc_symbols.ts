@@ -11,7 +11,6 @@ export type Memory = Uint8Array | null
 export interface Libc {
   _exit(status: number): void
   accept4(fd: number, address: Memory, addressLength: Memory, flags: number): number
-  // glibc has these three in libc since 2.34 (librt before); aio.ts does without where they lack.
   /** The error number itself, EINPROGRESS while it runs. */
   aio_error(control: Memory): number
   aio_return(control: Memory): number
@@ -193,14 +192,36 @@ export const PLUGIN_CALLS: readonly (keyof Libc)[] = [
 ]
 
 /** The sonames to try: glibc, then musl under its loader's name per processor, then plain. */
-export const SONAMES: readonly string[] = [
+const SONAMES: readonly string[] = [
   "libc.so.6",
   process.arch === "arm64" ? "libc.musl-aarch64.so.1" : "libc.musl-x86_64.so.1",
   "libc.so",
 ]
 
-/** Where the reason of a failure cannot be had. MAX_ERRNO of include/linux/err.h: never a real one. */
-export const UNKNOWN_ERRNO = 4095
+/** Where glibc before 2.34 has asynchronous I/O. */
+const LIBRT = "librt.so.1"
+
+/**
+ * Opens symbols in the libc that is there.
+ *
+ * @param open opens them in one library; throws when that or one of them is not there
+ */
+export function inLibc<S, T>(open: (library: string, symbols: S) => T): (symbols: S) => T {
+  let candidates = SONAMES
+  return (symbols) => {
+    let failure: unknown
+    for (const library of candidates) {
+      try {
+        const bound = open(library, symbols)
+        if (library !== LIBRT) candidates = [library, LIBRT]
+        return bound
+      } catch (error) {
+        failure ??= error
+      }
+    }
+    throw failure
+  }
+}
 
 /** A bound C function before it has its type. */
 export type RawFunction = (...args: (number | Uint8Array | null)[]) => number
@@ -218,6 +239,4 @@ export interface Ffi {
   addressOf(bytes: Uint8Array): number
   /** A copy of foreign memory. */
   copyFrom(address: number, length: number): Uint8Array
-  /** write(2) on another thread: the count, or the negative errno, or -UNKNOWN_ERRNO. */
-  writeElsewhere(fd: number, bytes: Uint8Array): Promise<number>
 }

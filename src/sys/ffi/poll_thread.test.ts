@@ -2,7 +2,6 @@ import { afterAll, afterEach, beforeEach, expect, test } from "bun:test"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { pathToFileURL } from "node:url"
-import { EBADF } from "./errno.ts"
 import { libc } from "./libc.ts"
 import { PollThread } from "./poll_thread.ts"
 
@@ -83,14 +82,14 @@ test("after a stop it says nothing more, and lets go of the descriptor", async (
 test("what it cannot read ends it, and is heard of", async () => {
   const { thread, failure } = start(near)
   send(0)
-  expect(await failure).toMatchObject({ errno: 71 })
+  expect(await failure).toMatchObject({ message: expect.stringContaining("read a zero") })
   await thread.ended
   await thread.stop()
 })
 
 test("a descriptor that is none ends it instead of waking it for ever", async () => {
   const { failure } = start(99_999)
-  expect(await failure).toMatchObject({ errno: EBADF })
+  expect(await failure).toMatchObject({ message: expect.stringContaining("EBADF") })
 })
 
 test("a module that is not there is a failure, also for who waits for it", async () => {

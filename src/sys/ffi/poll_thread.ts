@@ -27,7 +27,6 @@ interface Start<Order> {
 type Report<News> =
   | { readonly kind: "ready" }
   | { readonly kind: "stopped" }
-  | { readonly kind: "failed"; readonly errno: number }
   | { readonly kind: "news"; readonly news: News }
 
 /** What the starter of a thread hears. */
@@ -84,9 +83,7 @@ export class PollThread<Order, News> {
   #hear(report: Report<News>): void {
     if (report.kind === "ready") this.#ready.resolve()
     else if (report.kind === "stopped") this.#end()
-    else if (report.kind === "failed") {
-      this.#fail(new SystemError(report.errno, "poll", "wait for what the kernel has to say"))
-    } else if (this.#state === "running") this.#events.onNews(report.news)
+    else if (this.#state === "running") this.#events.onNews(report.news)
   }
 
   #fail(error: LariatError): void {
@@ -110,7 +107,7 @@ export interface Watched {
   readonly fds: readonly number[]
   /** How long more is gathered after the first that comes, ms. */
   readonly settleMs: number
-  /** Reads what has come, and tells it. @throws SystemError, which ends the thread */
+  /** Reads what has come, and tells it. Throws what ends the thread. */
   readonly read: () => void
 }
 
@@ -122,16 +119,11 @@ export function servePollThread<Order, News>(
     const watched = watch(order, (news) => scope.post({ kind: "news", news }))
     const poll = pollerOf([stopFd, ...watched.fds])
     scope.post({ kind: "ready" })
-    try {
-      while (poll() === "come") {
-        libc.poll(null, 0, watched.settleMs)
-        watched.read()
-      }
-      scope.post({ kind: "stopped" })
-    } catch (error) {
-      if (!(error instanceof SystemError)) throw error
-      scope.post({ kind: "failed", errno: error.errno })
+    while (poll() === "come") {
+      libc.poll(null, 0, watched.settleMs)
+      watched.read()
     }
+    scope.post({ kind: "stopped" })
   })
 }
 
