@@ -119,6 +119,22 @@ export class NetlinkSocket {
   }
 
   /**
+   * Asks for one thing.
+   *
+   * @param gone what the kernel says when it is not there
+   * @returns its answer, or undefined when it is not there
+   * @throws NetlinkError of any other refusal
+   */
+  find(message: MessageWriter, ...gone: readonly number[]): Message | undefined {
+    try {
+      return this.request(message)[0]
+    } catch (error) {
+      if (error instanceof NetlinkError && gone.includes(error.errno)) return undefined
+      throw error
+    }
+  }
+
+  /**
    * Sends requests in one datagram. The kernel works on each of them even when one before it
    * failed (nftables excepted, whose batches are transactions).
    *

@@ -2,7 +2,6 @@
 
 import { ENODEV } from "../../sys/ffi/errno.ts"
 import * as c from "../constants.ts"
-import { NetlinkError } from "../error.ts"
 import { MessageWriter } from "../message.ts"
 import type { NetlinkSocket } from "../socket.ts"
 import {
@@ -168,13 +167,8 @@ export function queryLink(link: LinkRef): MessageWriter {
  * @throws NetlinkError
  */
 export function getLink(socket: NetlinkSocket, link: LinkRef): LinkInfo | undefined {
-  try {
-    const [answer] = socket.request(queryLink(link))
-    return answer === undefined ? undefined : decodeLink(answer)
-  } catch (error) {
-    if (error instanceof NetlinkError && error.errno === ENODEV) return undefined
-    throw error
-  }
+  const answer = socket.find(queryLink(link), ENODEV)
+  return answer === undefined ? undefined : decodeLink(answer)
 }
 
 /**

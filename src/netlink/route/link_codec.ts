@@ -1,8 +1,7 @@
 /** Layout of link messages (struct ifinfomsg and IFLA_* attributes). */
 
 import { formatMac } from "../../core/mac.ts"
-import { LariatError } from "../../errors.ts"
-import { align, parseAttributes, readI32, readString, readU8, readU32 } from "../attribute.ts"
+import { type Attributes, parseAttributes, parseBody } from "../attribute.ts"
 import { AF_INET, AF_INET6 } from "../constants.ts"
 import type { Message, MessageWriter } from "../message.ts"
 import * as l from "./link_constants.ts"
@@ -187,74 +186,41 @@ export function putFamilySettings(
  *
  * @throws LariatError code `decode`
  */
-export function decodeLink(message: Message): LinkInfo {
-  const { payload } = message
-  const view = headerView(payload)
-  const attributes = parseAttributes(payload.subarray(align(IFINFOMSG_BYTES)))
-  const flags = view.getUint32(8, true)
-  const linkInfo = parseAttributes(attributes.get(l.IFLA_LINKINFO) ?? NOTHING)
+export function decodeLink({ payload }: Message): LinkInfo {
+  const { header, attributes } = parseBody(payload, IFINFOMSG_BYTES, "a link message")
+  const flags = header.getUint32(8, true)
+  const linkInfo = attributes.nested(l.IFLA_LINKINFO)
   return {
-    index: view.getInt32(4, true),
-    type: view.getUint16(2, true),
+    index: header.getInt32(4, true),
+    type: header.getUint16(2, true),
     flags,
     up: (flags & l.IFF_UP) !== 0,
-    name: text(attributes.get(l.IFLA_IFNAME)),
-    mac: formatMac(attributes.get(l.IFLA_ADDRESS) ?? NOTHING),
-    mtu: number(attributes.get(l.IFLA_MTU)) ?? 0,
-    master: number(attributes.get(l.IFLA_MASTER)) ?? 0,
-    link: lowerLink(attributes),
-    linkNetnsId: signed(attributes.get(l.IFLA_LINK_NETNSID)),
-    group: number(attributes.get(l.IFLA_GROUP)) ?? 0,
-    alias: text(attributes.get(l.IFLA_IFALIAS)),
-    kind: text(linkInfo.get(l.IFLA_INFO_KIND)),
-    promiscuity: number(attributes.get(l.IFLA_PROMISCUITY)) ?? 0,
+    name: attributes.text(l.IFLA_IFNAME) ?? "",
+    mac: formatMac(attributes.get(l.IFLA_ADDRESS) ?? new Uint8Array(0)),
+    mtu: attributes.u32(l.IFLA_MTU) ?? 0,
+    master: attributes.u32(l.IFLA_MASTER) ?? 0,
+    // 0 means that the link has no lower one (an unconnected tunnel).
+    link: attributes.u32(l.IFLA_LINK) || undefined,
+    linkNetnsId: attributes.i32(l.IFLA_LINK_NETNSID),
+    group: attributes.u32(l.IFLA_GROUP) ?? 0,
+    alias: attributes.text(l.IFLA_IFALIAS) ?? "",
+    kind: linkInfo.text(l.IFLA_INFO_KIND) ?? "",
+    promiscuity: attributes.u32(l.IFLA_PROMISCUITY) ?? 0,
     port: decodePort(attributes, linkInfo),
   }
 }
 
 const encoder = new TextEncoder()
-const NOTHING = new Uint8Array(0)
 
-function headerView(payload: Uint8Array): DataView {
-  if (payload.byteLength < IFINFOMSG_BYTES) {
-    throw new LariatError(
-      `Cannot read a link message: ${payload.byteLength} bytes are less than its header's ${IFINFOMSG_BYTES}`,
-      { code: "decode" },
-    )
-  }
-  return new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
-}
-
-/** 0 means that the link has no lower one (an unconnected tunnel). */
-function lowerLink(attributes: ReadonlyMap<number, Uint8Array>): number | undefined {
-  return number(attributes.get(l.IFLA_LINK)) || undefined
-}
-
-function decodePort(
-  attributes: ReadonlyMap<number, Uint8Array>,
-  linkInfo: ReadonlyMap<number, Uint8Array>,
-): BridgePortFields | undefined {
-  const slaveKind = linkInfo.get(l.IFLA_INFO_SLAVE_KIND)
-  const ofBridge = slaveKind !== undefined && readString(slaveKind) === "bridge"
+function decodePort(attributes: Attributes, linkInfo: Attributes): BridgePortFields | undefined {
+  const ofBridge = linkInfo.text(l.IFLA_INFO_SLAVE_KIND) === "bridge"
   const bytes = ofBridge ? linkInfo.get(l.IFLA_INFO_SLAVE_DATA) : attributes.get(l.IFLA_PROTINFO)
   if (bytes === undefined) return undefined
   const data = parseAttributes(bytes)
   const port: { -readonly [K in keyof BridgePortFields]: boolean } = {}
   for (const [field, attribute] of PORT_ATTRIBUTES) {
-    const value = data.get(attribute)
-    if (value !== undefined) port[field] = readU8(value) !== 0
+    const value = data.u8(attribute)
+    if (value !== undefined) port[field] = value !== 0
   }
   return port
-}
-
-function text(payload: Uint8Array | undefined): string {
-  return payload === undefined ? "" : readString(payload)
-}
-
-function number(payload: Uint8Array | undefined): number | undefined {
-  return payload === undefined ? undefined : readU32(payload)
-}
-
-function signed(payload: Uint8Array | undefined): number | undefined {
-  return payload === undefined ? undefined : readI32(payload)
 }

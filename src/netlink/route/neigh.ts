@@ -4,7 +4,7 @@ import { type Address, formatAddress, parseAddress } from "../../core/address.ts
 import { formatMac, parseMac } from "../../core/mac.ts"
 import { LariatError } from "../../errors.ts"
 import { familyNumber, familyOfNumber } from "../addr_codec.ts"
-import { align, parseAttributes } from "../attribute.ts"
+import { parseBody } from "../attribute.ts"
 import * as c from "../constants.ts"
 import { type Message, MessageWriter } from "../message.ts"
 import { dumpOfLink, type NetlinkSocket } from "../socket.ts"
@@ -30,7 +30,7 @@ export function newNeigh(index: number, address: string, mac: string): MessageWr
   const writer = new MessageWriter(c.RTM_NEWNEIGH, c.NLM_F_CREATE | c.NLM_F_REPLACE, {
     operation: `add neighbour ${address} on link ${index}`,
   })
-  return put(writer, index, parseAddress(address), { state: c.NUD_PERMANENT, mac: parseMac(mac) })
+  return put(writer, index, parseAddress(address), parseMac(mac))
 }
 
 /** The message that forgets the entry; ENOENT when it is not there. */
@@ -38,7 +38,7 @@ export function deleteNeigh(index: number, address: string): MessageWriter {
   const writer = new MessageWriter(c.RTM_DELNEIGH, 0, {
     operation: `delete neighbour ${address} of link ${index}`,
   })
-  return put(writer, index, parseAddress(address), { state: c.NUD_PERMANENT })
+  return put(writer, index, parseAddress(address))
 }
 
 /**
@@ -62,18 +62,12 @@ export function listNeighs(socket: NetlinkSocket, index = 0): NeighInfo[] {
  * @throws LariatError code `decode`
  */
 export function decodeNeigh({ payload }: Message): NeighInfo {
-  if (payload.byteLength < NDMSG_BYTES) {
-    throw new LariatError(`Cannot read a neighbour message: it has ${payload.byteLength} bytes`, {
-      code: "decode",
-    })
-  }
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
-  const attributes = parseAttributes(payload.subarray(align(NDMSG_BYTES)))
+  const { header, attributes } = parseBody(payload, NDMSG_BYTES, "a neighbour message")
   return {
-    index: view.getInt32(4, true),
-    state: view.getUint16(8, true),
-    flags: view.getUint8(10),
-    address: destination(view.getUint8(0), attributes.get(c.NDA_DST)),
+    index: header.getInt32(4, true),
+    state: header.getUint16(8, true),
+    flags: header.getUint8(10),
+    address: destination(header.getUint8(0), attributes.get(c.NDA_DST)),
     mac: formatMac(attributes.get(c.NDA_LLADDR) ?? new Uint8Array(0)),
   }
 }
@@ -81,27 +75,10 @@ export function decodeNeigh({ payload }: Message): NeighInfo {
 /** linux/neighbour.h: the link, as a filter of a dump. */
 const NDA_IFINDEX = 8
 
-interface Details {
-  readonly family?: number
-  readonly state?: number
-  readonly flags?: number
-  readonly mac?: Uint8Array
-}
-
-function put(writer: MessageWriter, index: number, to: Address, details: Details): MessageWriter {
-  writer
-    .u8(details.family ?? familyNumber(to.family))
-    .zeros(3)
-    .i32(index)
-  writer
-    .u16(details.state ?? 0)
-    .u8(details.flags ?? 0)
-    .u8(0)
-  // The order of `ip neigh` and of `bridge fdb`.
-  if (details.family !== c.AF_BRIDGE) writer.attr(c.NDA_DST, to.bytes)
-  if (details.mac !== undefined) writer.attr(c.NDA_LLADDR, details.mac)
-  if (details.family === c.AF_BRIDGE) writer.attr(c.NDA_DST, to.bytes)
-  return writer
+function put(writer: MessageWriter, index: number, to: Address, mac?: Uint8Array): MessageWriter {
+  writer.u8(familyNumber(to.family)).zeros(3).i32(index).u16(c.NUD_PERMANENT).u8(0).u8(0)
+  writer.attr(c.NDA_DST, to.bytes)
+  return mac === undefined ? writer : writer.attr(c.NDA_LLADDR, mac)
 }
 
 function destination(number: number, bytes: Uint8Array | undefined): string | undefined {
