@@ -31,7 +31,6 @@ import {
   withNetns,
 } from "../../src/sys/netns/netns.ts"
 import { sdNotify } from "../../src/sys/notify.ts"
-import { ping4, ping6 } from "../../src/sys/probes/icmp.ts"
 import { selfCommand, spawnIn } from "../../src/sys/process.ts"
 import { strayThreads, warmRuntime } from "../../src/sys/thread_pool.ts"
 import { requireTestNetns } from "./guard.ts"
@@ -116,27 +115,6 @@ function probeNetns(): Record<string, unknown> {
   }
   for (const netns of [home, made, other, opened]) netns.close()
   return results
-}
-
-function probePing(): Record<string, unknown> {
-  const answered = (rtt: number | undefined) => rtt !== undefined && rtt >= 0 && rtt < 1000
-  const fragmentless = (payloadBytes: number) => ({ payloadBytes, dontFragment: true })
-  return {
-    four: answered(ping4("10.99.0.2")),
-    // A link that has just come up loses the first solicitation, and the next comes in a second.
-    six: ping6("fd00:99::2", { timeoutMs: 5000 }) !== undefined,
-    from: answered(ping4("10.99.0.2", { source: "10.99.0.1", hops: 1, payloadBytes: 0 })),
-    odd: answered(ping4("10.99.0.2", { payloadBytes: 777 })),
-    fragmented: answered(ping4("10.99.0.2", { payloadBytes: 4000 })),
-    fits4: answered(ping4("10.99.0.2", fragmentless(1472))),
-    tooLarge4: failure(() => ping4("10.99.0.2", fragmentless(1473))),
-    fits6: answered(ping6("fd00:99::2", fragmentless(1452))),
-    tooLarge6: failure(() => ping6("fd00:99::2", fragmentless(1453))),
-    silence: ping4("10.99.0.77", { timeoutMs: 50 }) ?? "none",
-    silence6: ping6("fd00:99::77", { timeoutMs: 50 }) ?? "none",
-    noRoute: failure(() => ping4("192.0.2.1")),
-    foreignSource: failure(() => ping4("10.99.0.2", { source: "192.0.2.9" })),
-  }
 }
 
 function probeFrame(peerPath: string): string {
@@ -293,7 +271,6 @@ async function probeAll(): Promise<void> {
     }
     const results = {
       netns,
-      ping: probePing(),
       frame: probeFrame(NAME),
       servers: await probeServers(directory),
       files: await probeFiles(directory),

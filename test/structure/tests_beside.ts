@@ -54,7 +54,6 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/sys/probes/echo.ts": "test/netns/echo_prober.test.ts",
   "src/sys/probes/echo_socket.ts": "test/netns/echo_prober.test.ts",
   "src/sys/net/frame_tap.ts": "test/netns/frame_tap.test.ts",
-  "src/sys/probes/icmp.ts": "test/netns/sys_parity.test.ts",
   "src/sys/net/packet.ts": "test/netns/sys_parity.test.ts",
   "src/sys/thread_pool.ts": "test/netns/sys_parity.test.ts",
   "src/sys/net/udp_encap.ts": "test/netns/nat_detection.test.ts",
