@@ -40,12 +40,7 @@ export function familyBytes(family: Family): number {
 /** Writes a struct ifaddrmsg and the address as local and (no point-to-point) as peer. */
 export function putAddress(
   writer: MessageWriter,
-  fields: {
-    readonly prefix: Prefix
-    readonly index: number
-    readonly flags?: number
-    readonly broadcast?: Uint8Array | undefined
-  },
+  fields: { readonly prefix: Prefix; readonly index: number; readonly flags?: number },
 ): void {
   const { prefix, flags = 0 } = fields
   const short = flags & 0xff
@@ -54,7 +49,6 @@ export function putAddress(
   // Flags past the first eight have an attribute of their own.
   if (flags !== short) writer.attrU32(c.IFA_FLAGS, flags)
   writer.attr(c.IFA_ADDRESS, prefix.bytes)
-  if (fields.broadcast !== undefined) writer.attr(c.IFA_BROADCAST, fields.broadcast)
 }
 
 /**

@@ -118,7 +118,6 @@ export const RTAX_ADVMSS = 8
 export const IFA_ADDRESS = 1
 export const IFA_LOCAL = 2
 export const IFA_LABEL = 3
-export const IFA_BROADCAST = 4
 export const IFA_FLAGS = 8
 export const IFA_F_NODAD = 0x02
 export const IFA_F_NOPREFIXROUTE = 0x200

@@ -7,7 +7,6 @@ import type { NetlinkSocket } from "../socket.ts"
 import {
   type BridgePortFields,
   decodeLink,
-  type Ipv4Fields,
   type LinkFields,
   type LinkInfo,
   type LinkRef,
@@ -45,7 +44,8 @@ export interface NewBridge extends NewLink {
 export interface LinkChange extends LinkFields {
   readonly up?: boolean | undefined
   readonly promiscuous?: boolean | undefined
-  readonly ipv4?: Ipv4Fields | undefined
+  /** Announce its addresses by ARP when it comes up or its MAC is set. */
+  readonly arpNotify?: boolean | undefined
   /** True: the link makes itself no IPv6 address. EAFNOSUPPORT where there is no IPv6. */
   readonly noLinkLocal?: boolean | undefined
   /** Settings as a bridge's port; EOPNOTSUPP when it is none. */

@@ -42,15 +42,6 @@ export interface BridgePortFields {
   readonly unicastFlood?: boolean | undefined
 }
 
-/** Settings of IPv4 on a link, as under /proc/sys/net/ipv4/conf; needs no visit to its namespace. */
-export interface Ipv4Fields {
-  readonly forwarding?: number | undefined
-  readonly proxyArp?: number | undefined
-  readonly rpFilter?: number | undefined
-  /** Announce its addresses when the link comes up or its MAC is set. */
-  readonly arpNotify?: number | undefined
-}
-
 /** A link as the kernel tells it. */
 export interface LinkInfo {
   readonly index: number
@@ -74,8 +65,6 @@ export interface LinkInfo {
   readonly alias: string
   /** "veth", "bridge", …; empty for hardware. */
   readonly kind: string
-  /** How many want it promiscuous. */
-  readonly promiscuity: number
   /** Settings of a bridge port, undefined when it is none. */
   readonly port: BridgePortFields | undefined
 }
@@ -87,13 +76,6 @@ const PORT_ATTRIBUTES: readonly (readonly [keyof BridgePortFields, number])[] = 
   ["proxyArp", l.IFLA_BRPORT_PROXYARP],
   ["neighSuppress", l.IFLA_BRPORT_NEIGH_SUPPRESS],
   ["isolated", l.IFLA_BRPORT_ISOLATED],
-]
-
-const IPV4_ATTRIBUTES: readonly (readonly [keyof Ipv4Fields, number])[] = [
-  ["forwarding", l.IPV4_DEVCONF_FORWARDING],
-  ["proxyArp", l.IPV4_DEVCONF_PROXY_ARP],
-  ["rpFilter", l.IPV4_DEVCONF_RP_FILTER],
-  ["arpNotify", l.IPV4_DEVCONF_ARP_NOTIFY],
 ]
 
 /**
@@ -155,21 +137,21 @@ export function putBridgePort(writer: MessageWriter, fields: BridgePortFields): 
   })
 }
 
-/** Writes IFLA_AF_SPEC: IPv4 settings, and whether the link makes itself an IPv6 address. */
+/**
+ * Writes IFLA_AF_SPEC: whether the link announces its addresses when it comes up or its MAC is set
+ * (arp_notify of IPv4), and whether it makes itself an IPv6 address.
+ */
 export function putFamilySettings(
   writer: MessageWriter,
-  fields: { readonly ipv4?: Ipv4Fields | undefined; readonly noLinkLocal?: boolean | undefined },
+  fields: { readonly arpNotify?: boolean | undefined; readonly noLinkLocal?: boolean | undefined },
 ): void {
-  const { ipv4, noLinkLocal } = fields
-  if (ipv4 === undefined && !noLinkLocal) return
+  const { arpNotify, noLinkLocal } = fields
+  if (arpNotify === undefined && !noLinkLocal) return
   writer.nested(l.IFLA_AF_SPEC, () => {
-    if (ipv4 !== undefined) {
+    if (arpNotify !== undefined) {
       writer.nested(AF_INET, () => {
         writer.nested(l.IFLA_INET_CONF, () => {
-          for (const [field, attribute] of IPV4_ATTRIBUTES) {
-            const value = ipv4[field]
-            if (value !== undefined) writer.attrU32(attribute, value)
-          }
+          writer.attrU32(l.IPV4_DEVCONF_ARP_NOTIFY, Number(arpNotify))
         })
       })
     }
@@ -205,7 +187,6 @@ export function decodeLink({ payload }: Message): LinkInfo {
     group: attributes.u32(l.IFLA_GROUP) ?? 0,
     alias: attributes.text(l.IFLA_IFALIAS) ?? "",
     kind: linkInfo.text(l.IFLA_INFO_KIND) ?? "",
-    promiscuity: attributes.u32(l.IFLA_PROMISCUITY) ?? 0,
     port: decodePort(attributes, linkInfo),
   }
 }
