@@ -1,6 +1,6 @@
 /** Layout of address messages (struct ifaddrmsg and IFA_* attributes). */
 
-import { type Family, formatPrefix, type Prefix } from "../core/address.ts"
+import { type Family, formatAddress, formatPrefix, type Prefix } from "../core/address.ts"
 import { LariatError } from "../errors.ts"
 import { parseBody } from "./attribute.ts"
 import * as c from "./constants.ts"
@@ -35,6 +35,15 @@ export function familyOfNumber(number: number): Family | undefined {
 /** Bytes of an address. */
 export function familyBytes(family: Family): number {
   return family === 4 ? 4 : 16
+}
+
+/** The address in an attribute, undefined where there is none. @throws LariatError code `decode` */
+export function addressText(family: Family, bytes: Uint8Array | undefined): string | undefined {
+  if (bytes === undefined) return undefined
+  if (bytes.byteLength === familyBytes(family)) return formatAddress({ family, bytes })
+  throw new LariatError(`Cannot read an IPv${family} address: it has ${bytes.byteLength} bytes`, {
+    code: "decode",
+  })
 }
 
 /** Writes a struct ifaddrmsg and the address as local and (no point-to-point) as peer. */

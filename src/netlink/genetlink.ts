@@ -40,7 +40,7 @@ export function queryFamily(name: string): MessageWriter {
  * @throws NetlinkError
  */
 export function familyId(socket: NetlinkSocket, name: string): number | undefined {
-  const answer = socket.find(queryFamily(name), ENOENT)
+  const answer = socket.attempt(queryFamily(name), ENOENT)
   if (answer === undefined) return undefined
   return parseBody(answer.payload, GENL_HDRLEN, "a family").attributes.u16(CTRL_ATTR_FAMILY_ID)
 }

@@ -119,17 +119,18 @@ export class NetlinkSocket {
   }
 
   /**
-   * Asks for one thing.
+   * Sends one request that may be refused, as what is asked for may not be there, or what is to be
+   * made may be.
    *
-   * @param gone what the kernel says when it is not there
-   * @returns its answer, or undefined when it is not there
+   * @param expected errors that are as good as done
+   * @returns the first answer; undefined where there is none
    * @throws NetlinkError of any other refusal
    */
-  find(message: MessageWriter, ...gone: readonly number[]): Message | undefined {
+  attempt(message: MessageWriter, ...expected: readonly number[]): Message | undefined {
     try {
       return this.request(message)[0]
     } catch (error) {
-      if (error instanceof NetlinkError && gone.includes(error.errno)) return undefined
+      if (error instanceof NetlinkError && expected.includes(error.errno)) return undefined
       throw error
     }
   }

@@ -127,9 +127,9 @@ describe("adoptPort", () => {
     const before = state()
     adoptPort(fixture.kernel, netns, spec())
     expect(state()).not.toBe(before)
-    releaseAdopted(fixture.kernel, netns, spec())
+    releaseAdopted(netns, spec())
     expect(state()).toBe(before)
-    releaseAdopted(fixture.kernel, netns, spec())
+    releaseAdopted(netns, spec())
     expect(state()).toBe(before)
   })
 
@@ -137,14 +137,14 @@ describe("adoptPort", () => {
     ip("-n", "box", "route", "add", "10.60.0.0/16", "dev", "eth0")
     const routes = [{ dst: "10.60.0.0/16" }]
     adoptPort(fixture.kernel, netns, spec({ routes }))
-    releaseAdopted(fixture.kernel, netns, spec({ routes }))
+    releaseAdopted(netns, spec({ routes }))
     expect(ip("-n", "box", "route")).toContain("10.60.0.0/16 dev eth0")
   })
 
   test("releasing from a container that has lost the interface is fine", () => {
     adoptPort(fixture.kernel, netns, spec())
     ip("link", "del", "veth1234")
-    releaseAdopted(fixture.kernel, netns, spec())
+    releaseAdopted(netns, spec())
   })
 
   test("undefined where the container has no such interface", () => {

@@ -103,7 +103,7 @@ export class NfTables {
   }
 
   #find<T>(request: MessageWriter, parse: (message: Message) => T): T | undefined {
-    const answer = this.#socket.find(request, ENOENT)
+    const answer = this.#socket.attempt(request, ENOENT)
     return answer === undefined ? undefined : parse(answer)
   }
 

@@ -167,7 +167,7 @@ export function queryLink(link: LinkRef): MessageWriter {
  * @throws NetlinkError
  */
 export function getLink(socket: NetlinkSocket, link: LinkRef): LinkInfo | undefined {
-  const answer = socket.find(queryLink(link), ENODEV)
+  const answer = socket.attempt(queryLink(link), ENODEV)
   return answer === undefined ? undefined : decodeLink(answer)
 }
 

@@ -1,9 +1,8 @@
 /** Neighbour entries: ARP, neighbour discovery, proxies, and forwarding entries of a bridge or vxlan. */
 
-import { type Address, formatAddress, parseAddress } from "../../core/address.ts"
+import { type Address, parseAddress } from "../../core/address.ts"
 import { formatMac, parseMac } from "../../core/mac.ts"
-import { LariatError } from "../../errors.ts"
-import { familyNumber, familyOfNumber } from "../addr_codec.ts"
+import { addressText, familyNumber, familyOfNumber } from "../addr_codec.ts"
 import { parseBody } from "../attribute.ts"
 import * as c from "../constants.ts"
 import { type Message, MessageWriter } from "../message.ts"
@@ -63,11 +62,13 @@ export function listNeighs(socket: NetlinkSocket, index = 0): NeighInfo[] {
  */
 export function decodeNeigh({ payload }: Message): NeighInfo {
   const { header, attributes } = parseBody(payload, NDMSG_BYTES, "a neighbour message")
+  const far = attributes.get(c.NDA_DST)
   return {
     index: header.getInt32(4, true),
     state: header.getUint16(8, true),
     flags: header.getUint8(10),
-    address: destination(header.getUint8(0), attributes.get(c.NDA_DST)),
+    // A forwarding entry is of family AF_BRIDGE.
+    address: addressText(familyOfNumber(header.getUint8(0)) ?? (far?.length === 4 ? 4 : 6), far),
     mac: formatMac(attributes.get(c.NDA_LLADDR) ?? new Uint8Array(0)),
   }
 }
@@ -79,15 +80,4 @@ function put(writer: MessageWriter, index: number, to: Address, mac?: Uint8Array
   writer.u8(familyNumber(to.family)).zeros(3).i32(index).u16(c.NUD_PERMANENT).u8(0).u8(0)
   writer.attr(c.NDA_DST, to.bytes)
   return mac === undefined ? writer : writer.attr(c.NDA_LLADDR, mac)
-}
-
-function destination(number: number, bytes: Uint8Array | undefined): string | undefined {
-  if (bytes === undefined) return undefined
-  const family = familyOfNumber(number) ?? (bytes.byteLength === 4 ? 4 : 6)
-  if (bytes.byteLength !== (family === 4 ? 4 : 16)) {
-    throw new LariatError("Cannot read a neighbour message: its address has a wrong length", {
-      code: "decode",
-    })
-  }
-  return formatAddress({ family, bytes })
 }

@@ -77,7 +77,7 @@ export function deleteRoute(route: RouteRequest): MessageWriter {
  * @throws NetlinkError
  */
 export function routeTo(socket: NetlinkSocket, address: string): RouteInfo | undefined {
-  const answer = socket.find(queryRoute(address), ENETUNREACH, EHOSTUNREACH)
+  const answer = socket.attempt(queryRoute(address), ENETUNREACH, EHOSTUNREACH)
   return answer === undefined ? undefined : decodeRoute(answer)
 }
 

@@ -1,9 +1,9 @@
 /** Layout of route messages (struct rtmsg and RTA_* attributes). */
 
 import type { Prefix } from "../../core/address.ts"
-import { type Address, type Family, formatAddress, formatPrefix } from "../../core/address.ts"
+import { type Address, type Family, formatPrefix } from "../../core/address.ts"
 import { LariatError } from "../../errors.ts"
-import { familyBytes, familyNumber, familyOfNumber } from "../addr_codec.ts"
+import { addressText, familyBytes, familyNumber, familyOfNumber } from "../addr_codec.ts"
 import { type Attributes, parseAttributes, parseBody } from "../attribute.ts"
 import * as c from "../constants.ts"
 import type { Message, MessageWriter } from "../message.ts"
@@ -108,7 +108,7 @@ export function decodeRoute({ payload }: Message): RouteInfo | undefined {
     type: header.getUint8(7),
     flags: header.getUint32(8, true),
     priority: attributes.u32(c.RTA_PRIORITY) ?? 0,
-    preferredSource: address(family, attributes.get(c.RTA_PREFSRC)),
+    preferredSource: addressText(family, attributes.get(c.RTA_PREFSRC)),
     mtu: metrics.u32(c.RTAX_MTU),
     advmss: metrics.u32(c.RTAX_ADVMSS),
   }
@@ -123,9 +123,9 @@ function destination(family: Family, length: number, dst: Uint8Array | undefined
 
 function gatewayOf(family: Family, attributes: Attributes): string | undefined {
   const via = attributes.get(c.RTA_VIA)
-  if (via === undefined) return address(family, attributes.get(c.RTA_GATEWAY))
+  if (via === undefined) return addressText(family, attributes.get(c.RTA_GATEWAY))
   const viaFamily = familyOfNumber(attributes.u16(c.RTA_VIA) ?? 0)
-  return viaFamily === undefined ? undefined : address(viaFamily, via.subarray(2))
+  return viaFamily === undefined ? undefined : addressText(viaFamily, via.subarray(2))
 }
 
 /** Of a multipath route. */
@@ -140,12 +140,6 @@ function firstHop(multipath: Uint8Array): {
     index: view.getUint32(4, true),
     attributes: parseAttributes(multipath.subarray(RTNEXTHOP_BYTES, length)),
   }
-}
-
-function address(family: Family, bytes: Uint8Array | undefined): string | undefined {
-  if (bytes === undefined) return undefined
-  if (bytes.byteLength !== familyBytes(family)) throw malformed("an address of wrong length")
-  return formatAddress({ family, bytes })
 }
 
 function malformed(what: string): LariatError {

@@ -1,7 +1,8 @@
 /** VXLAN links (RFC 7348): what is asked of the kernel and told by it about a VTEP. */
 
-import { type Family, formatAddress, parseAddress } from "../../core/address.ts"
+import { parseAddress } from "../../core/address.ts"
 import { ENODEV } from "../../sys/ffi/errno.ts"
+import { addressText } from "../addr_codec.ts"
 import { parseBody } from "../attribute.ts"
 import { RTM_NEWLINK } from "../constants.ts"
 import { type Message, MessageWriter } from "../message.ts"
@@ -61,7 +62,7 @@ export function changeVxlanLocal(index: number, local: string): MessageWriter {
  * @throws NetlinkError
  */
 export function getVxlan(socket: NetlinkSocket, link: LinkRef): VxlanInfo | undefined {
-  const answer = socket.find(queryLink(link), ENODEV)
+  const answer = socket.attempt(queryLink(link), ENODEV)
   return answer === undefined ? undefined : decodeVxlan(answer)
 }
 
@@ -80,13 +81,9 @@ export function decodeVxlan(message: Message): VxlanInfo | undefined {
     vni: data.u32(l.IFLA_VXLAN_ID) ?? 0,
     port: data.u16be(l.IFLA_VXLAN_PORT) ?? 0,
     learning: (data.u8(l.IFLA_VXLAN_LEARNING) ?? 0) !== 0,
-    local: local(4, data.get(l.IFLA_VXLAN_LOCAL)) ?? local(6, data.get(l.IFLA_VXLAN_LOCAL6)),
+    local:
+      addressText(4, data.get(l.IFLA_VXLAN_LOCAL)) ?? addressText(6, data.get(l.IFLA_VXLAN_LOCAL6)),
   }
-}
-
-function local(family: Family, bytes: Uint8Array | undefined): string | undefined {
-  if (bytes?.byteLength !== (family === 4 ? 4 : 16)) return undefined
-  return formatAddress({ family, bytes })
 }
 
 function putLocal(writer: MessageWriter, address: string): void {

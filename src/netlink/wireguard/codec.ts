@@ -2,11 +2,11 @@
 
 import { formatPrefix } from "../../core/address.ts"
 import { LariatError } from "../../errors.ts"
+import { decodeEndpoint, type IpEndpoint } from "../../sys/net/ip_endpoint.ts"
 import { familyBytes, familyOfNumber } from "../addr_codec.ts"
 import { type Attribute, type Attributes, parseAttributes, parseBody } from "../attribute.ts"
 import { GENL_HDRLEN } from "../genetlink.ts"
 import type { Message } from "../message.ts"
-import { decodeEndpoint, type Endpoint } from "../socket_address.ts"
 import * as w from "./constants.ts"
 
 /** A device as the kernel tells it. */
@@ -26,7 +26,7 @@ export interface WireguardPeer {
   /** 32 bytes, secret; zeros when there is none. */
   readonly presharedKey: Uint8Array
   /** Where it was last heard from, or what was set. */
-  readonly endpoint: Endpoint | undefined
+  readonly endpoint: IpEndpoint | undefined
   /** Seconds; 0 for none. */
   readonly keepalive: number
   /** Milliseconds of the wall clock; undefined when there was no handshake. */

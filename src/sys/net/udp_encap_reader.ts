@@ -3,16 +3,17 @@
 import { formatAddress } from "../../core/address.ts"
 import type { LariatError } from "../../errors.ts"
 import { PollThread } from "../ffi/poll_thread.ts"
-import type { UdpEncapSocket, UdpEndpoint } from "./udp_encap.ts"
+import { decodeEndpoint, type IpEndpoint } from "./ip_endpoint.ts"
+import type { UdpEncapSocket } from "./udp_encap.ts"
 import type { RawDatagram, UdpEncapOrder } from "./udp_encap_worker.ts"
 
 /** A datagram that is no ESP. */
 export interface UdpDatagram {
   /** Without the marker. */
   readonly payload: Uint8Array
-  readonly source: UdpEndpoint
+  readonly source: IpEndpoint
   /** Where it came to: the address is this host's. */
-  readonly local: UdpEndpoint
+  readonly local: IpEndpoint
   readonly socket: UdpEncapSocket
 }
 
@@ -62,14 +63,8 @@ function readDatagram(
   sockets: readonly UdpEncapSocket[],
 ): UdpDatagram | undefined {
   const socket = sockets[index]
-  if (socket === undefined || local === undefined || sender.length < 16) return undefined
-  const { family, port } = socket
-  const bytes = family === 4 ? sender.slice(4, 8) : sender.slice(8, 24)
-  const view = new DataView(sender.buffer, sender.byteOffset)
-  return {
-    payload,
-    source: { address: formatAddress({ family, bytes }), port: view.getUint16(2, false) },
-    local: { address: formatAddress({ family, bytes: local }), port },
-    socket,
-  }
+  const source = decodeEndpoint(sender)
+  if (socket === undefined || local === undefined || source === undefined) return undefined
+  const address = formatAddress({ family: socket.family, bytes: local })
+  return { payload, source, local: { address, port: socket.port }, socket }
 }
