@@ -44,7 +44,7 @@ function readLists(reader: Reader, json: Json): AttachResult {
     if (index !== undefined && index >= interfaces.length) {
       reader.fault(`${path}.interface`, `${index}, but there are ${interfaces.length} interfaces`)
     }
-    return { ...readIp(reader, ip, path, "address"), ...optional({ interface: index }) }
+    return { ...readIp(reader, ip, path, "address"), interface: index }
   })
   const routes = reader.list(json.routes, "routes", readRoute)
   return { interfaces, ips, routes, dns: readDns(reader, json.dns) }
@@ -65,32 +65,29 @@ function readFamilies(reader: Reader, json: Json): AttachResult {
 function readInterface(json: Json, path: string, reader: Reader): AttachInterface {
   return {
     name: reader.text(json.name, `${path}.name`) ?? "",
-    ...optional({
-      mac: reader.converted(json.mac, `${path}.mac`, canonicalMac),
-      mtu: reader.integer(json.mtu, `${path}.mtu`),
-      sandbox: reader.text(json.sandbox, `${path}.sandbox`),
-      socketPath: reader.text(json.socketPath, `${path}.socketPath`),
-      pciID: reader.text(json.pciID, `${path}.pciID`),
-    }),
+    mac: reader.converted(json.mac, `${path}.mac`, canonicalMac),
+    mtu: reader.integer(json.mtu, `${path}.mtu`),
+    sandbox: reader.text(json.sandbox, `${path}.sandbox`),
+    socketPath: reader.text(json.socketPath, `${path}.socketPath`),
+    pciID: reader.text(json.pciID, `${path}.pciID`),
   }
 }
 
 function readIp(reader: Reader, json: Json, path: string, key: "address" | "ip"): AttachIp {
   return {
     address: reader.required(json[key], `${path}.${key}`, canonicalPrefix),
-    ...optional({ gateway: reader.converted(json.gateway, `${path}.gateway`, canonicalAddress) }),
+    gateway: reader.converted(json.gateway, `${path}.gateway`, canonicalAddress),
   }
 }
 
 function readRoute(json: Json, path: string, reader: Reader): AttachRoute {
-  const route = {
+  return {
     dst: reader.required(json.dst, `${path}.dst`, canonicalPrefix),
-    ...optional({ gw: reader.converted(json.gw, `${path}.gw`, canonicalAddress) }),
+    gw: reader.converted(json.gw, `${path}.gw`, canonicalAddress),
+    ...Object.fromEntries(
+      EXTENDED_ROUTE_KEYS.map((key) => [key, reader.integer(json[key], `${path}.${key}`)]),
+    ),
   }
-  const numbers = EXTENDED_ROUTE_KEYS.map(
-    (key) => [key, reader.integer(json[key], `${path}.${key}`)] as const,
-  )
-  return { ...route, ...optional(Object.fromEntries(numbers)) }
 }
 
 function readDns(reader: Reader, value: unknown): AttachDns {
@@ -98,7 +95,7 @@ function readDns(reader: Reader, value: unknown): AttachDns {
   if (json === undefined) return NO_DNS
   return {
     nameservers: reader.texts(json.nameservers, "dns.nameservers"),
-    ...optional({ domain: reader.text(json.domain, "dns.domain") }),
+    domain: reader.text(json.domain, "dns.domain"),
     search: reader.texts(json.search, "dns.search"),
     options: reader.texts(json.options, "dns.options"),
   }
@@ -110,13 +107,6 @@ const canonicalAddress = (text: string): string => formatAddress(parseAddress(te
 /** Interfaces of other kinds than Ethernet have addresses of other lengths; they are not ours. */
 function canonicalMac(text: string): string {
   return text.length === "02:00:00:00:00:00".length ? formatMac(parseMac(text)) : text
-}
-
-/** The object without its undefined values. */
-function optional<T extends object>(values: T): { [K in keyof T]?: NonNullable<T[K]> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: NonNullable<T[K]>
-  }
 }
 
 /** Reads values of expected types and gathers what is wrong. Absent and null give undefined. */

@@ -4,7 +4,7 @@ import { LariatError } from "../errors.ts"
 import { httpGet } from "../sys/net/tcp.ts"
 import { withNetns } from "../sys/netns/netns.ts"
 import { boundToParent } from "../sys/parent_death.ts"
-import { ping4 } from "../sys/probes/icmp.ts"
+import { EchoProber } from "../sys/probes/echo.ts"
 import { selfCommand, spawnHere } from "../sys/process.ts"
 import { type DemoContainer, failed } from "./demo_host.ts"
 import { demoHosts } from "./demo_hosts.ts"
@@ -15,6 +15,9 @@ import { Printer } from "./printer.ts"
 
 /** The address of the metadata API and of DNS. */
 const SERVICE_IP = "169.254.169.250"
+
+/** What ping(8) sends, IP header included. */
+const PING_BYTES = 84
 
 /** The options of `lariat demo`. */
 export interface DemoOptions {
@@ -69,7 +72,7 @@ async function story(
     containers.push(container)
     say.done(`${id} attached: ${container.place}`, container.ms)
   }
-  talk(containers, say)
+  await talk(containers, say)
   for (const command of ["status", "endpoints"]) {
     const { stdout } = await host.command(command)
     say.block(`lariat ${command}`, stdout)
@@ -82,11 +85,11 @@ async function story(
 }
 
 /** What the containers can do: reach each other, the outside, and ask who they are. */
-function talk(containers: readonly DemoContainer[], say: Printer): void {
+async function talk(containers: readonly DemoContainer[], say: Printer): Promise<void> {
   const [web, db] = containers
   if (web === undefined || db === undefined) return
-  probe(say, web, db.address, `web pings db at ${db.address}`)
-  probe(say, db, OUTSIDE_IP, `db pings the outside at ${OUTSIDE_IP}, masqueraded`)
+  await probe(say, web, db.address, `web pings db at ${db.address}`)
+  await probe(say, db, OUTSIDE_IP, `db pings the outside at ${OUTSIDE_IP}, masqueraded`)
   const wanted = `${db.id}.rancher.internal`
   const found = withNetns(web.netns, () => askForAddresses(SERVICE_IP, wanted, web.address))
   if (found?.[0] !== db.address) throw failed(`ask for ${wanted}`, found?.[0] ?? "no answer")
@@ -100,10 +103,11 @@ function talk(containers: readonly DemoContainer[], say: Printer): void {
   }
 }
 
-function probe(say: Printer, from: DemoContainer, to: string, what: string): void {
-  const ms = withNetns(from.netns, () => ping4(to))
-  if (ms === undefined) throw failed(what, "no answer within a second")
-  say.done(what, ms)
+async function probe(say: Printer, from: DemoContainer, to: string, what: string): Promise<void> {
+  using prober = withNetns(from.netns, () => EchoProber.open())
+  const [result] = await prober.probe([{ destination: to, packetBytes: PING_BYTES }])
+  if (result?.kind !== "answered") throw failed(what, "no answer within a second")
+  say.done(what, result.rttMs)
 }
 
 /** Network namespaces need root; a user namespace of one's own gives that where it is allowed. */

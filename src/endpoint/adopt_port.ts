@@ -62,13 +62,13 @@ export function adoptPort(kernel: Kernel, netns: Netns, spec: AdoptSpec): Adopte
       .filter(({ scope }) => scope !== RT_SCOPE_LINK)
       .map(({ address }) => address)
     if (usesIpv6(spec.addresses)) withNetns(netns, () => enableIpv6(spec.ifname))
-    const lower = kernel.tryAll(hostMtuChange(host, spec.mtu))[0]
-    if (lower?.error !== undefined) throw lower.error
+    const change = hostMtuChange(host, spec.mtu)
+    kernel.apply(change)
     try {
       run(socket, spec.ifname, stepsOf(link, spec, own))
     } catch (error) {
       const back = [() => void kernel.apply([changeLink(host.index, { mtu: host.mtu })])]
-      failAfterUndo(`adopting ${spec.ifname}`, error, lower === undefined ? [] : back)
+      failAfterUndo(`adopting ${spec.ifname}`, error, change.length === 0 ? [] : back)
     }
     settleIpv6(socket, spec.addresses)
     return {
@@ -90,7 +90,7 @@ export function adoptPort(kernel: Kernel, netns: Netns, spec: AdoptSpec): Adopte
  *
  * @throws TeardownError of all that the kernel refused
  */
-export function releaseAdopted(_kernel: Kernel, netns: Netns, spec: ReleaseSpec): void {
+export function releaseAdopted(netns: Netns, spec: ReleaseSpec): void {
   const socket = openInside(netns)
   try {
     const link = getLink(socket, spec.ifname)
@@ -100,7 +100,7 @@ export function releaseAdopted(_kernel: Kernel, netns: Netns, spec: ReleaseSpec)
       ...routeRequests(index, spec.routes, []).map((route) => deleteRoute(route)),
       ...spec.addresses.map((address) => deleteAddress(index, address)),
     ]
-    const steps = messages.map((message) => () => requestUnlessGone(socket, message))
+    const steps = messages.map((message) => () => void socket.attempt(message, ...GONE))
     runAll(`releasing ${spec.ifname}`, steps)
   } finally {
     socket.close()
@@ -165,16 +165,11 @@ function run(socket: NetlinkSocket, ifname: string, steps: readonly Step[]): voi
   const undo: (() => void)[] = []
   for (const { change, reverse, mayExist } of steps) {
     const error = socket.tryAll([change])[0]?.error
-    if (error === undefined) undo.unshift(() => requestUnlessGone(socket, reverse))
+    if (error === undefined) undo.unshift(() => void socket.attempt(reverse, ...GONE))
     else if (!(mayExist && error.errno === EEXIST)) {
       failAfterUndo(`adopting ${ifname}`, error, undo)
     }
   }
-}
-
-function requestUnlessGone(socket: NetlinkSocket, message: MessageWriter): void {
-  const error = socket.tryAll([message])[0]?.error
-  if (error !== undefined && !GONE.includes(error.errno)) throw error
 }
 
 /** What the kernel says of an address, route or link that is not there. */

@@ -35,7 +35,7 @@ export function announce(
   try {
     socket.requestAll(
       [
-        changeLink(ifname, { ipv4: { arpNotify: 1 } }, `let ${ifname} announce`),
+        changeLink(ifname, { arpNotify: true }, `let ${ifname} announce`),
         changeLink(ifname, { mac: parseMac(mac) }, `announce the addresses of ${ifname}`),
       ],
       { inOrder: true },

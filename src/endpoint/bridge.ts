@@ -102,9 +102,8 @@ function make(kernel: Kernel, { name, mtu, mac }: BridgeSpec): void {
     ...(mtu > 0 ? { mtu } : {}),
     up: true,
   })
-  const [outcome] = kernel.tryAll([bridge])
   // Another program may have been quicker; what it made is looked at as any other.
-  if (outcome?.error !== undefined && outcome.error.errno !== EEXIST) throw outcome.error
+  kernel.socket.attempt(bridge, EEXIST)
 }
 
 function settle(kernel: Kernel, link: LinkInfo, spec: BridgeSpec): void {

@@ -149,8 +149,7 @@ function clearStale(kernel: Kernel, netns: Netns, spec: PortSpec, error: Netlink
 
 /** Deletes a link and waits for it, about 20 ms: for the ways that end in an error anyhow. */
 function removeNow(kernel: Kernel, link: LinkRef): void {
-  const error = kernel.tryAll([deleteLink(link)])[0]?.error
-  if (error !== undefined && error.errno !== ENODEV) throw error
+  kernel.socket.attempt(deleteLink(link), ENODEV)
 }
 
 /** The refusal of an interface name that the container has already. */

@@ -1,33 +1,46 @@
 import { describe, expect, test } from "bun:test"
 import { LariatError } from "../errors.ts"
-import { RTM_DELLINK } from "../netlink/constants.ts"
 import { NetlinkError } from "../netlink/error.ts"
-import { MessageWriter, parseMessages } from "../netlink/message.ts"
-import { ENOBUFS, ENODEV, EPERM } from "../sys/ffi/errno.ts"
+import { type MessageWriter, parseMessages } from "../netlink/message.ts"
+import { ENODEV, EPERM } from "../sys/ffi/errno.ts"
 import { PARKED_GROUP } from "./host_link.ts"
-import { type PendingWrite, Removals } from "./removal.ts"
+import { Removals } from "./removal.ts"
 
-/** The kernel as the deletions see it; its answers come when the test says so. */
+/** A deletion that was sent; it is over when the test says so. */
+class Sent {
+  /** 0 for a group. */
+  readonly index: number
+  isOver = false
+  error: Error | undefined
+
+  constructor(message: MessageWriter) {
+    this.index = indexOf(message)
+  }
+
+  end(error?: Error): void {
+    this.isOver = true
+    this.error = error
+  }
+}
+
+/** The kernel as the deletions see it. */
 class FakeKernel {
   readonly links = new Map<number, { group: number }>()
+  readonly sent: Sent[] = []
   readonly removals: Removals
-  /** Datagrams that wait, or a loss. */
-  readonly notes: (Uint8Array | "lost")[] = []
-  /** The writes under way, oldest first. */
-  readonly writes: { readonly bytes: Uint8Array; end: (errno: number) => void }[] = []
-  notesOpen = 0
-  sendersOpen = 0
   #later: (() => void)[] = []
 
   constructor(count: number) {
     for (let index = 1; index <= count; index++) this.links.set(index, { group: 0 })
     this.removals = new Removals({
-      openNotes: () => {
-        this.notesOpen++
-        return { receive: () => this.#note(), close: () => void this.notesOpen-- }
+      start: (message) => {
+        const sent = new Sent(message)
+        this.sent.push(sent)
+        return () => {
+          if (sent.error !== undefined) throw sent.error
+          return sent.isOver
+        }
       },
-      openSender: () => this.#sender(),
-      write: (fd, bytes) => this.#write(fd, bytes.slice()),
       tryAll: (batch) => batch.map((writer) => this.#setGroup(writer)),
       exists: (index) => this.links.has(index),
       later: (callback) => void this.#later.push(callback),
@@ -45,57 +58,18 @@ class FakeKernel {
     return this.#later.length === 0
   }
 
-  /** What the kernel says of a link's end; family 7 is AF_BRIDGE. */
-  notify(index: number, family = 0): void {
-    const message = new MessageWriter(RTM_DELLINK).u8(family).zeros(3).i32(index).zeros(8)
-    this.notes.push(message.finish(0).slice())
-  }
-
-  #note(): Uint8Array | undefined {
-    const note = this.notes.shift()
-    if (note === "lost") throw new NetlinkError("read netlink messages", ENOBUFS)
-    return note
-  }
-
-  readonly #acks = new Map<number, Uint8Array>()
-
-  #sender() {
-    const fd = this.sendersOpen++
-    return {
-      fd,
-      receive: () => {
-        const ack = this.#acks.get(fd)
-        this.#acks.delete(fd)
-        return ack
-      },
-      close: () => void this.sendersOpen--,
-    }
-  }
-
-  #write(fd: number, bytes: Uint8Array): PendingWrite {
-    let written: number | undefined
-    this.writes.push({
-      bytes,
-      end: (errno) => {
-        written = bytes.length
-        // struct nlmsgerr: the error, the header of the request.
-        this.#acks.set(fd, new MessageWriter(2).i32(-errno).zeros(16).finish(1).slice())
-      },
-    })
-    return { poll: () => written }
-  }
-
   #setGroup(writer: MessageWriter) {
-    const [message] = parseMessages(writer.finish(1))
-    const index = new DataView(message?.payload.slice().buffer ?? new ArrayBuffer(8)).getInt32(
-      4,
-      true,
-    )
-    const link = this.links.get(index)
+    const link = this.links.get(indexOf(writer))
     if (link !== undefined) link.group = PARKED_GROUP
     const error = link === undefined ? new NetlinkError("park", ENODEV) : undefined
     return { answers: [], error }
   }
+}
+
+/** The link that a message names, 0 for one of a group. */
+function indexOf(message: MessageWriter): number {
+  const [parsed] = parseMessages(message.finish(1))
+  return new DataView(parsed?.payload.slice().buffer ?? new ArrayBuffer(8)).getInt32(4, true)
 }
 
 /** "pending", "done" or the error. */
@@ -112,38 +86,26 @@ function watch(promise: Promise<void>): { state: unknown } {
   return seen
 }
 
-/** The index of a deletion, 0 for one of a group. */
-function deletedIndex(bytes: Uint8Array | undefined): number {
-  return new DataView(bytes?.slice().buffer ?? new ArrayBuffer(24)).getInt32(20, true)
-}
-
 describe("Removals", () => {
-  test("resolves on the notification, long before the write comes back", async () => {
-    const kernel = new FakeKernel(1)
-    const seen = watch(kernel.removals.remove(1))
-    await kernel.tick()
-    expect(deletedIndex(kernel.writes[0]?.bytes)).toBe(1)
-    expect(seen.state).toBe("pending")
-    kernel.notify(1)
-    await kernel.tick()
-    expect(seen.state).toBe("done")
-  })
-
-  test("is not taken in by a port that only leaves its bridge, or by another link", async () => {
+  test("resolves when the link is to be seen no more, long before the kernel answers", async () => {
     const kernel = new FakeKernel(2)
     const seen = watch(kernel.removals.remove(1))
     await kernel.tick()
-    kernel.notify(1, 7)
-    kernel.notify(2)
+    expect(kernel.sent[0]?.index).toBe(1)
+    kernel.links.delete(2)
     await kernel.tick()
     expect(seen.state).toBe("pending")
+    kernel.links.delete(1)
+    await kernel.tick()
+    expect(seen.state).toBe("done")
+    expect(kernel.idle).toBe(false)
   })
 
-  test("resolves on the acknowledgement when the notification never comes", async () => {
+  test("resolves on the answer, whatever is to be seen", async () => {
     const kernel = new FakeKernel(1)
     const seen = watch(kernel.removals.remove(1))
     await kernel.tick()
-    kernel.writes[0]?.end(0)
+    kernel.sent[0]?.end()
     await kernel.tick()
     expect(seen.state).toBe("done")
   })
@@ -154,38 +116,38 @@ describe("Removals", () => {
     await kernel.tick()
     const refused = watch(kernel.removals.remove(2))
     await kernel.tick()
-    kernel.writes[0]?.end(ENODEV)
-    kernel.writes[1]?.end(EPERM)
+    const refusal = new NetlinkError("delete link 2", EPERM)
+    kernel.sent[0]?.end(new NetlinkError("delete link 1", ENODEV))
+    kernel.sent[1]?.end(refusal)
     await kernel.tick()
     expect(gone.state).toBe("done")
-    expect(refused.state).toMatchObject({ errnoName: "EPERM", operation: "delete link 2" })
+    expect(refused.state).toBe(refusal)
   })
 
   test("many at once are one message; those that are gone resolve at once", async () => {
     const kernel = new FakeKernel(99)
     const seen = Array.from({ length: 100 }, (_, i) => watch(kernel.removals.remove(i + 1)))
     await kernel.tick()
-    expect(kernel.writes.length).toBe(1)
-    expect(deletedIndex(kernel.writes[0]?.bytes)).toBe(0)
+    expect(kernel.sent.map(({ index }) => index)).toEqual([0])
     expect([...kernel.links.values()].every(({ group }) => group === PARKED_GROUP)).toBe(true)
     expect(seen[99]?.state).toBe("done")
     expect(seen[0]?.state).toBe("pending")
-    kernel.writes[0]?.end(0)
+    kernel.sent[0]?.end()
     await kernel.tick()
     expect(seen.every(({ state }) => state === "done")).toBe(true)
   })
 
-  test("when all senders are busy, what comes waits and goes as a group", async () => {
+  test("when as many as may be are under way, what comes waits and goes as a group", async () => {
     const kernel = new FakeKernel(20)
     for (let index = 1; index <= 12; index++) {
       watch(kernel.removals.remove(index))
       await kernel.tick()
     }
-    expect(kernel.writes.map(({ bytes }) => deletedIndex(bytes))).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
-    kernel.writes[2]?.end(0)
+    expect(kernel.sent.map(({ index }) => index)).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+    kernel.sent[2]?.end()
     await kernel.tick()
-    expect(kernel.writes.length).toBe(9)
-    expect(deletedIndex(kernel.writes[8]?.bytes)).toBe(0)
+    expect(kernel.sent.length).toBe(9)
+    expect(kernel.sent[8]?.index).toBe(0)
     const parked = [...kernel.links].filter(([, { group }]) => group === PARKED_GROUP)
     expect(parked.map(([index]) => index)).toEqual([9, 10, 11, 12])
   })
@@ -194,52 +156,44 @@ describe("Removals", () => {
     const kernel = new FakeKernel(1)
     expect(kernel.removals.remove(1)).toBe(kernel.removals.remove(1))
     await kernel.tick()
-    expect(kernel.writes.length).toBe(1)
+    expect(kernel.sent.length).toBe(1)
   })
 
-  test("after a loss of notifications it looks for itself", async () => {
-    const kernel = new FakeKernel(2)
-    const first = watch(kernel.removals.remove(1))
-    await kernel.tick()
-    const second = watch(kernel.removals.remove(2))
-    await kernel.tick()
-    kernel.links.delete(1)
-    kernel.notes.push("lost")
-    await kernel.tick()
-    expect(first.state).toBe("done")
-    expect(second.state).toBe("pending")
-  })
-
-  test("is quiet when nothing is left: no timer, no open notifications", async () => {
+  test("is quiet when nothing is left, and begins anew", async () => {
     const kernel = new FakeKernel(1)
     watch(kernel.removals.remove(1))
     await kernel.tick()
-    expect(kernel.notesOpen).toBe(1)
-    kernel.notify(1)
-    kernel.writes[0]?.end(0)
+    kernel.sent[0]?.end()
     await kernel.tick()
     expect(kernel.idle).toBe(true)
-    expect(kernel.notesOpen).toBe(0)
     const again = watch(kernel.removals.remove(1))
     await kernel.tick()
-    kernel.writes[1]?.end(0)
+    kernel.sent[1]?.end()
     await kernel.tick()
     expect(again.state).toBe("done")
-    expect(kernel.sendersOpen).toBe(1)
   })
 
-  test("closing gives up what waits, and keeps a sender until its write is over", async () => {
+  test("a look that fails is told to all who wait", async () => {
+    const kernel = new FakeKernel(2)
+    kernel.links.get = () => {
+      throw new NetlinkError("park", EPERM)
+    }
+    const seen = [1, 2].map((index) => watch(kernel.removals.remove(index)))
+    await kernel.tick()
+    for (const { state } of seen) expect(state).toMatchObject({ errno: EPERM })
+    expect(kernel.idle).toBe(true)
+  })
+
+  test("closing gives up what waits, and looks on until what was sent is over", async () => {
     const kernel = new FakeKernel(1)
     const seen = watch(kernel.removals.remove(1))
     await kernel.tick()
     kernel.removals.close()
     await kernel.tick()
     expect(seen.state).toBeInstanceOf(LariatError)
-    expect(kernel.sendersOpen).toBe(1)
-    kernel.writes[0]?.end(0)
+    expect(kernel.idle).toBe(false)
+    kernel.sent[0]?.end()
     await kernel.tick()
-    expect(kernel.sendersOpen).toBe(0)
-    expect(kernel.notesOpen).toBe(0)
     expect(kernel.idle).toBe(true)
     await expect(kernel.removals.remove(1)).rejects.toMatchObject({ code: "busy" })
   })

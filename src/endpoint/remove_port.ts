@@ -1,15 +1,15 @@
 /** Taking a container's port away. */
 
 import { LariatError } from "../errors.ts"
-import { NETLINK_ROUTE, RTNLGRP_LINK } from "../netlink/constants.ts"
+import { NETLINK_ROUTE } from "../netlink/constants.ts"
+import type { MessageWriter } from "../netlink/message.ts"
 import { NetlinkSocket } from "../netlink/socket.ts"
-import { AsyncWrite } from "../sys/aio.ts"
+import { isLinkThere } from "../sys/net/link_name.ts"
 import { withNetns } from "../sys/netns/netns.ts"
-import { writeBlocking } from "../sys/thread_pool.ts"
 import { countPort } from "./bridge_ports.ts"
 import { LIVE_GROUP, PARKED_GROUP } from "./host_link.ts"
 import type { Kernel } from "./kernel.ts"
-import { type PendingWrite, Removals } from "./removal.ts"
+import { type Deletion, Removals } from "./removal.ts"
 
 /** One millisecond is what timers of both runtimes can do. */
 const POLL_MS = 1
@@ -51,14 +51,10 @@ export async function sweepParked(kernel: Kernel): Promise<number> {
 function removalsOf(kernel: Kernel): Removals {
   const known = byKernel.get(kernel)
   if (known !== undefined) return known
-  const open = (groups: readonly number[]) =>
-    withNetns(kernel.netns, () => NetlinkSocket.open(NETLINK_ROUTE, { groups }))
   const removals = new Removals({
-    openNotes: () => open([RTNLGRP_LINK]),
-    openSender: () => open([]),
-    write: startWrite,
+    start: (message) => startElsewhere(kernel, message),
     tryAll: (batch) => kernel.tryAll(batch),
-    exists: (index) => kernel.link(index) !== undefined,
+    exists: (index) => isLinkThere(kernel.socket.fd, index),
     later: (callback) => void setTimeout(callback, POLL_MS),
   })
   byKernel.set(kernel, removals)
@@ -66,30 +62,20 @@ function removalsOf(kernel: Kernel): Removals {
   return removals
 }
 
-/** By a thread of libc, or of the runtime's pool where libc has none (glibc before 2.34). */
-function startWrite(fd: number, bytes: Uint8Array): PendingWrite {
-  try {
-    return new AsyncWrite(fd, bytes)
-  } catch (error) {
-    if (!(error instanceof LariatError)) throw error
-    return pooledWrite(fd, bytes)
+/** On a socket of its own: libc works on one write at a time for each descriptor. */
+function startElsewhere(kernel: Kernel, message: MessageWriter): Deletion {
+  const socket = withNetns(kernel.netns, () => NetlinkSocket.open(NETLINK_ROUTE))
+  let isAnswered: (() => boolean) | undefined
+  const deletion = () => {
+    let isOver = true
+    try {
+      isAnswered ??= socket.requestElsewhere(message)
+      isOver = isAnswered()
+      return isOver
+    } finally {
+      if (isOver) socket.close()
+    }
   }
-}
-
-function pooledWrite(fd: number, bytes: Uint8Array): PendingWrite {
-  let settled: { readonly written: number } | { readonly error: unknown } | undefined
-  writeBlocking(fd, bytes.slice()).then(
-    (written) => {
-      settled = { written }
-    },
-    (error: unknown) => {
-      settled = { error }
-    },
-  )
-  return {
-    poll() {
-      if (settled !== undefined && "error" in settled) throw settled.error
-      return settled?.written
-    },
-  }
+  deletion()
+  return deletion
 }

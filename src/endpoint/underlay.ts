@@ -8,24 +8,15 @@ import type { Kernel } from "./kernel.ts"
 /** What Ethernet carries (IEEE 802.3), when nothing better is known. */
 const DEFAULT_MTU = 1500
 
-export interface UnderlayOptions {
-  /** Address of a peer. Default: wherever the default route leads. */
-  readonly toward?: string
-}
-
 /**
  * The largest packet, in bytes, that leaves this host whole, and the index of the link that the
  * route uses: the MTU of that link, or of the route itself where it has a smaller one. 1500 and 0
- * when there is no route.
+ * when there is no default route.
  *
- * @throws NetlinkError; LariatError config-invalid when `toward` is no address
+ * @throws NetlinkError
  */
-export function underlay(
-  kernel: Kernel,
-  options: UnderlayOptions = {},
-): { readonly mtu: number; readonly index: number } {
-  const { toward } = options
-  const route = toward === undefined ? defaultRoute(kernel) : kernel.routeTo(toward)
+export function underlay(kernel: Kernel): { readonly mtu: number; readonly index: number } {
+  const route = defaultRoute(kernel)
   if (route?.index === undefined) return { mtu: DEFAULT_MTU, index: 0 }
   const { index } = route
   const link = kernel.link(index)

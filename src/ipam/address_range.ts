@@ -10,8 +10,6 @@ export const MAX_RANGE_SIZE = 2 ** 24
 export class AddressRange {
   readonly first: Address
   readonly size: number
-  /** Whether the last address was cut away to keep the range within {@link MAX_RANGE_SIZE}. */
-  readonly capped: boolean
 
   /**
    * The range from `first` to `last`, both included, or as much of it as the cap allows.
@@ -29,7 +27,6 @@ export class AddressRange {
     const span = distance(first.bytes, last.bytes) ?? MAX_RANGE_SIZE
     this.first = first
     this.size = Math.min(span + 1, MAX_RANGE_SIZE)
-    this.capped = span >= MAX_RANGE_SIZE
   }
 
   /** Where the address stands in the range; undefined where it lies outside. */

@@ -9,13 +9,7 @@ import {
   prefixContains,
 } from "../core/address.ts"
 import { LariatError } from "../errors.ts"
-import {
-  type AddressState,
-  type BitmapFactory,
-  Pool,
-  type PoolSpec,
-  type PoolStats,
-} from "./pool.ts"
+import { type AddressState, Pool, type PoolSpec, type PoolStats } from "./pool.ts"
 
 /** What an {@link Allocator} is made of. */
 export interface AllocatorOptions {
@@ -29,25 +23,17 @@ export interface AllocatorOptions {
   readonly restMs: number
   /** A clock that never goes back and goes on while the host sleeps, milliseconds. */
   readonly clock: () => number
-  /** Default: the core's `Bitmap`. */
-  readonly bitmap?: BitmapFactory | undefined
-  /** Addresses that are never given, beside gateways, network and broadcast addresses. */
-  readonly excluded?: readonly string[] | undefined
   /** Who holds an address, for messages: `container 4f2a… (eth0)`. */
   readonly ownerOf?: ((address: string) => string | undefined) | undefined
 }
 
 /** What {@link Allocator.allocate} is asked for. */
 export interface AllocateOptions {
-  /** Families of which an address is wanted; default: every family of the network. */
-  readonly families?: readonly Family[] | undefined
   /**
    * Addresses that must be given, with or without prefix length. A family that has one here gets
    * no other. A prefix length that is written replaces the subnet's in the answer.
    */
   readonly requested?: readonly string[] | undefined
-  /** Addresses that would be nice to have again, at most one per family is used; never refused. */
-  readonly preferred?: readonly string[] | undefined
 }
 
 /** One address that was given. */
@@ -101,7 +87,6 @@ export class Allocator {
   readonly #poolsOf: Readonly<Record<Family, Pool[]>> = { 4: [], 6: [] }
   /** By address, why it is never given: also for pools that are taken in later. */
   readonly #excluded = new Map<string, string>()
-  readonly #bitmap: BitmapFactory | undefined
   readonly #restMs: number
   readonly #clock: () => number
   readonly #ownerOf: (address: string) => string | undefined
@@ -112,7 +97,6 @@ export class Allocator {
     this.#restMs = options.restMs
     this.#clock = options.clock
     this.#ownerOf = options.ownerOf ?? (() => undefined)
-    this.#bitmap = options.bitmap
     try {
       for (const subnet of options.subnets) this.addPool(subnet)
     } catch (error) {
@@ -122,7 +106,6 @@ export class Allocator {
     const all: readonly Family[] = [4, 6]
     const has = (family: Family) => this.#poolsOf[family].length > 0
     this.families = all.filter((family) => options.families?.includes(family) ?? has(family))
-    for (const address of options.excluded ?? []) this.exclude(address, "it is excluded")
   }
 
   /** Name of the network, for messages. */
@@ -142,7 +125,7 @@ export class Allocator {
    * @throws LariatError config-invalid where it is not usable, or another pool has addresses of it
    */
   addPool(spec: PoolSpec): void {
-    const pool = new Pool(spec, this.#bitmap)
+    const pool = new Pool(spec)
     const other = this.#pools.find(({ range }) => range.overlaps(pool.range))
     if (other !== undefined) {
       pool.close()
@@ -179,13 +162,13 @@ export class Allocator {
    * Gives one address per family, IPv4 first, or nothing at all.
    *
    * @throws LariatError address-taken or address-outside for a requested address, pool-exhausted
-   *   with the figures, config-invalid for a family without subnet or text that is no address
+   *   with the figures, config-invalid for text that is no address
    */
   allocate(options: AllocateOptions = {}): Allocation[] {
     this.#wake()
     // Everything that can fail comes first, so that nothing need be undone.
     const requested = new Map<string, { readonly place: Place; readonly prefix: number }>()
-    const open = new Set(options.families ?? this.families)
+    const open = new Set(this.families)
     for (const text of options.requested ?? []) {
       const { address, length } = parseRequest(text)
       const place = this.#grant(address)
@@ -193,7 +176,6 @@ export class Allocator {
       requested.set(formatAddress(address), { place, prefix })
       open.delete(address.family)
     }
-    const preferred = (options.preferred ?? []).map((text) => parseRequest(text).address)
     for (const family of open) this.#expectRoom(family)
 
     const given: Allocation[] = []
@@ -201,9 +183,7 @@ export class Allocator {
       place.pool.take(place.offset)
       given.push(allocation(place, prefix))
     }
-    for (const family of open) {
-      given.push(allocation(this.#preferred(family, preferred) ?? this.#pick(family)))
-    }
+    for (const family of open) given.push(allocation(this.#pick(family)))
     return given.sort((a, b) => a.family - b.family)
   }
 
@@ -370,16 +350,10 @@ export class Allocator {
     const pools = this.#poolsOf[family]
     if (pools.some((pool) => pool.free > 0 || pool.oldestRest() !== undefined)) return
     const doing = `Cannot give an IPv${family} address of network ${this.network}`
-    if (pools.length === 0 && this.families.includes(family)) {
+    if (pools.length === 0) {
       throw new LariatError(`${doing}: this host holds no block of it`, {
         code: "pool-exhausted",
         hint: "`lariat blocks` shows who holds them, `lariat status` whether the store answers",
-      })
-    }
-    if (pools.length === 0) {
-      throw new LariatError(`${doing}: it has no IPv${family} subnet`, {
-        code: "config-invalid",
-        hint: `Add an IPv${family} subnet to the network, or do not ask for one`,
       })
     }
     const figures = pools.map(
@@ -390,16 +364,6 @@ export class Allocator {
       code: "pool-exhausted",
       hint: "Remove containers that are not needed, or widen start_address to end_address, or add a subnet",
     })
-  }
-
-  /** Takes the first of the preferred addresses that this family has and nobody holds. */
-  #preferred(family: Family, preferred: readonly Address[]): Place | undefined {
-    for (const address of preferred) {
-      const place = this.#locate(address)
-      if (place === undefined || place.pool.family !== family || place.pool.retired) continue
-      if (place.pool.take(place.offset)) return place
-    }
-    return undefined
   }
 
   /** Takes the next free address, else the one that rested longest. */

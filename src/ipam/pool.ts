@@ -31,23 +31,6 @@ export interface PoolSpec {
   readonly retired?: boolean | undefined
 }
 
-/** What a pool asks of its bitmap; `Bitmap` of the core is one. */
-export interface AddressBitmap {
-  /** The number of bits set. */
-  readonly used: number
-  /** Sets the next clear bit at or after `hint`, wrapping, and returns its index; -1 if none. */
-  allocate(hint: number): number
-  /** Sets a bit; false where it was set. */
-  take(index: number): boolean
-  /** Clears a bit; false where it was clear. */
-  free(index: number): boolean
-  has(index: number): boolean
-  close(): void
-}
-
-/** Makes an all-clear bitmap of a size from 1 to 2^24 bits. */
-export type BitmapFactory = (size: number) => AddressBitmap
-
 /** What is known of one address of a pool. */
 export type AddressState = "free" | "given" | "quarantined" | "reserved"
 
@@ -79,7 +62,7 @@ export class Pool {
   readonly block: string | undefined
   readonly gateway: string
   readonly range: AddressRange
-  readonly #bitmap: AddressBitmap
+  readonly #bitmap: Bitmap
   readonly #rests = new Quarantine()
   /** Why an offset is never given. */
   readonly #reserved = new Map<number, string>()
@@ -91,7 +74,7 @@ export class Pool {
    * @throws LariatError config-invalid where the subnet's texts contradict each other or leave no
    *   address to give
    */
-  constructor(spec: PoolSpec, bitmap: BitmapFactory = Bitmap.create) {
+  constructor(spec: PoolSpec) {
     const refuse = (why: string): LariatError =>
       new LariatError(`Cannot use the subnet ${spec.cidr}: ${why}`, {
         code: "config-invalid",
@@ -111,7 +94,7 @@ export class Pool {
     }
     this.gateway = formatAddress(gateway)
     this.range = new AddressRange(start, end)
-    this.#bitmap = bitmap(this.range.size)
+    this.#bitmap = Bitmap.create(this.range.size)
     for (const { address, why } of specialAddresses(this.prefix)) this.reserve(address, why)
     this.reserve(gateway, "it is the gateway")
     if (this.size === 0) {

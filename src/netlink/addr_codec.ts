@@ -1,8 +1,8 @@
 /** Layout of address messages (struct ifaddrmsg and IFA_* attributes). */
 
-import { type Family, formatPrefix, type Prefix } from "../core/address.ts"
+import { type Family, formatAddress, formatPrefix, type Prefix } from "../core/address.ts"
 import { LariatError } from "../errors.ts"
-import { align, parseAttributes, readString, readU32 } from "./attribute.ts"
+import { parseBody } from "./attribute.ts"
 import * as c from "./constants.ts"
 import type { Message, MessageWriter } from "./message.ts"
 
@@ -37,15 +37,19 @@ export function familyBytes(family: Family): number {
   return family === 4 ? 4 : 16
 }
 
+/** The address in an attribute, undefined where there is none. @throws LariatError code `decode` */
+export function addressText(family: Family, bytes: Uint8Array | undefined): string | undefined {
+  if (bytes === undefined) return undefined
+  if (bytes.byteLength === familyBytes(family)) return formatAddress({ family, bytes })
+  throw new LariatError(`Cannot read an IPv${family} address: it has ${bytes.byteLength} bytes`, {
+    code: "decode",
+  })
+}
+
 /** Writes a struct ifaddrmsg and the address as local and (no point-to-point) as peer. */
 export function putAddress(
   writer: MessageWriter,
-  fields: {
-    readonly prefix: Prefix
-    readonly index: number
-    readonly flags?: number
-    readonly broadcast?: Uint8Array | undefined
-  },
+  fields: { readonly prefix: Prefix; readonly index: number; readonly flags?: number },
 ): void {
   const { prefix, flags = 0 } = fields
   const short = flags & 0xff
@@ -54,7 +58,6 @@ export function putAddress(
   // Flags past the first eight have an attribute of their own.
   if (flags !== short) writer.attrU32(c.IFA_FLAGS, flags)
   writer.attr(c.IFA_ADDRESS, prefix.bytes)
-  if (fields.broadcast !== undefined) writer.attr(c.IFA_BROADCAST, fields.broadcast)
 }
 
 /**
@@ -63,25 +66,21 @@ export function putAddress(
  * @throws LariatError code `decode`
  */
 export function decodeAddress({ payload }: Message): AddressInfo | undefined {
-  if (payload.byteLength < IFADDRMSG_BYTES) throw malformed(`${payload.byteLength} bytes`)
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
-  const family = familyOfNumber(view.getUint8(0))
+  const { header, attributes } = parseBody(payload, IFADDRMSG_BYTES, "an address message")
+  const family = familyOfNumber(header.getUint8(0))
   if (family === undefined) return undefined
-  const attributes = parseAttributes(payload.subarray(align(IFADDRMSG_BYTES)))
   // With a point-to-point address, IFA_ADDRESS is the far end.
   const bytes = attributes.get(c.IFA_LOCAL) ?? attributes.get(c.IFA_ADDRESS)
   if (bytes?.byteLength !== familyBytes(family)) throw malformed("no address")
-  const length = view.getUint8(1)
+  const length = header.getUint8(1)
   if (length > bytes.byteLength * 8) throw malformed(`a prefix length of ${length}`)
-  const flags = attributes.get(c.IFA_FLAGS)
-  const label = attributes.get(c.IFA_LABEL)
   return {
     family,
     address: formatPrefix({ family, bytes, length }),
-    index: view.getInt32(4, true),
-    scope: view.getUint8(3),
-    flags: flags === undefined ? view.getUint8(2) : readU32(flags),
-    label: label === undefined ? "" : readString(label),
+    index: header.getInt32(4, true),
+    scope: header.getUint8(3),
+    flags: attributes.u32(c.IFA_FLAGS) ?? header.getUint8(2),
+    label: attributes.text(c.IFA_LABEL) ?? "",
   }
 }
 

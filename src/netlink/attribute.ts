@@ -9,15 +9,9 @@ export interface Attribute {
   readonly payload: Uint8Array
 }
 
-const decoder = new TextDecoder()
-
 /** Rounds up to the alignment of netlink, 4 bytes. */
 export function align(length: number): number {
   return (length + NLMSG_ALIGNTO - 1) & ~(NLMSG_ALIGNTO - 1)
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 /**
@@ -29,7 +23,7 @@ function viewOf(bytes: Uint8Array): DataView {
  */
 export function parseAttributeList(bytes: Uint8Array): Attribute[] {
   const attributes: Attribute[] = []
-  const view = viewOf(bytes)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   let offset = 0
   while (offset < bytes.byteLength) {
     const left = bytes.byteLength - offset
@@ -51,66 +45,101 @@ export function parseAttributeList(bytes: Uint8Array): Attribute[] {
  *
  * @throws LariatError code `decode`
  */
-export function parseAttributes(bytes: Uint8Array): Map<number, Uint8Array> {
-  const map = new Map<number, Uint8Array>()
-  for (const { type, payload } of parseAttributeList(bytes)) map.set(type, payload)
-  return map
+export function parseAttributes(bytes: Uint8Array): Attributes {
+  const attributes = new Attributes()
+  for (const { type, payload } of parseAttributeList(bytes)) attributes.set(type, payload)
+  return attributes
 }
 
-/** An 8-bit number. @throws LariatError code `decode` when the payload is shorter */
-export function readU8(payload: Uint8Array): number {
-  return sized(payload, 1).getUint8(0)
+/**
+ * The fixed header of a message, and the attributes behind it.
+ *
+ * @param what names the message in errors, "a link message"
+ * @throws LariatError code `decode` when it is shorter than its header
+ */
+export function parseBody(
+  payload: Uint8Array,
+  headerBytes: number,
+  what: string,
+): { readonly header: DataView; readonly attributes: Attributes } {
+  if (payload.byteLength < headerBytes) {
+    throw new LariatError(`Cannot read ${what}: it has ${payload.byteLength} bytes`, {
+      code: "decode",
+    })
+  }
+  const header = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+  return { header, attributes: parseAttributes(payload.subarray(align(headerBytes))) }
 }
 
-/** A 16-bit number in host byte order. @throws LariatError code `decode` */
-export function readU16(payload: Uint8Array): number {
-  return sized(payload, 2).getUint16(0, true)
-}
+/**
+ * Attributes by type. What is not there is undefined; what is too short for what it is asked as is
+ * a LariatError, code `decode`. Numbers are in host byte order, those of `be` in network order.
+ */
+export class Attributes extends Map<number, Uint8Array> {
+  u8(type: number): number | undefined {
+    return this.#view(type, 1)?.getUint8(0)
+  }
 
-/** A 16-bit number in network byte order. @throws LariatError code `decode` */
-export function readU16be(payload: Uint8Array): number {
-  return sized(payload, 2).getUint16(0, false)
-}
+  u16(type: number): number | undefined {
+    return this.#view(type, 2)?.getUint16(0, true)
+  }
 
-/** A 32-bit number in host byte order. @throws LariatError code `decode` */
-export function readU32(payload: Uint8Array): number {
-  return sized(payload, 4).getUint32(0, true)
-}
+  u16be(type: number): number | undefined {
+    return this.#view(type, 2)?.getUint16(0, false)
+  }
 
-/** A 32-bit number in network byte order. @throws LariatError code `decode` */
-export function readU32be(payload: Uint8Array): number {
-  return sized(payload, 4).getUint32(0, false)
-}
+  u32(type: number): number | undefined {
+    return this.#view(type, 4)?.getUint32(0, true)
+  }
 
-/** A signed 32-bit number in host byte order. @throws LariatError code `decode` */
-export function readI32(payload: Uint8Array): number {
-  return sized(payload, 4).getInt32(0, true)
-}
+  u32be(type: number): number | undefined {
+    return this.#view(type, 4)?.getUint32(0, false)
+  }
 
-/** A 64-bit number in host byte order. @throws LariatError code `decode` */
-export function readU64(payload: Uint8Array): bigint {
-  return sized(payload, 8).getBigUint64(0, true)
-}
+  i32(type: number): number | undefined {
+    return this.#view(type, 4)?.getInt32(0, true)
+  }
 
-/** A 64-bit number in network byte order. @throws LariatError code `decode` */
-export function readU64be(payload: Uint8Array): bigint {
-  return sized(payload, 8).getBigUint64(0, false)
+  u64(type: number): bigint | undefined {
+    return this.#view(type, 8)?.getBigUint64(0, true)
+  }
+
+  u64be(type: number): bigint | undefined {
+    return this.#view(type, 8)?.getBigUint64(0, false)
+  }
+
+  text(type: number): string | undefined {
+    const payload = this.get(type)
+    return payload === undefined ? undefined : readString(payload)
+  }
+
+  /** Those within an attribute; none where it is not there. */
+  nested(type: number): Attributes {
+    return parseAttributes(this.get(type) ?? new Uint8Array(0))
+  }
+
+  /** Those within an attribute, in their order; none where it is not there. */
+  list(type: number): Attribute[] {
+    return parseAttributeList(this.get(type) ?? new Uint8Array(0))
+  }
+
+  #view(type: number, size: number): DataView | undefined {
+    const payload = this.get(type)
+    if (payload === undefined) return undefined
+    if (payload.byteLength < size) {
+      throw new LariatError(
+        `Cannot read a netlink attribute: ${size} bytes expected, ${payload.byteLength} are there`,
+        { code: "decode" },
+      )
+    }
+    return new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+  }
 }
 
 /** Text up to its first zero byte, or the whole payload when it has none. */
 export function readString(payload: Uint8Array): string {
   const end = payload.indexOf(0)
-  return decoder.decode(end < 0 ? payload : payload.subarray(0, end))
-}
-
-function sized(payload: Uint8Array, size: number): DataView {
-  if (payload.byteLength < size) {
-    throw new LariatError(
-      `Cannot read a netlink attribute: ${size} bytes expected, ${payload.byteLength} are there`,
-      { code: "decode" },
-    )
-  }
-  return viewOf(payload)
+  return new TextDecoder().decode(end < 0 ? payload : payload.subarray(0, end))
 }
 
 function malformed(offset: number, why: string): LariatError {

@@ -2,7 +2,7 @@
 
 import { type ErrorCode, LariatError } from "../errors.ts"
 import { ENOBUFS, EOPNOTSUPP, EPERM, errnoName, errnoText } from "../sys/ffi/errno.ts"
-import { parseAttributes, readI32, readString } from "./attribute.ts"
+import { align, parseAttributes } from "./attribute.ts"
 import {
   NLM_F_ACK_TLVS,
   NLM_F_CAPPED,
@@ -68,15 +68,13 @@ function hintOf(errno: number): string | undefined {
  * @throws LariatError code `decode`
  */
 export function parseAck(message: Message): { readonly errno: number; readonly extAck: string } {
+  const { flags, payload } = message
   // NLMSG_DONE of some dumps has no payload in old kernels; it means success.
-  if (message.payload.byteLength === 0) return { errno: 0, extAck: "" }
-  return { errno: -readI32(message.payload), extAck: extAckText(message) }
-}
-
-function extAckText(message: Message): string {
-  if ((message.flags & NLM_F_ACK_TLVS) === 0) return ""
-  const text = parseAttributes(message.payload.subarray(tlvOffset(message))).get(NLMSGERR_ATTR_MSG)
-  return text === undefined ? "" : readString(text)
+  if (payload.byteLength === 0) return { errno: 0, extAck: "" }
+  const errno = -int32(payload, 0)
+  if ((flags & NLM_F_ACK_TLVS) === 0) return { errno, extAck: "" }
+  const attributes = parseAttributes(payload.subarray(tlvOffset(message)))
+  return { errno, extAck: attributes.text(NLMSGERR_ATTR_MSG) ?? "" }
 }
 
 /** struct nlmsgerr: int error, the request's header, its payload unless capped; DONE: an int. */
@@ -84,6 +82,13 @@ function tlvOffset({ type, flags, payload }: Message): number {
   const errorBytes = 4
   if (type !== NLMSG_ERROR) return errorBytes
   const capped = (flags & NLM_F_CAPPED) !== 0
-  const request = capped ? NLMSG_HDRLEN : readI32(payload.subarray(errorBytes))
-  return errorBytes + Math.max(NLMSG_HDRLEN, (request + 3) & ~3)
+  const request = capped ? NLMSG_HDRLEN : int32(payload, errorBytes)
+  return errorBytes + Math.max(NLMSG_HDRLEN, align(request))
+}
+
+function int32(payload: Uint8Array, at: number): number {
+  if (payload.byteLength < at + 4) {
+    throw new LariatError("Cannot read an acknowledgement: it is cut", { code: "decode" })
+  }
+  return new DataView(payload.buffer, payload.byteOffset).getInt32(at, true)
 }

@@ -8,14 +8,13 @@ import { LariatError } from "../errors.ts"
 import { decodeAddress } from "./addr_codec.ts"
 import { parseAck } from "./error.ts"
 import { type Message, parseMessages } from "./message.ts"
-import { decodeLink, peekLink } from "./route/link_codec.ts"
+import { decodeLink } from "./route/link_codec.ts"
 import { decodeNeigh } from "./route/neigh.ts"
 import { decodeRoute } from "./route/route_codec.ts"
 
 const RUNS = 10_000
 const DECODERS: readonly ((message: Message) => unknown)[] = [
   decodeLink,
-  peekLink,
   decodeAddress,
   decodeRoute,
   decodeNeigh,

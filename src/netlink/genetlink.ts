@@ -1,8 +1,7 @@
 /** Generic netlink: families of messages by name (linux/genetlink.h). */
 
 import { ENOENT } from "../sys/ffi/errno.ts"
-import { parseAttributes, readU16 } from "./attribute.ts"
-import { NetlinkError } from "./error.ts"
+import { parseBody } from "./attribute.ts"
 import { MessageWriter } from "./message.ts"
 import type { NetlinkSocket } from "./socket.ts"
 
@@ -41,13 +40,7 @@ export function queryFamily(name: string): MessageWriter {
  * @throws NetlinkError
  */
 export function familyId(socket: NetlinkSocket, name: string): number | undefined {
-  try {
-    const [answer] = socket.request(queryFamily(name))
-    if (answer === undefined) return undefined
-    const id = parseAttributes(answer.payload.subarray(GENL_HDRLEN)).get(CTRL_ATTR_FAMILY_ID)
-    return id === undefined ? undefined : readU16(id)
-  } catch (error) {
-    if (error instanceof NetlinkError && error.errno === ENOENT) return undefined
-    throw error
-  }
+  const answer = socket.attempt(queryFamily(name), ENOENT)
+  if (answer === undefined) return undefined
+  return parseBody(answer.payload, GENL_HDRLEN, "a family").attributes.u16(CTRL_ATTR_FAMILY_ID)
 }

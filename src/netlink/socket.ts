@@ -5,6 +5,7 @@
  * socket. So nothing here ever waits: an answer that is not there will not come.
  */
 
+import { AsyncWrite } from "../sys/aio.ts"
 import { EAGAIN, EINTR, ENOBUFS, ENODEV, SystemError } from "../sys/ffi/errno.ts"
 import { errno, libc } from "../sys/ffi/libc.ts"
 import * as c from "./constants.ts"
@@ -17,8 +18,6 @@ export interface NetlinkOptions {
    * socket serves `receive` alone: a request would throw notifications away.
    */
   readonly groups?: readonly number[]
-  /** O_NONBLOCK for others who read the descriptor; this class never blocks. Default false. */
-  readonly nonblocking?: boolean
 }
 
 /** Bytes that wait for us at most: about 10,000 notifications. */
@@ -82,8 +81,7 @@ export class NetlinkSocket {
    * @throws SystemError
    */
   static open(protocol: number, options: NetlinkOptions = {}): NetlinkSocket {
-    const type = c.SOCK_RAW | c.SOCK_CLOEXEC | (options.nonblocking ? c.SOCK_NONBLOCK : 0)
-    const fd = libc.socket(c.AF_NETLINK, type, protocol)
+    const fd = libc.socket(c.AF_NETLINK, c.SOCK_RAW | c.SOCK_CLOEXEC, protocol)
     if (fd < 0) throw new SystemError(errno(), "socket", "open a netlink socket")
     try {
       // All three only make answers better; kernels that lack one still work.
@@ -105,6 +103,11 @@ export class NetlinkSocket {
     }
   }
 
+  /** A socket that another thread has open, for {@link receive} alone. */
+  static share(fd: number): NetlinkSocket {
+    return new NetlinkSocket(fd, 0)
+  }
+
   /**
    * Sends one request and reads its answers until the kernel acknowledges it.
    *
@@ -113,6 +116,23 @@ export class NetlinkSocket {
    */
   request(message: MessageWriter): readonly Message[] {
     return this.requestAll([message])[0] ?? []
+  }
+
+  /**
+   * Sends one request that may be refused, as what is asked for may not be there, or what is to be
+   * made may be.
+   *
+   * @param expected errors that are as good as done
+   * @returns the first answer; undefined where there is none
+   * @throws NetlinkError of any other refusal
+   */
+  attempt(message: MessageWriter, ...expected: readonly number[]): Message | undefined {
+    try {
+      return this.request(message)[0]
+    } catch (error) {
+      if (error instanceof NetlinkError && expected.includes(error.errno)) return undefined
+      throw error
+    }
   }
 
   /**
@@ -158,6 +178,26 @@ export class NetlinkSocket {
   }
 
   /**
+   * Sends a request by another thread: for what keeps the kernel busy longer than this thread can
+   * wait. The socket must serve nothing else meanwhile, and stay open.
+   *
+   * @returns tells whether the kernel has answered; throws NetlinkError when it refused
+   * @throws LariatError busy when there is no thread for it
+   */
+  requestElsewhere(message: MessageWriter): () => boolean {
+    const bytes = this.#encode([message], () => true)
+    const first = this.#seq
+    const write = new AsyncWrite(this.fd, bytes)
+    return () => {
+      if (!write.isOver()) return false
+      const exchange: Exchange = { writer: message, answers: [], done: false, error: undefined }
+      this.#collect([exchange], first, false)
+      if (exchange.error !== undefined) throw exchange.error
+      return true
+    }
+  }
+
+  /**
    * Lists things: sends a GET request as a dump. A dump that a change interrupted is repeated, up
    * to 5 times.
    *
@@ -172,11 +212,6 @@ export class NetlinkSocket {
       reason: `it changed during each of ${MAX_DUMP_ATTEMPTS} attempts (NLM_F_DUMP_INTR)`,
       hint: "Try again when fewer links, addresses or routes come and go.",
     })
-  }
-
-  /** Sends bytes as they are. @throws NetlinkError */
-  send(bytes: Uint8Array): void {
-    this.#send(bytes, "send a netlink message")
   }
 
   /**

@@ -17,7 +17,7 @@ import { addressOf, libc } from "./ffi/libc.ts"
  * the kind of notification (int, 44). The whole is 168 bytes; more is asked for lest it grow.
  */
 const AIOCB_BYTES = 256
-/** SIGEV_NONE (signal.h): nobody is told, `poll` is asked. */
+/** SIGEV_NONE (signal.h): nobody is told, `isOver` is asked. */
 const SIGEV_NONE = 1
 /** An engine may move small arrays, and C holds their address. */
 const MIN_PINNED_BYTES = 256
@@ -28,14 +28,12 @@ export class AsyncWrite {
   /** Kept as long as libc may read it. */
   readonly #bytes: Uint8Array
   readonly #what: string
-  #written: number | undefined
-  #failure: SystemError | undefined
 
   /**
    * Starts the write. The bytes are copied. Threads that libc makes for it are born in the
    * caller's network namespace: never start one inside a container's.
    *
-   * @throws SystemError; LariatError kernel-unsupported where libc has no such functions
+   * @throws LariatError busy
    */
   constructor(fd: number, bytes: Uint8Array) {
     this.#what = `write ${bytes.length} bytes to descriptor ${fd}`
@@ -56,21 +54,18 @@ export class AsyncWrite {
   }
 
   /**
-   * The count of bytes written, or undefined while the write is still under way: the descriptor
-   * must stay open until then.
+   * Whether the write is over; the descriptor must stay open until then.
    *
    * @throws SystemError the write failed
    */
-  poll(): number | undefined {
-    if (this.#failure !== undefined) throw this.#failure
-    if (this.#written !== undefined) return this.#written
+  isOver(): boolean {
+    if (!inFlight.has(this)) return true
     const number = libc.aio_error(this.#control)
-    if (number === EINPROGRESS) return undefined
+    if (number === EINPROGRESS) return false
     inFlight.delete(this)
-    this.#written = libc.aio_return(this.#control)
-    if (number === 0) return this.#written
-    this.#failure = new SystemError(number, "write", this.#what)
-    throw this.#failure
+    libc.aio_return(this.#control)
+    if (number !== 0) throw new SystemError(number, "write", this.#what)
+    return true
   }
 }
 

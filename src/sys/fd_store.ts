@@ -6,15 +6,8 @@
 
 import { LariatError } from "../errors.ts"
 import { libc } from "./ffi/libc.ts"
-import { encodeControl, MessageBuffer } from "./net/message_header.ts"
-import { SOCK_CLOEXEC, SOCK_DGRAM, SOL_SOCKET } from "./net/socket.ts"
-import { AF_UNIX } from "./net/socket_address.ts"
-import { notifyAddress } from "./notify.ts"
+import { sdNotify } from "./notify.ts"
 
-/** include/linux/socket.h */
-const SCM_RIGHTS = 1
-const MSG_DONTWAIT = 0x40
-const MSG_NOSIGNAL = 0x4000
 /** include/uapi/asm-generic/fcntl.h */
 const F_SETFD = 2
 const FD_CLOEXEC = 1
@@ -39,13 +32,13 @@ export function storeDescriptor(name: string, fd: number): boolean {
   checkName(name)
   // FDPOLL=0: by default systemd drops a descriptor that polls an error, and an ICMP error that
   // nobody has read yet makes one of a UDP socket.
-  return notify(`FDSTORE=1\nFDNAME=${name}\nFDPOLL=0`, fd)
+  return sdNotify(`FDSTORE=1\nFDNAME=${name}\nFDPOLL=0`, fd)
 }
 
 /** Has the service manager close all descriptors of a name. See {@link storeDescriptor}. */
 export function discardDescriptors(name: string): boolean {
   checkName(name)
-  return notify(`FDSTOREREMOVE=1\nFDNAME=${name}`)
+  return sdNotify(`FDSTOREREMOVE=1\nFDNAME=${name}`)
 }
 
 /**
@@ -79,26 +72,4 @@ function checkName(name: string): void {
     `Cannot keep a descriptor as ${JSON.stringify(name)}: a name has 1 to 255 visible characters and no colon`,
     { code: "usage" },
   )
-}
-
-/** One message to the service manager, with a descriptor or without. */
-function notify(state: string, descriptor?: number): boolean {
-  const to = notifyAddress()
-  if (to === undefined) return false
-  const fd = libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)
-  if (fd < 0) return false
-  try {
-    const bytes = new TextEncoder().encode(state)
-    const data = new Uint8Array(Int32Array.of(descriptor ?? -1).buffer)
-    const rights = encodeControl([{ level: SOL_SOCKET, type: SCM_RIGHTS, data }])
-    const options = { to, flags: MSG_DONTWAIT | MSG_NOSIGNAL }
-    const sent = new MessageBuffer(bytes.length).send(
-      fd,
-      bytes,
-      descriptor === undefined ? options : { ...options, control: rights },
-    )
-    return sent === bytes.length
-  } finally {
-    libc.close(fd)
-  }
 }

@@ -1,15 +1,18 @@
 /** Telling systemd how the service does: sd_notify(3), without libsystemd. */
 
 import { libc } from "./ffi/libc.ts"
-import { SOCK_CLOEXEC, SOCK_DGRAM } from "./net/socket.ts"
+import { encodeControl, MessageBuffer } from "./net/message_header.ts"
+import { SOCK_CLOEXEC, SOCK_DGRAM, SOL_SOCKET } from "./net/socket.ts"
 import { AF_UNIX, type SocketAddress, unixSocketAddress } from "./net/socket_address.ts"
 
 /** A service manager that does not read must not stop the agent. */
 const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
+/** include/linux/socket.h */
+const SCM_RIGHTS = 1
 
 /** Where the service manager listens; undefined without one. */
-export function notifyAddress(): SocketAddress | undefined {
+function notifyAddress(): SocketAddress | undefined {
   const path = process.env.NOTIFY_SOCKET
   // A path or an abstract name; systemd-in-a-VM's "vsock:" has no meaning for a service.
   if (path === undefined || !/^[/@]./.test(path)) return undefined
@@ -21,23 +24,28 @@ export function notifyAddress(): SocketAddress | undefined {
 }
 
 /**
- * Sends a state such as "READY=1" or "STATUS=12 endpoints\nWATCHDOG=1" to the service manager.
- * Never throws: an agent does its work also when nobody wants to hear of it.
+ * Sends a state such as "READY=1" or "STATUS=12 endpoints\nWATCHDOG=1" to the service manager: an
+ * agent does its work also when nobody wants to hear of it.
  *
+ * @param descriptor the service manager gets a duplicate of it; default none
  * @returns false when NOTIFY_SOCKET is not set or nobody took the message
  */
-export function sdNotify(state: string): boolean {
-  const address = notifyAddress()?.bytes
-  if (address === undefined) return false
+export function sdNotify(state: string, descriptor?: number): boolean {
+  const to = notifyAddress()
+  if (to === undefined) return false
+  const fd = libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)
+  if (fd < 0) return false
   try {
-    const fd = libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)
-    if (fd < 0) return false
     const bytes = new TextEncoder().encode(state)
-    const flags = MSG_DONTWAIT | MSG_NOSIGNAL
-    const sent = libc.sendto(fd, bytes, bytes.length, flags, address, address.length)
+    const rights = descriptor === undefined ? {} : { control: rightsOf(descriptor) }
+    const options = { to, flags: MSG_DONTWAIT | MSG_NOSIGNAL, ...rights }
+    return new MessageBuffer(bytes.length).send(fd, bytes, options) === bytes.length
+  } finally {
     libc.close(fd)
-    return sent === bytes.length
-  } catch {
-    return false
   }
+}
+
+function rightsOf(descriptor: number): Uint8Array {
+  const data = new Uint8Array(Int32Array.of(descriptor).buffer)
+  return encodeControl([{ level: SOL_SOCKET, type: SCM_RIGHTS, data }])
 }

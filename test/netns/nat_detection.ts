@@ -12,8 +12,9 @@ import { writeSync } from "node:fs"
 import { type NatDatagram, NatDetection } from "../../src/cluster/nat/nat_detection.ts"
 import { LariatError } from "../../src/errors.ts"
 import { libc } from "../../src/sys/ffi/libc.ts"
+import type { IpEndpoint } from "../../src/sys/net/ip_endpoint.ts"
 import { ipSocketAddress } from "../../src/sys/net/socket_address.ts"
-import { UdpEncapSocket, type UdpEndpoint } from "../../src/sys/net/udp_encap.ts"
+import { UdpEncapSocket } from "../../src/sys/net/udp_encap.ts"
 import { type UdpDatagram, UdpEncapReader } from "../../src/sys/net/udp_encap_reader.ts"
 import { type Netns, openNetns, withNetns } from "../../src/sys/netns/netns.ts"
 import { requireTestNetns } from "./guard.ts"
@@ -93,7 +94,7 @@ class Host {
   }
 }
 
-const at = (address: string): UdpEndpoint => ({ address, port: 4500 })
+const at = (address: string): IpEndpoint => ({ address, port: 4500 })
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 async function until(what: string, holds: () => boolean): Promise<void> {
@@ -111,7 +112,7 @@ async function detect(hosts: Record<Name, Host>, done: () => boolean): Promise<v
 }
 
 /** A port that the router chose is one of its range: which one is not the same each time. */
-function readable(endpoint: UdpEndpoint | undefined): string {
+function readable(endpoint: IpEndpoint | undefined): string {
   if (endpoint === undefined) return "nothing"
   const { address, port } = endpoint
   return `${address} ${port >= 61_000 && port <= 61_999 ? "chosen" : port}`

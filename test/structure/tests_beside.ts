@@ -53,7 +53,6 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/sys/probes/echo.ts": "test/netns/echo_prober.test.ts",
   "src/sys/probes/echo_socket.ts": "test/netns/echo_prober.test.ts",
   "src/sys/net/frame_tap.ts": "test/netns/frame_tap.test.ts",
-  "src/sys/probes/icmp.ts": "test/netns/sys_parity.test.ts",
   "src/agent/endpoints/bridge_change.ts": "test/netns/renamed.blackbox.test.ts",
   "src/agent/endpoints/lost_ports.ts": "test/netns/lost_state.blackbox.test.ts",
   "src/endpoint/read_port.ts": "test/netns/lost_state.blackbox.test.ts",

@@ -35,7 +35,6 @@ export const USED_OUTSIDE: Readonly<Record<string, string>> = {
   addressType: "the recordings of nft hold it",
   availableCiphers: "live tests ask the kernel what they can expect",
   newPolicy: "live tests make policies as another program does",
-  ping6: "live tests ask by it, and it is ping4 with another number",
   pinNetns: "live tests give namespaces names as ip does; calls to libc belong to src/sys",
   sendFrame: "live tests make frames that taps see; calls to libc belong to src/sys",
   setAlive: "the model of the key ring kills hosts with it",

@@ -144,7 +144,7 @@ export class CniService {
     }
     const valid = new Set(conf.validAttachments.map((one) => `${one.containerID}/${one.ifname}`))
     const rows = this.#context.stateDatabase
-      .endpoints({ network: conf.name })
+      .endpoints(conf.name)
       .filter((row) => !valid.has(`${row.containerId}/${row.ifname}`))
     await runAllInTurn(
       `garbage collection of ${conf.name}`,

@@ -278,7 +278,7 @@ function joinPort(
       hint: "try again",
     })
   }
-  undo.push(() => releaseAdopted(context.kernel, netns, { ifname, addresses, routes }))
+  undo.push(() => releaseAdopted(netns, { ifname, addresses, routes }))
   const foreignAddresses = port.ownAddresses.map(withoutPrefix)
   return { ...port, kind: "adopted", hostMac: undefined, foreignAddresses }
 }

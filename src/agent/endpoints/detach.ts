@@ -82,7 +82,7 @@ async function removeInterface(context: AgentContext, row: EndpointRow): Promise
   const netns = openOwnNetns(row)
   if (netns === undefined) return
   try {
-    releaseAdopted(context.kernel, netns, {
+    releaseAdopted(netns, {
       ifname: row.ifname,
       addresses: prefixesOf(row),
       routes: specOf(row).routes,

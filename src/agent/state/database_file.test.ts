@@ -85,7 +85,7 @@ describe("the file", () => {
 test("a second opener is told who has it, and the first is not disturbed", () => {
   const first = DatabaseFile.open(path)
   for (let i = 0; i < 2; i++) {
-    const error = refusal(() => DatabaseFile.open(path, { moveAside: true }))
+    const error = refusal(() => DatabaseFile.open(path))
     expect(error.code).toBe("busy")
     expect(error.message).toBe(
       `Cannot open the state database ${path}: another agent uses this state directory (process ${process.pid})`,
@@ -112,7 +112,7 @@ describe("a damaged file", () => {
     ],
   ]
   for (const [what, damage] of damages) {
-    test(`that ${what} is refused and left alone, and moved aside when asked`, () => {
+    test(`that ${what} is refused and left alone`, () => {
       const before = DatabaseFile.open(path)
       for (let i = 0; i < 50; i++) {
         before.run("INSERT INTO meta VALUES (?, ?)", `key ${i}`, "x".repeat(300))
@@ -120,39 +120,21 @@ describe("a damaged file", () => {
       before.close()
       damage()
       const bytes = readFileSync(path)
-      writeFileSync(`${path}.damaged`, "an earlier one")
-
       const error = refusal(() => DatabaseFile.open(path))
       expect(error.code).toBe("io")
       expect(error.message).toStartWith(`Cannot open the state database ${path}: it is damaged`)
       expect(error.hint).toContain(path)
       expect(readFileSync(path).equals(bytes)).toBe(true)
-
-      const database = DatabaseFile.open(path, { moveAside: true })
-      expect(database.movedTo).toBe(`${path}.damaged.2`)
-      expect(readFileSync(`${path}.damaged.2`).equals(bytes)).toBe(true)
-      expect(readFileSync(`${path}.damaged`, "utf8")).toBe("an earlier one")
-      expect(database.all("SELECT key FROM meta")).toEqual([{ key: "schema" }])
-      expect(modeOf(path)).toBe(0o600)
-      database.close()
     })
   }
-
-  test("that is healthy is not moved", () => {
-    DatabaseFile.open(path).close()
-    const database = DatabaseFile.open(path, { moveAside: true })
-    expect(database.movedTo).toBeUndefined()
-    database.close()
-    expect(existsSync(`${path}.damaged`)).toBe(false)
-  })
 })
 
 describe("the schema", () => {
-  test("of a newer version is refused, also when damaged files may be moved", () => {
+  test("of a newer version is refused", () => {
     const database = DatabaseFile.open(path)
     database.run("UPDATE meta SET value = '99' WHERE key = 'schema'")
     database.close()
-    const error = refusal(() => DatabaseFile.open(path, { moveAside: true }))
+    const error = refusal(() => DatabaseFile.open(path))
     expect(error.code).toBe("io")
     expect(error.message).toContain(
       `its schema is 99, this program knows up to ${MIGRATIONS.length}`,
@@ -165,7 +147,7 @@ describe("the schema", () => {
     const other = new DatabaseSync(path)
     other.exec("CREATE TABLE meta (a)")
     other.close()
-    const error = refusal(() => DatabaseFile.open(path, { moveAside: true }))
+    const error = refusal(() => DatabaseFile.open(path))
     expect(error.code).toBe("io")
     expect(error.message).toContain("a database of another program")
     const again = new DatabaseSync(path)

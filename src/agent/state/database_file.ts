@@ -1,6 +1,6 @@
 /** The state database's SQLite file: opened alone, checked, brought up to date; errors in our words. */
 
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, renameSync } from "node:fs"
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from "node:fs"
 import { dirname } from "node:path"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 import { LariatError, messageOf } from "../../errors.ts"
@@ -32,28 +32,19 @@ const COMPANIONS: readonly string[] = ["", "-wal", "-shm"]
 /** The path of a database that lives in memory only. */
 const IN_MEMORY = ":memory:"
 
-/** How to open a {@link DatabaseFile}. */
-export interface DatabaseFileOptions {
-  /** Whether a damaged file is renamed and a new one begun; default: false, it is an error. */
-  readonly moveAside?: boolean | undefined
-}
-
 /**
  * One connection that owns its file: WAL, synchronous=NORMAL, an exclusive lock. Every transaction
  * that returned survives the end of the process; after a power loss the last ones may be gone, but
  * never half of one.
  */
 export class DatabaseFile {
-  readonly path: string
-  /** Where a damaged file went; undefined where none was moved. */
-  readonly movedTo: string | undefined
+  readonly #path: string
   readonly #database: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
 
-  private constructor(path: string, database: DatabaseSync, movedTo: string | undefined) {
-    this.path = path
+  private constructor(path: string, database: DatabaseSync) {
+    this.#path = path
     this.#database = database
-    this.movedTo = movedTo
   }
 
   /**
@@ -62,18 +53,10 @@ export class DatabaseFile {
    * @throws LariatError busy where another process has it; io where it is damaged, newer than
    *   this program, of another program, or cannot be written
    */
-  static open(path: string, options: DatabaseFileOptions = {}): DatabaseFile {
+  static open(path: string): DatabaseFile {
     if (path !== IN_MEMORY) makeFile(path)
     try {
-      return new DatabaseFile(path, openChecked(path), undefined)
-    } catch (error) {
-      if (!isDamage(error)) throw explain(error, "open", path)
-      if (options.moveAside !== true || path === IN_MEMORY) throw explain(error, "open", path)
-    }
-    const movedTo = moveAside(path)
-    makeFile(path)
-    try {
-      return new DatabaseFile(path, openChecked(path), movedTo)
+      return new DatabaseFile(path, openChecked(path))
     } catch (error) {
       throw explain(error, "open", path)
     }
@@ -136,7 +119,7 @@ export class DatabaseFile {
     try {
       return work()
     } catch (error) {
-      throw explain(error, verb, this.path)
+      throw explain(error, verb, this.#path)
     }
   }
 }
@@ -214,20 +197,6 @@ function migrate(database: DatabaseSync, path: string): void {
     if (database.isTransaction) database.exec("ROLLBACK")
     throw error
   }
-}
-
-/** Renames the file and its companions to the first name that is free. */
-function moveAside(path: string): string {
-  let target = `${path}.damaged`
-  for (let n = 2; existsSync(target); n++) target = `${path}.damaged.${n}`
-  try {
-    for (const companion of COMPANIONS) {
-      if (existsSync(path + companion)) renameSync(path + companion, target + companion)
-    }
-  } catch (error) {
-    throw explain(error, "move aside", path)
-  }
-  return target
 }
 
 function resultCode(error: unknown): number | undefined {

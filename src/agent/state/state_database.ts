@@ -1,14 +1,12 @@
 /** What the agent must not forget: endpoints, their addresses, what rests, networks, cursors. */
 
 import { LariatError } from "../../errors.ts"
-import { DatabaseFile, type DatabaseFileOptions } from "./database_file.ts"
+import { DatabaseFile } from "./database_file.ts"
 import {
   type AddressRow,
   type AttachedEndpoint,
   addressRowOf,
-  type EndpointKind,
   type EndpointRow,
-  type EndpointState,
   endpointRowOf,
   type JsonObject,
   jsonOf,
@@ -21,20 +19,11 @@ import {
 } from "./rows.ts"
 
 /** How to open a {@link StateDatabase}. */
-export interface StateDatabaseOptions extends DatabaseFileOptions {
+export interface StateDatabaseOptions {
   /** Identifies the boot of the host: times of quarantine count from it. */
   readonly bootId: string
   /** Milliseconds since 1970, for `createdAt`; default: `Date.now`. */
   readonly wallClock?: (() => number) | undefined
-}
-
-/** Which endpoints; what is left out does not matter. */
-export interface EndpointFilter {
-  readonly network?: string | undefined
-  readonly containerId?: string | undefined
-  readonly ifname?: string | undefined
-  readonly kind?: EndpointKind | undefined
-  readonly state?: EndpointState | undefined
 }
 
 /** Next-fit's place per subnet, as the allocator tells it. */
@@ -61,20 +50,11 @@ export class StateDatabase {
   /**
    * Opens or makes the file; `":memory:"` keeps everything in memory.
    *
-   * @throws LariatError busy where another agent has it, io where it is damaged (unless `moveAside`)
-   *   or cannot be used
+   * @throws LariatError busy where another agent has it, io where it is damaged or cannot be
+   *   used
    */
   static open(path: string, options: StateDatabaseOptions): StateDatabase {
-    return new StateDatabase(DatabaseFile.open(path, options), options)
-  }
-
-  get path(): string {
-    return this.#database.path
-  }
-
-  /** Where a damaged file went when this state database was opened. */
-  get movedTo(): string | undefined {
-    return this.#database.movedTo
+    return new StateDatabase(DatabaseFile.open(path), options)
   }
 
   /**
@@ -192,63 +172,33 @@ export class StateDatabase {
     })
   }
 
-  /** Endpoints in the order in which they began. */
-  endpoints(filter: EndpointFilter = {}): EndpointRow[] {
-    const conditions: string[] = []
-    const values: string[] = []
-    const columns = [
-      ["network", filter.network],
-      ["container_id", filter.containerId],
-      ["ifname", filter.ifname],
-      ["kind", filter.kind],
-      ["state", filter.state],
-    ] as const
-    for (const [column, value] of columns) {
-      if (value === undefined) continue
-      conditions.push(`endpoint.${column} = ?`)
-      values.push(value)
-    }
-    const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`
-    const addresses = new Map<number, AddressRow[]>()
-    for (const row of this.#database.all(
-      `SELECT address.* FROM endpoint JOIN address ON address.endpoint_id = endpoint.id ${where}
-       ORDER BY address.rank`,
-      ...values,
-    )) {
-      const id = Number(row.endpoint_id)
-      const known = addresses.get(id)
-      if (known === undefined) addresses.set(id, [addressRowOf(row)])
-      else known.push(addressRowOf(row))
-    }
-    return this.#database
-      .all(`SELECT * FROM endpoint ${where} ORDER BY id`, ...values)
-      .map((row) => endpointRowOf(row, addresses.get(Number(row.id)) ?? []))
+  /** Endpoints in the order in which they began: all, or those of a network. */
+  endpoints(network?: string): EndpointRow[] {
+    const where = "WHERE ?1 IS NULL OR endpoint.network = ?1"
+    const rows = this.#database.all(`SELECT * FROM endpoint ${where} ORDER BY id`, network ?? null)
+    const addresses = Map.groupBy(
+      this.#database.all(
+        `SELECT address.* FROM endpoint JOIN address ON address.endpoint_id = endpoint.id ${where}
+         ORDER BY address.rank`,
+        network ?? null,
+      ),
+      (row) => row.endpoint_id,
+    )
+    return rows.map((row) => endpointRowOf(row, (addresses.get(row.id) ?? []).map(addressRowOf)))
   }
 
   endpoint(id: number): EndpointRow | undefined {
     return this.#withAddresses(this.#database.get("SELECT * FROM endpoint WHERE id = ?", id))
   }
 
-  find(network: string, containerId: string, ifname: string): EndpointRow | undefined {
-    return this.#withAddresses(
-      this.#database.get(
-        "SELECT * FROM endpoint WHERE container_id = ? AND network = ? AND ifname = ?",
-        containerId,
-        network,
-        ifname,
-      ),
-    )
-  }
-
-  /** The endpoint that has an address, in any network or in one. */
-  findByAddress(address: string, network?: string): EndpointRow | undefined {
+  /** The endpoint that has an address of a network. */
+  findByAddress(address: string, network: string): EndpointRow | undefined {
     return this.#withAddresses(
       this.#database.get(
         `SELECT endpoint.* FROM address JOIN endpoint ON endpoint.id = address.endpoint_id
-         WHERE address.address = ?1 AND (?2 IS NULL OR address.network = ?2)
-         ORDER BY endpoint.id LIMIT 1`,
+         WHERE address.address = ? AND address.network = ?`,
         address,
-        network ?? null,
+        network,
       ),
     )
   }
@@ -282,11 +232,6 @@ export class StateDatabase {
     return this.#database
       .all("SELECT * FROM network ORDER BY name")
       .map((row) => ({ name: textOf(row, "name"), spec: jsonOf(row, "spec") }))
-  }
-
-  network(name: string): JsonObject | undefined {
-    const row = this.#database.get("SELECT * FROM network WHERE name = ?", name)
-    return row === undefined ? undefined : jsonOf(row, "spec")
   }
 
   putNetwork(name: string, spec: JsonObject): void {

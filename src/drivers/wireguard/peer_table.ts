@@ -4,9 +4,9 @@
  * should not have it: the kernel's own replacing of a peer's prefixes empties the list first.
  */
 
-import type { Endpoint } from "../../netlink/socket_address.ts"
 import { sameKey } from "../../netlink/wireguard/codec.ts"
 import type { PeerChange, WireguardPeer } from "../../netlink/wireguard/wireguard.ts"
+import type { IpEndpoint as Endpoint } from "../../sys/net/ip_endpoint.ts"
 
 /** What a host's peer is to be. */
 export interface WantedPeer {

@@ -147,14 +147,11 @@ export const NFTA_RANGE_SREG = 1
 export const NFTA_RANGE_OP = 2
 export const NFTA_RANGE_FROM_DATA = 3
 export const NFTA_RANGE_TO_DATA = 4
-export const NFT_RANGE_EQ = 0
-export const NFT_RANGE_NEQ = 1
 export const NFTA_LOOKUP_SET = 1
 export const NFTA_LOOKUP_SREG = 2
 export const NFTA_LOOKUP_DREG = 3
 export const NFTA_LOOKUP_SET_ID = 4
 export const NFTA_LOOKUP_FLAGS = 5
-export const NFT_LOOKUP_F_INV = 0x1
 export const NFTA_PAYLOAD_DREG = 1
 export const NFTA_PAYLOAD_BASE = 2
 export const NFTA_PAYLOAD_OFFSET = 3
@@ -171,7 +168,6 @@ export const NFTA_COUNTER_BYTES = 1
 export const NFTA_COUNTER_PACKETS = 2
 export const NFTA_MASQ_FLAGS = 1
 export const NFTA_MASQ_REG_PROTO_MIN = 2
-export const NFTA_MASQ_REG_PROTO_MAX = 3
 export const NFTA_FIB_DREG = 1
 export const NFTA_FIB_RESULT = 2
 export const NFTA_FIB_FLAGS = 3
@@ -201,8 +197,6 @@ export const NFTA_LIMIT_UNIT = 2
 export const NFTA_LIMIT_BURST = 3
 export const NFTA_LIMIT_TYPE = 4
 export const NFTA_LIMIT_FLAGS = 5
-export const NFT_LIMIT_PKTS = 0
-export const NFT_LIMIT_PKT_BYTES = 1
 /** Matches what is over the limit. */
 export const NFT_LIMIT_F_INV = 0x1
 export const NFTA_CONNLIMIT_COUNT = 1
@@ -218,9 +212,6 @@ export const NFTA_DYNSET_SREG_DATA = 5
 export const NFTA_DYNSET_TIMEOUT = 6
 export const NFTA_DYNSET_EXPR = 7
 export const NFTA_DYNSET_FLAGS = 9
-export const NFT_DYNSET_OP_ADD = 0
-/** Also gives an element that is there its whole time again. */
-export const NFT_DYNSET_OP_UPDATE = 1
 
 // --- nf_tables.h: the generation
 export const NFTA_GEN_ID = 1

@@ -1,10 +1,10 @@
 /** Elements of nftables sets: messages and what the kernel answers. */
 
-import { parseAttributeList, parseAttributes, readU32be } from "../attribute.ts"
+import { type Attributes, parseAttributes } from "../attribute.ts"
 import { NLM_F_CREATE } from "../constants.ts"
 import type { Message, MessageWriter } from "../message.ts"
 import * as n from "./constants.ts"
-import { nest, nftMessage, parseNft, readData, required, writeData } from "./message.ts"
+import { missing, nest, nftMessage, parseNft, readData, writeData } from "./message.ts"
 import { describeSet } from "./set.ts"
 import type { TableRef } from "./table.ts"
 import { encodeUserdata, numberField } from "./userdata.ts"
@@ -32,7 +32,10 @@ export function newElements(
   options: { readonly setId?: number } = {},
 ): MessageWriter[] {
   const operation = `add elements to ${describeSet(ref, set)}`
-  return elementMessages(n.NFT_MSG_NEWSETELEM, NLM_F_CREATE, operation)(ref, set, elements, options)
+  return batched(elements, (part) => {
+    const writer = nftMessage(n.NFT_MSG_NEWSETELEM, ref.family, { operation, flags: NLM_F_CREATE })
+    return writeElements(writer, ref, set, part, options.setId)
+  })
 }
 
 /** Takes elements away; the kernel answers ENOENT where one is not. */
@@ -42,32 +45,34 @@ export function deleteElements(
   elements: readonly SetElement[],
 ): MessageWriter[] {
   const operation = `delete elements of ${describeSet(ref, set)}`
-  return elementMessages(n.NFT_MSG_DELSETELEM, 0, operation)(ref, set, elements, {})
+  return batched(elements, (part) =>
+    writeElements(nftMessage(n.NFT_MSG_DELSETELEM, ref.family, { operation }), ref, set, part),
+  )
 }
 
-function elementMessages(type: number, flags: number, operation: string) {
-  return (
-    ref: TableRef,
-    set: string,
-    elements: readonly SetElement[],
-    options: { readonly setId?: number },
-  ): MessageWriter[] => {
-    const messages: MessageWriter[] = []
-    for (let at = 0; at < elements.length; at += ELEMENTS_PER_MESSAGE) {
-      const part = elements.slice(at, at + ELEMENTS_PER_MESSAGE)
-      const writer = nftMessage(type, ref.family, { operation, flags })
-      writer.attrString(n.NFTA_SET_ELEM_LIST_TABLE, ref.table)
-      writer.attrString(n.NFTA_SET_ELEM_LIST_SET, set)
-      if (options.setId !== undefined) {
-        writer.attrU32be(n.NFTA_SET_ELEM_LIST_SET_ID, options.setId)
-      }
-      nest(writer, n.NFTA_SET_ELEM_LIST_ELEMENTS, () => {
-        for (const [index, element] of part.entries()) writeElement(writer, index + 1, element)
-      })
-      messages.push(writer)
-    }
-    return messages
-  }
+function batched<T>(
+  elements: readonly SetElement[],
+  make: (part: readonly SetElement[]) => T,
+): T[] {
+  const count = Math.ceil(elements.length / ELEMENTS_PER_MESSAGE)
+  return Array.from({ length: count }, (_, at) =>
+    make(elements.slice(at * ELEMENTS_PER_MESSAGE, (at + 1) * ELEMENTS_PER_MESSAGE)),
+  )
+}
+
+function writeElements(
+  writer: MessageWriter,
+  ref: TableRef,
+  set: string,
+  elements: readonly SetElement[],
+  setId?: number,
+): MessageWriter {
+  writer.attrString(n.NFTA_SET_ELEM_LIST_TABLE, ref.table)
+  writer.attrString(n.NFTA_SET_ELEM_LIST_SET, set)
+  if (setId !== undefined) writer.attrU32be(n.NFTA_SET_ELEM_LIST_SET_ID, setId)
+  return nest(writer, n.NFTA_SET_ELEM_LIST_ELEMENTS, () => {
+    for (const [index, element] of elements.entries()) writeElement(writer, index + 1, element)
+  })
 }
 
 /** Deletes all elements of a set. */
@@ -105,22 +110,19 @@ export function getElements(ref: TableRef, set: string): MessageWriter {
 
 /** The elements in one message of a dump. @throws LariatError code `decode` */
 export function parseElements(message: Message): SetElement[] {
-  const list = parseNft(message).attributes.get(n.NFTA_SET_ELEM_LIST_ELEMENTS)
-  return list === undefined
-    ? []
-    : parseAttributeList(list).map((item) => parseElement(item.payload))
+  const { attributes } = parseNft(message)
+  return attributes
+    .list(n.NFTA_SET_ELEM_LIST_ELEMENTS)
+    .map(({ payload }) => parseElement(parseAttributes(payload)))
 }
 
-function parseElement(bytes: Uint8Array): SetElement {
-  const attributes = parseAttributes(bytes)
-  // A verdict map's data holds no value but a verdict, which nobody here asks for.
-  const data = (type: number): Uint8Array | undefined =>
-    parseAttributes(attributes.get(type) ?? new Uint8Array()).get(n.NFTA_DATA_VALUE)
-  const flags = attributes.get(n.NFTA_SET_ELEM_FLAGS)
+/** A verdict map's data holds no value but a verdict, which nobody here asks for. */
+function parseElement(attributes: Attributes): SetElement {
+  const flags = attributes.u32be(n.NFTA_SET_ELEM_FLAGS) ?? 0
   return {
-    key: readData(required(attributes, n.NFTA_SET_ELEM_KEY, "key of an element")),
-    keyEnd: data(n.NFTA_SET_ELEM_KEY_END),
-    intervalEnd: flags !== undefined && (readU32be(flags) & n.NFT_SET_ELEM_INTERVAL_END) !== 0,
-    data: data(n.NFTA_SET_ELEM_DATA),
+    key: readData(attributes, n.NFTA_SET_ELEM_KEY) ?? missing("key of an element"),
+    keyEnd: readData(attributes, n.NFTA_SET_ELEM_KEY_END),
+    intervalEnd: (flags & n.NFT_SET_ELEM_INTERVAL_END) !== 0,
+    data: readData(attributes, n.NFTA_SET_ELEM_DATA),
   }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
+import { parseAttributeList } from "../attribute.ts"
 import { CMP_OPS, PAYLOAD_BASES } from "./constants.ts"
 import type { Expression, Verdict } from "./expression.ts"
 import * as e from "./expression.ts"
@@ -12,7 +13,7 @@ const HEADER_BYTES = 20
 function roundTrip(expressions: readonly Expression[]): Expression[] {
   const writer = nftMessage(0, 0, { operation: "test" })
   writeExpressions(writer, expressions)
-  return readExpressions(writer.finish(0).slice(HEADER_BYTES))
+  return readExpressions(parseAttributeList(writer.finish(0).slice(HEADER_BYTES)))
 }
 
 const u32 = fc.integer({ min: 0, max: 0xffffffff })

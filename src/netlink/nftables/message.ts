@@ -4,7 +4,7 @@
  */
 
 import { LariatError } from "../../errors.ts"
-import { parseAttributes, readU32be } from "../attribute.ts"
+import { type Attributes, parseBody } from "../attribute.ts"
 import { NLA_F_NESTED } from "../constants.ts"
 import { type Message, type MessageOptions, MessageWriter } from "../message.ts"
 import * as n from "./constants.ts"
@@ -52,14 +52,14 @@ export function getGeneration(): MessageWriter {
 
 /** The generation an NFT_MSG_NEWGEN message tells. @throws LariatError code `decode` */
 export function parseGeneration(message: Message): number {
-  return readU32be(required(parseNft(message).attributes, n.NFTA_GEN_ID, "generation"))
+  return parseNft(message).attributes.u32be(n.NFTA_GEN_ID) ?? missing("generation")
 }
 
 /** A message of nf_tables from the kernel: NFT_MSG_*, family, attributes. */
 export interface NftMessage {
   readonly type: number
   readonly family: number
-  readonly attributes: Map<number, Uint8Array>
+  readonly attributes: Attributes
 }
 
 /** @throws LariatError code `decode` when it is of another subsystem, too short or malformed */
@@ -67,23 +67,17 @@ export function parseNft(message: Message): NftMessage {
   if (message.type >> 8 !== n.NFNL_SUBSYS_NFTABLES) {
     throw malformed(`message type ${message.type} is of another subsystem`)
   }
-  if (message.payload.byteLength < n.NFGENMSG_BYTES) throw malformed("it has no family")
-  return {
-    type: message.type & 0xff,
-    family: message.payload[0] ?? 0,
-    attributes: parseAttributes(message.payload.subarray(n.NFGENMSG_BYTES)),
-  }
+  const { header, attributes } = parseBody(
+    message.payload,
+    n.NFGENMSG_BYTES,
+    "a message of nftables",
+  )
+  return { type: message.type & 0xff, family: header.getUint8(0), attributes }
 }
 
-/** An attribute that must be there. @throws LariatError code `decode` */
-export function required(
-  attributes: ReadonlyMap<number, Uint8Array>,
-  type: number,
-  what: string,
-): Uint8Array {
-  const payload = attributes.get(type)
-  if (payload === undefined) throw malformed(`it has no ${what}`)
-  return payload
+/** For what must be there. @throws LariatError code `decode` */
+export function missing(what: string): never {
+  throw malformed(`it has no ${what}`)
 }
 
 function malformed(why: string): LariatError {
@@ -100,7 +94,7 @@ export function writeData(writer: MessageWriter, type: number, value: Uint8Array
   return nest(writer, type, () => writer.attr(n.NFTA_DATA_VALUE, value))
 }
 
-/** The plain value of a struct nft_data. @throws LariatError code `decode` */
-export function readData(payload: Uint8Array): Uint8Array {
-  return required(parseAttributes(payload), n.NFTA_DATA_VALUE, "value")
+/** The plain value of a struct nft_data; undefined where there is none. */
+export function readData(attributes: Attributes, type: number): Uint8Array | undefined {
+  return attributes.nested(type).get(n.NFTA_DATA_VALUE)
 }

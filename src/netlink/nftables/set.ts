@@ -1,10 +1,9 @@
 /** Sets and maps of nftables: messages and what the kernel answers. */
 
-import { readString, readU32be } from "../attribute.ts"
 import { NLM_F_CREATE } from "../constants.ts"
 import type { Message, MessageWriter } from "../message.ts"
 import * as n from "./constants.ts"
-import { nest, nftMessage, parseNft, required } from "./message.ts"
+import { missing, nest, nftMessage, parseNft } from "./message.ts"
 import { describeTable, type TableRef } from "./table.ts"
 import {
   commentField,
@@ -154,15 +153,11 @@ export interface SetInfo {
 /** @throws LariatError code `decode` */
 export function parseSet(message: Message): SetInfo {
   const { attributes } = parseNft(message)
-  const number = (type: number): number => {
-    const payload = attributes.get(type)
-    return payload === undefined ? 0 : readU32be(payload)
-  }
   return {
-    name: readString(required(attributes, n.NFTA_SET_NAME, "set name")),
-    flags: number(n.NFTA_SET_FLAGS),
-    keyType: number(n.NFTA_SET_KEY_TYPE),
-    keyLength: number(n.NFTA_SET_KEY_LEN),
+    name: attributes.text(n.NFTA_SET_NAME) ?? missing("set name"),
+    flags: attributes.u32be(n.NFTA_SET_FLAGS) ?? 0,
+    keyType: attributes.u32be(n.NFTA_SET_KEY_TYPE) ?? 0,
+    keyLength: attributes.u32be(n.NFTA_SET_KEY_LEN) ?? 0,
     comment: commentOf(attributes.get(n.NFTA_SET_USERDATA), n.NFTNL_UDATA_SET_COMMENT),
   }
 }

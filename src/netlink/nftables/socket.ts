@@ -103,13 +103,8 @@ export class NfTables {
   }
 
   #find<T>(request: MessageWriter, parse: (message: Message) => T): T | undefined {
-    try {
-      const [answer] = this.#socket.request(request)
-      return answer === undefined ? undefined : parse(answer)
-    } catch (error) {
-      if (error instanceof NetlinkError && error.errno === ENOENT) return undefined
-      throw error
-    }
+    const answer = this.#socket.attempt(request, ENOENT)
+    return answer === undefined ? undefined : parse(answer)
   }
 
   #list<T>(request: MessageWriter, parse: (message: Message) => T): T[] {

@@ -1,12 +1,12 @@
 /** Tables, chains and rules of nftables: messages and what the kernel answers. */
 
-import { parseAttributes, readString, readU32be } from "../attribute.ts"
+import type { Attributes } from "../attribute.ts"
 import { NLM_F_APPEND, NLM_F_CREATE } from "../constants.ts"
 import type { Message, MessageWriter } from "../message.ts"
 import * as n from "./constants.ts"
 import type { Expression } from "./expression.ts"
 import { readExpressions, writeExpressions } from "./expression_codec.ts"
-import { nest, nftMessage, parseNft, required } from "./message.ts"
+import { missing, nest, nftMessage, parseNft } from "./message.ts"
 import { commentField, commentOf, encodeUserdata } from "./userdata.ts"
 
 /** Where an object lives. */
@@ -89,11 +89,10 @@ export function getTable(ref: TableRef): MessageWriter {
 /** @throws LariatError code `decode` */
 export function parseTable(message: Message): Table {
   const { family, attributes } = parseNft(message)
-  const flags = attributes.get(n.NFTA_TABLE_FLAGS)
   return {
     family,
-    table: readString(required(attributes, n.NFTA_TABLE_NAME, "table name")),
-    flags: flags === undefined ? 0 : readU32be(flags),
+    table: attributes.text(n.NFTA_TABLE_NAME) ?? missing("table name"),
+    flags: attributes.u32be(n.NFTA_TABLE_FLAGS) ?? 0,
     comment: commentOf(attributes.get(n.NFTA_TABLE_USERDATA), n.NFTNL_UDATA_TABLE_COMMENT),
   }
 }
@@ -127,25 +126,22 @@ export function getChain(ref: TableRef, chain?: string): MessageWriter {
 /** @throws LariatError code `decode` */
 export function parseChain(message: Message): Chain & TableRef {
   const { family, attributes } = parseNft(message)
-  const hook = attributes.get(n.NFTA_CHAIN_HOOK)
   return {
     family,
-    table: readString(required(attributes, n.NFTA_CHAIN_TABLE, "table name")),
-    name: readString(required(attributes, n.NFTA_CHAIN_NAME, "chain name")),
-    base: hook === undefined ? undefined : parseHook(attributes, parseAttributes(hook)),
+    table: attributes.text(n.NFTA_CHAIN_TABLE) ?? missing("table name"),
+    name: attributes.text(n.NFTA_CHAIN_NAME) ?? missing("chain name"),
+    base: attributes.has(n.NFTA_CHAIN_HOOK) ? parseHook(attributes) : undefined,
     comment: commentOf(attributes.get(n.NFTA_CHAIN_USERDATA), n.NFTNL_UDATA_CHAIN_COMMENT),
   }
 }
 
-function parseHook(
-  chain: ReadonlyMap<number, Uint8Array>,
-  hook: ReadonlyMap<number, Uint8Array>,
-): Hook {
+function parseHook(chain: Attributes): Hook {
+  const hook = chain.nested(n.NFTA_CHAIN_HOOK)
   return {
-    type: readString(required(chain, n.NFTA_CHAIN_TYPE, "chain type")),
-    hook: readU32be(required(hook, n.NFTA_HOOK_HOOKNUM, "hook")),
-    priority: readU32be(required(hook, n.NFTA_HOOK_PRIORITY, "priority")) | 0,
-    policy: readU32be(required(chain, n.NFTA_CHAIN_POLICY, "policy")),
+    type: chain.text(n.NFTA_CHAIN_TYPE) ?? missing("chain type"),
+    hook: hook.u32be(n.NFTA_HOOK_HOOKNUM) ?? missing("hook"),
+    priority: (hook.u32be(n.NFTA_HOOK_PRIORITY) ?? missing("priority")) | 0,
+    policy: chain.u32be(n.NFTA_CHAIN_POLICY) ?? missing("policy"),
   }
 }
 
@@ -178,12 +174,11 @@ export function getRules(ref: TableRef): MessageWriter {
 /** @throws LariatError code `decode` */
 export function parseRule(message: Message): Rule & TableRef {
   const { family, attributes } = parseNft(message)
-  const expressions = attributes.get(n.NFTA_RULE_EXPRESSIONS)
   return {
     family,
-    table: readString(required(attributes, n.NFTA_RULE_TABLE, "table name")),
-    chain: readString(required(attributes, n.NFTA_RULE_CHAIN, "chain name")),
-    expressions: expressions === undefined ? [] : readExpressions(expressions),
+    table: attributes.text(n.NFTA_RULE_TABLE) ?? missing("table name"),
+    chain: attributes.text(n.NFTA_RULE_CHAIN) ?? missing("chain name"),
+    expressions: readExpressions(attributes.list(n.NFTA_RULE_EXPRESSIONS)),
     comment: commentOf(attributes.get(n.NFTA_RULE_USERDATA), n.NFTNL_UDATA_RULE_COMMENT),
   }
 }

@@ -9,8 +9,6 @@ import { dumpOfLink, type NetlinkSocket } from "../socket.ts"
 export type { AddressInfo } from "../addr_codec.ts"
 
 export interface NewAddressOptions {
-  /** Ready at once: no duplicate address detection (IPv6 alone has one). Default true. */
-  readonly noDad?: boolean
   /** No route to the prefix comes with the address. Default false. */
   readonly noPrefixRoute?: boolean
   /** Succeed when the address is there already, updating its flags. Default false. */
@@ -18,7 +16,7 @@ export interface NewAddressOptions {
 }
 
 /**
- * The message that adds an address to a link. Without `replace` it fails with EEXIST when the
+ * The message that adds an address to a link, ready at once: IPv6 looks for no duplicates. Without `replace` it fails with EEXIST when the
  * address is there.
  *
  * @param address with prefix length
@@ -34,8 +32,8 @@ export function newAddress(
     operation: `add address ${address} to link ${index}`,
   })
   const prefix = parsePrefix(address)
-  const noDad = (options.noDad ?? true) && prefix.family === 6
-  const flags = (noDad ? c.IFA_F_NODAD : 0) | (options.noPrefixRoute ? c.IFA_F_NOPREFIXROUTE : 0)
+  const ready = prefix.family === 6 ? c.IFA_F_NODAD : 0
+  const flags = ready | (options.noPrefixRoute ? c.IFA_F_NOPREFIXROUTE : 0)
   putAddress(writer, { prefix, index, flags })
   return writer
 }

@@ -2,13 +2,11 @@
 
 import { ENODEV } from "../../sys/ffi/errno.ts"
 import * as c from "../constants.ts"
-import { NetlinkError } from "../error.ts"
 import { MessageWriter } from "../message.ts"
 import type { NetlinkSocket } from "../socket.ts"
 import {
   type BridgePortFields,
   decodeLink,
-  type Ipv4Fields,
   type LinkFields,
   type LinkInfo,
   type LinkRef,
@@ -46,7 +44,8 @@ export interface NewBridge extends NewLink {
 export interface LinkChange extends LinkFields {
   readonly up?: boolean | undefined
   readonly promiscuous?: boolean | undefined
-  readonly ipv4?: Ipv4Fields | undefined
+  /** Announce its addresses by ARP when it comes up or its MAC is set. */
+  readonly arpNotify?: boolean | undefined
   /** True: the link makes itself no IPv6 address. EAFNOSUPPORT where there is no IPv6. */
   readonly noLinkLocal?: boolean | undefined
   /** Settings as a bridge's port; EOPNOTSUPP when it is none. */
@@ -168,13 +167,8 @@ export function queryLink(link: LinkRef): MessageWriter {
  * @throws NetlinkError
  */
 export function getLink(socket: NetlinkSocket, link: LinkRef): LinkInfo | undefined {
-  try {
-    const [answer] = socket.request(queryLink(link))
-    return answer === undefined ? undefined : decodeLink(answer)
-  } catch (error) {
-    if (error instanceof NetlinkError && error.errno === ENODEV) return undefined
-    throw error
-  }
+  const answer = socket.attempt(queryLink(link), ENODEV)
+  return answer === undefined ? undefined : decodeLink(answer)
 }
 
 /**

@@ -1,8 +1,7 @@
 /** Layout of link messages (struct ifinfomsg and IFLA_* attributes). */
 
 import { formatMac } from "../../core/mac.ts"
-import { LariatError } from "../../errors.ts"
-import { align, parseAttributes, readI32, readString, readU8, readU32 } from "../attribute.ts"
+import { type Attributes, parseAttributes, parseBody } from "../attribute.ts"
 import { AF_INET, AF_INET6 } from "../constants.ts"
 import type { Message, MessageWriter } from "../message.ts"
 import * as l from "./link_constants.ts"
@@ -43,15 +42,6 @@ export interface BridgePortFields {
   readonly unicastFlood?: boolean | undefined
 }
 
-/** Settings of IPv4 on a link, as under /proc/sys/net/ipv4/conf; needs no visit to its namespace. */
-export interface Ipv4Fields {
-  readonly forwarding?: number | undefined
-  readonly proxyArp?: number | undefined
-  readonly rpFilter?: number | undefined
-  /** Announce its addresses when the link comes up or its MAC is set. */
-  readonly arpNotify?: number | undefined
-}
-
 /** A link as the kernel tells it. */
 export interface LinkInfo {
   readonly index: number
@@ -75,8 +65,6 @@ export interface LinkInfo {
   readonly alias: string
   /** "veth", "bridge", …; empty for hardware. */
   readonly kind: string
-  /** How many want it promiscuous. */
-  readonly promiscuity: number
   /** Settings of a bridge port, undefined when it is none. */
   readonly port: BridgePortFields | undefined
 }
@@ -88,13 +76,6 @@ const PORT_ATTRIBUTES: readonly (readonly [keyof BridgePortFields, number])[] = 
   ["proxyArp", l.IFLA_BRPORT_PROXYARP],
   ["neighSuppress", l.IFLA_BRPORT_NEIGH_SUPPRESS],
   ["isolated", l.IFLA_BRPORT_ISOLATED],
-]
-
-const IPV4_ATTRIBUTES: readonly (readonly [keyof Ipv4Fields, number])[] = [
-  ["forwarding", l.IPV4_DEVCONF_FORWARDING],
-  ["proxyArp", l.IPV4_DEVCONF_PROXY_ARP],
-  ["rpFilter", l.IPV4_DEVCONF_RP_FILTER],
-  ["arpNotify", l.IPV4_DEVCONF_ARP_NOTIFY],
 ]
 
 /**
@@ -156,21 +137,21 @@ export function putBridgePort(writer: MessageWriter, fields: BridgePortFields): 
   })
 }
 
-/** Writes IFLA_AF_SPEC: IPv4 settings, and whether the link makes itself an IPv6 address. */
+/**
+ * Writes IFLA_AF_SPEC: whether the link announces its addresses when it comes up or its MAC is set
+ * (arp_notify of IPv4), and whether it makes itself an IPv6 address.
+ */
 export function putFamilySettings(
   writer: MessageWriter,
-  fields: { readonly ipv4?: Ipv4Fields | undefined; readonly noLinkLocal?: boolean | undefined },
+  fields: { readonly arpNotify?: boolean | undefined; readonly noLinkLocal?: boolean | undefined },
 ): void {
-  const { ipv4, noLinkLocal } = fields
-  if (ipv4 === undefined && !noLinkLocal) return
+  const { arpNotify, noLinkLocal } = fields
+  if (arpNotify === undefined && !noLinkLocal) return
   writer.nested(l.IFLA_AF_SPEC, () => {
-    if (ipv4 !== undefined) {
+    if (arpNotify !== undefined) {
       writer.nested(AF_INET, () => {
         writer.nested(l.IFLA_INET_CONF, () => {
-          for (const [field, attribute] of IPV4_ATTRIBUTES) {
-            const value = ipv4[field]
-            if (value !== undefined) writer.attrU32(attribute, value)
-          }
+          writer.attrU32(l.IPV4_DEVCONF_ARP_NOTIFY, Number(arpNotify))
         })
       })
     }
@@ -187,86 +168,40 @@ export function putFamilySettings(
  *
  * @throws LariatError code `decode`
  */
-export function decodeLink(message: Message): LinkInfo {
-  const { payload } = message
-  const view = headerView(payload)
-  const attributes = parseAttributes(payload.subarray(align(IFINFOMSG_BYTES)))
-  const flags = view.getUint32(8, true)
-  const linkInfo = parseAttributes(attributes.get(l.IFLA_LINKINFO) ?? NOTHING)
+export function decodeLink({ payload }: Message): LinkInfo {
+  const { header, attributes } = parseBody(payload, IFINFOMSG_BYTES, "a link message")
+  const flags = header.getUint32(8, true)
+  const linkInfo = attributes.nested(l.IFLA_LINKINFO)
   return {
-    index: view.getInt32(4, true),
-    type: view.getUint16(2, true),
+    index: header.getInt32(4, true),
+    type: header.getUint16(2, true),
     flags,
     up: (flags & l.IFF_UP) !== 0,
-    name: text(attributes.get(l.IFLA_IFNAME)),
-    mac: formatMac(attributes.get(l.IFLA_ADDRESS) ?? NOTHING),
-    mtu: number(attributes.get(l.IFLA_MTU)) ?? 0,
-    master: number(attributes.get(l.IFLA_MASTER)) ?? 0,
-    link: lowerLink(attributes),
-    linkNetnsId: signed(attributes.get(l.IFLA_LINK_NETNSID)),
-    group: number(attributes.get(l.IFLA_GROUP)) ?? 0,
-    alias: text(attributes.get(l.IFLA_IFALIAS)),
-    kind: text(linkInfo.get(l.IFLA_INFO_KIND)),
-    promiscuity: number(attributes.get(l.IFLA_PROMISCUITY)) ?? 0,
+    name: attributes.text(l.IFLA_IFNAME) ?? "",
+    mac: formatMac(attributes.get(l.IFLA_ADDRESS) ?? new Uint8Array(0)),
+    mtu: attributes.u32(l.IFLA_MTU) ?? 0,
+    master: attributes.u32(l.IFLA_MASTER) ?? 0,
+    // 0 means that the link has no lower one (an unconnected tunnel).
+    link: attributes.u32(l.IFLA_LINK) || undefined,
+    linkNetnsId: attributes.i32(l.IFLA_LINK_NETNSID),
+    group: attributes.u32(l.IFLA_GROUP) ?? 0,
+    alias: attributes.text(l.IFLA_IFALIAS) ?? "",
+    kind: linkInfo.text(l.IFLA_INFO_KIND) ?? "",
     port: decodePort(attributes, linkInfo),
   }
 }
 
-/**
- * Index and address family of a link message, without the cost of reading it all.
- *
- * A bridge announces with family AF_BRIDGE that a port left it: the link itself is still there.
- *
- * @throws LariatError code `decode`
- */
-export function peekLink(message: Message): { readonly index: number; readonly family: number } {
-  const view = headerView(message.payload)
-  return { family: view.getUint8(0), index: view.getInt32(4, true) }
-}
-
 const encoder = new TextEncoder()
-const NOTHING = new Uint8Array(0)
 
-function headerView(payload: Uint8Array): DataView {
-  if (payload.byteLength < IFINFOMSG_BYTES) {
-    throw new LariatError(
-      `Cannot read a link message: ${payload.byteLength} bytes are less than its header's ${IFINFOMSG_BYTES}`,
-      { code: "decode" },
-    )
-  }
-  return new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
-}
-
-/** 0 means that the link has no lower one (an unconnected tunnel). */
-function lowerLink(attributes: ReadonlyMap<number, Uint8Array>): number | undefined {
-  return number(attributes.get(l.IFLA_LINK)) || undefined
-}
-
-function decodePort(
-  attributes: ReadonlyMap<number, Uint8Array>,
-  linkInfo: ReadonlyMap<number, Uint8Array>,
-): BridgePortFields | undefined {
-  const slaveKind = linkInfo.get(l.IFLA_INFO_SLAVE_KIND)
-  const ofBridge = slaveKind !== undefined && readString(slaveKind) === "bridge"
+function decodePort(attributes: Attributes, linkInfo: Attributes): BridgePortFields | undefined {
+  const ofBridge = linkInfo.text(l.IFLA_INFO_SLAVE_KIND) === "bridge"
   const bytes = ofBridge ? linkInfo.get(l.IFLA_INFO_SLAVE_DATA) : attributes.get(l.IFLA_PROTINFO)
   if (bytes === undefined) return undefined
   const data = parseAttributes(bytes)
   const port: { -readonly [K in keyof BridgePortFields]: boolean } = {}
   for (const [field, attribute] of PORT_ATTRIBUTES) {
-    const value = data.get(attribute)
-    if (value !== undefined) port[field] = readU8(value) !== 0
+    const value = data.u8(attribute)
+    if (value !== undefined) port[field] = value !== 0
   }
   return port
-}
-
-function text(payload: Uint8Array | undefined): string {
-  return payload === undefined ? "" : readString(payload)
-}
-
-function number(payload: Uint8Array | undefined): number | undefined {
-  return payload === undefined ? undefined : readU32(payload)
-}
-
-function signed(payload: Uint8Array | undefined): number | undefined {
-  return payload === undefined ? undefined : readI32(payload)
 }

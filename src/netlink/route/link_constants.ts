@@ -18,7 +18,6 @@ export const IFLA_AF_SPEC = 26
 export const IFLA_GROUP = 27
 export const IFLA_NET_NS_FD = 28
 export const IFLA_EXT_MASK = 29
-export const IFLA_PROMISCUITY = 30
 export const IFLA_NUM_TX_QUEUES = 31
 export const IFLA_NUM_RX_QUEUES = 32
 export const IFLA_LINK_NETNSID = 37
@@ -28,9 +27,6 @@ export const RTEXT_FILTER_SKIP_STATS = 1 << 3
 
 // --- linux/if_link.h, linux/ip.h: within IFLA_AF_SPEC
 export const IFLA_INET_CONF = 1
-export const IPV4_DEVCONF_FORWARDING = 1
-export const IPV4_DEVCONF_PROXY_ARP = 3
-export const IPV4_DEVCONF_RP_FILTER = 8
 export const IPV4_DEVCONF_ARP_NOTIFY = 22
 export const IFLA_INET6_ADDR_GEN_MODE = 8
 export const IN6_ADDR_GEN_MODE_NONE = 1

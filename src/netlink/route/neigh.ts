@@ -1,11 +1,10 @@
 /** Neighbour entries: ARP, neighbour discovery, proxies, and forwarding entries of a bridge or vxlan. */
 
-import { type Address, formatAddress, parseAddress } from "../../core/address.ts"
+import { type Address, parseAddress } from "../../core/address.ts"
 import { formatMac, parseMac } from "../../core/mac.ts"
-import { LariatError } from "../../errors.ts"
 import { ENOENT } from "../../sys/ffi/errno.ts"
-import { familyNumber, familyOfNumber } from "../addr_codec.ts"
-import { align, parseAttributes } from "../attribute.ts"
+import { addressText, familyNumber, familyOfNumber } from "../addr_codec.ts"
+import { parseBody } from "../attribute.ts"
 import * as c from "../constants.ts"
 import { type Message, MessageWriter } from "../message.ts"
 import { dumpOfLink, type NetlinkSocket } from "../socket.ts"
@@ -31,7 +30,7 @@ export function newNeigh(index: number, address: string, mac: string): MessageWr
   const writer = new MessageWriter(c.RTM_NEWNEIGH, c.NLM_F_CREATE | c.NLM_F_REPLACE, {
     operation: `add neighbour ${address} on link ${index}`,
   })
-  return put(writer, index, parseAddress(address), { state: c.NUD_PERMANENT, mac: parseMac(mac) })
+  return put(writer, index, parseAddress(address), { mac: parseMac(mac) })
 }
 
 /** The message that forgets the entry; ENOENT when it is not there. */
@@ -39,7 +38,7 @@ export function deleteNeigh(index: number, address: string): MessageWriter {
   const writer = new MessageWriter(c.RTM_DELNEIGH, 0, {
     operation: `delete neighbour ${address} of link ${index}`,
   })
-  return put(writer, index, parseAddress(address), { state: c.NUD_PERMANENT })
+  return put(writer, index, parseAddress(address))
 }
 
 /** The message that has the kernel ask, by ARP or neighbour discovery, who has an address. */
@@ -47,7 +46,7 @@ export function askForNeigh(index: number, address: string): MessageWriter {
   const writer = new MessageWriter(c.RTM_NEWNEIGH, c.NLM_F_CREATE, {
     operation: `ask for neighbour ${address} on link ${index}`,
   })
-  return put(writer, index, parseAddress(address), { flags: c.NTF_USE })
+  return put(writer, index, parseAddress(address), { state: 0, flags: c.NTF_USE })
 }
 
 /**
@@ -61,7 +60,7 @@ export function getNeigh(
   address: string,
 ): NeighInfo | undefined {
   const writer = new MessageWriter(c.RTM_GETNEIGH, 0, { operation: `look for ${address}` })
-  return single(socket, put(writer, index, parseAddress(address), {}))
+  return single(socket, put(writer, index, parseAddress(address), { state: 0 }))
 }
 
 /**
@@ -106,18 +105,14 @@ export function listNeighs(socket: NetlinkSocket, index = 0): NeighInfo[] {
  * @throws LariatError code `decode`
  */
 export function decodeNeigh({ payload }: Message): NeighInfo {
-  if (payload.byteLength < NDMSG_BYTES) {
-    throw new LariatError(`Cannot read a neighbour message: it has ${payload.byteLength} bytes`, {
-      code: "decode",
-    })
-  }
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
-  const attributes = parseAttributes(payload.subarray(align(NDMSG_BYTES)))
+  const { header, attributes } = parseBody(payload, NDMSG_BYTES, "a neighbour message")
+  const far = attributes.get(c.NDA_DST)
   return {
-    index: view.getInt32(4, true),
-    state: view.getUint16(8, true),
-    flags: view.getUint8(10),
-    address: destination(view.getUint8(0), attributes.get(c.NDA_DST)),
+    index: header.getInt32(4, true),
+    state: header.getUint16(8, true),
+    flags: header.getUint8(10),
+    // A forwarding entry is of family AF_BRIDGE.
+    address: addressText(familyOfNumber(header.getUint8(0)) ?? (far?.length === 4 ? 4 : 6), far),
     mac: formatMac(attributes.get(c.NDA_LLADDR) ?? new Uint8Array(0)),
   }
 }
@@ -126,35 +121,20 @@ export function decodeNeigh({ payload }: Message): NeighInfo {
 const NDA_IFINDEX = 8
 
 interface Details {
-  readonly family?: number
+  /** NUD_*. Default permanent. */
   readonly state?: number
+  /** NTF_*. Default none. */
   readonly flags?: number
   readonly mac?: Uint8Array
 }
 
-function put(writer: MessageWriter, index: number, to: Address, details: Details): MessageWriter {
-  writer
-    .u8(details.family ?? familyNumber(to.family))
-    .zeros(3)
-    .i32(index)
-  writer
-    .u16(details.state ?? 0)
-    .u8(details.flags ?? 0)
-    .u8(0)
-  // The order of `ip neigh` and of `bridge fdb`.
-  if (details.family !== c.AF_BRIDGE) writer.attr(c.NDA_DST, to.bytes)
-  if (details.mac !== undefined) writer.attr(c.NDA_LLADDR, details.mac)
-  if (details.family === c.AF_BRIDGE) writer.attr(c.NDA_DST, to.bytes)
-  return writer
-}
-
-function destination(number: number, bytes: Uint8Array | undefined): string | undefined {
-  if (bytes === undefined) return undefined
-  const family = familyOfNumber(number) ?? (bytes.byteLength === 4 ? 4 : 6)
-  if (bytes.byteLength !== (family === 4 ? 4 : 16)) {
-    throw new LariatError("Cannot read a neighbour message: its address has a wrong length", {
-      code: "decode",
-    })
-  }
-  return formatAddress({ family, bytes })
+function put(
+  writer: MessageWriter,
+  index: number,
+  to: Address,
+  { state = c.NUD_PERMANENT, flags = 0, mac }: Details = {},
+): MessageWriter {
+  writer.u8(familyNumber(to.family)).zeros(3).i32(index).u16(state).u8(flags).u8(0)
+  writer.attr(c.NDA_DST, to.bytes)
+  return mac === undefined ? writer : writer.attr(c.NDA_LLADDR, mac)
 }

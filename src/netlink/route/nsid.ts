@@ -1,6 +1,6 @@
 /** Numbers that one network namespace has for others: how a veth says where its peer is. */
 
-import { parseAttributes, readI32 } from "../attribute.ts"
+import { parseBody } from "../attribute.ts"
 import * as c from "../constants.ts"
 import { MessageWriter } from "../message.ts"
 import type { NetlinkSocket } from "../socket.ts"
@@ -20,7 +20,7 @@ export function netnsIdOf(socket: NetlinkSocket, netnsFd: number): number | unde
   writer.zeros(RTGENMSG_BYTES).attrU32(c.NETNSA_FD, netnsFd)
   const [answer] = socket.request(writer)
   if (answer === undefined) return undefined
-  const id = parseAttributes(answer.payload.subarray(RTGENMSG_BYTES)).get(c.NETNSA_NSID)
-  const value = id === undefined ? c.NETNSA_NSID_NOT_ASSIGNED : readI32(id)
-  return value === c.NETNSA_NSID_NOT_ASSIGNED ? undefined : value
+  const { attributes } = parseBody(answer.payload, RTGENMSG_BYTES, "a namespace's number")
+  const id = attributes.i32(c.NETNSA_NSID)
+  return id === c.NETNSA_NSID_NOT_ASSIGNED ? undefined : id
 }

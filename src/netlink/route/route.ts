@@ -4,10 +4,10 @@ import { type Family, networkOf, parseAddress, parsePrefix } from "../../core/ad
 import { EHOSTUNREACH, ENETUNREACH } from "../../sys/ffi/errno.ts"
 import { familyNumber } from "../addr_codec.ts"
 import * as c from "../constants.ts"
-import { NetlinkError } from "../error.ts"
 import { MessageWriter } from "../message.ts"
 import type { NetlinkSocket } from "../socket.ts"
 import { decodeRoute, putRoute, type RouteInfo } from "./route_codec.ts"
+import { queryRoute } from "./route_lookup.ts"
 
 export type { RouteInfo } from "./route_codec.ts"
 
@@ -77,21 +77,8 @@ export function deleteRoute(route: RouteRequest): MessageWriter {
  * @throws NetlinkError
  */
 export function routeTo(socket: NetlinkSocket, address: string): RouteInfo | undefined {
-  const { family, bytes } = parseAddress(address)
-  const writer = new MessageWriter(c.RTM_GETROUTE, 0, { operation: `find the route to ${address}` })
-  writer
-    .u8(familyNumber(family))
-    .u8(bytes.byteLength * 8)
-    .zeros(10)
-    .attr(c.RTA_DST, bytes)
-  try {
-    const [answer] = socket.request(writer)
-    return answer === undefined ? undefined : decodeRoute(answer)
-  } catch (error) {
-    const unreachable = error instanceof NetlinkError && UNREACHABLE.includes(error.errno)
-    if (unreachable) return undefined
-    throw error
-  }
+  const answer = socket.attempt(queryRoute(address), ENETUNREACH, EHOSTUNREACH)
+  return answer === undefined ? undefined : decodeRoute(answer)
 }
 
 /**
@@ -110,7 +97,6 @@ export function listRoutes(socket: NetlinkSocket, filter: RouteFilter = {}): Rou
   return found
 }
 
-const UNREACHABLE: readonly number[] = [ENETUNREACH, EHOSTUNREACH]
 /** RT_SCOPE_NOWHERE of rtnetlink.h: in a deletion it fits every scope. */
 const ANY_SCOPE = 255
 

@@ -1,10 +1,10 @@
 /** Layout of route messages (struct rtmsg and RTA_* attributes). */
 
 import type { Prefix } from "../../core/address.ts"
-import { type Address, type Family, formatAddress, formatPrefix } from "../../core/address.ts"
+import { type Address, type Family, formatPrefix } from "../../core/address.ts"
 import { LariatError } from "../../errors.ts"
-import { familyBytes, familyNumber, familyOfNumber } from "../addr_codec.ts"
-import { align, parseAttributes, readU16, readU32 } from "../attribute.ts"
+import { addressText, familyBytes, familyNumber, familyOfNumber } from "../addr_codec.ts"
+import { type Attributes, parseAttributes, parseBody } from "../attribute.ts"
 import * as c from "../constants.ts"
 import type { Message, MessageWriter } from "../message.ts"
 
@@ -91,33 +91,28 @@ function putGateway(writer: MessageWriter, family: Family, gateway: Address): vo
  * @throws LariatError code `decode`
  */
 export function decodeRoute({ payload }: Message): RouteInfo | undefined {
-  if (payload.byteLength < RTMSG_BYTES) throw malformed(`${payload.byteLength} bytes`)
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
-  const family = familyOfNumber(view.getUint8(0))
+  const { header, attributes } = parseBody(payload, RTMSG_BYTES, "a route message")
+  const family = familyOfNumber(header.getUint8(0))
   if (family === undefined) return undefined
-  const attributes = parseAttributes(payload.subarray(align(RTMSG_BYTES)))
-  const metrics = parseAttributes(attributes.get(c.RTA_METRICS) ?? NOTHING)
+  const metrics = attributes.nested(c.RTA_METRICS)
   const multipath = attributes.get(c.RTA_MULTIPATH)
   const hop = multipath === undefined ? undefined : firstHop(multipath)
-  const hops = hop?.attributes ?? attributes
   return {
     family,
-    dst: destination(family, view.getUint8(1), attributes.get(c.RTA_DST)),
-    gateway: gatewayOf(family, hops),
-    index: hop?.index ?? number(attributes.get(c.RTA_OIF)),
-    table: number(attributes.get(c.RTA_TABLE)) ?? view.getUint8(4),
-    protocol: view.getUint8(5),
-    scope: view.getUint8(6),
-    type: view.getUint8(7),
-    flags: view.getUint32(8, true),
-    priority: number(attributes.get(c.RTA_PRIORITY)) ?? 0,
-    preferredSource: address(family, attributes.get(c.RTA_PREFSRC)),
-    mtu: number(metrics.get(c.RTAX_MTU)),
-    advmss: number(metrics.get(c.RTAX_ADVMSS)),
+    dst: destination(family, header.getUint8(1), attributes.get(c.RTA_DST)),
+    gateway: gatewayOf(family, hop?.attributes ?? attributes),
+    index: hop?.index ?? attributes.u32(c.RTA_OIF),
+    table: attributes.u32(c.RTA_TABLE) ?? header.getUint8(4),
+    protocol: header.getUint8(5),
+    scope: header.getUint8(6),
+    type: header.getUint8(7),
+    flags: header.getUint32(8, true),
+    priority: attributes.u32(c.RTA_PRIORITY) ?? 0,
+    preferredSource: addressText(family, attributes.get(c.RTA_PREFSRC)),
+    mtu: metrics.u32(c.RTAX_MTU),
+    advmss: metrics.u32(c.RTAX_ADVMSS),
   }
 }
-
-const NOTHING = new Uint8Array(0)
 
 function destination(family: Family, length: number, dst: Uint8Array | undefined): string {
   const bytes = dst ?? new Uint8Array(familyBytes(family))
@@ -126,37 +121,25 @@ function destination(family: Family, length: number, dst: Uint8Array | undefined
   return formatPrefix({ family, bytes, length })
 }
 
-function gatewayOf(
-  family: Family,
-  attributes: ReadonlyMap<number, Uint8Array>,
-): string | undefined {
+function gatewayOf(family: Family, attributes: Attributes): string | undefined {
   const via = attributes.get(c.RTA_VIA)
-  if (via === undefined) return address(family, attributes.get(c.RTA_GATEWAY))
-  const viaFamily = familyOfNumber(readU16(via))
-  return viaFamily === undefined ? undefined : address(viaFamily, via.subarray(2))
+  if (via === undefined) return addressText(family, attributes.get(c.RTA_GATEWAY))
+  const viaFamily = familyOfNumber(attributes.u16(c.RTA_VIA) ?? 0)
+  return viaFamily === undefined ? undefined : addressText(viaFamily, via.subarray(2))
 }
 
+/** Of a multipath route. */
 function firstHop(multipath: Uint8Array): {
   readonly index: number
-  readonly attributes: ReadonlyMap<number, Uint8Array>
+  readonly attributes: Attributes
 } {
-  if (multipath.byteLength < RTNEXTHOP_BYTES) throw malformed("a cut next hop")
-  const length = readU16(multipath)
+  const view = new DataView(multipath.buffer, multipath.byteOffset, multipath.byteLength)
+  const length = multipath.byteLength < RTNEXTHOP_BYTES ? 0 : view.getUint16(0, true)
   if (length < RTNEXTHOP_BYTES || length > multipath.byteLength) throw malformed("a wrong next hop")
   return {
-    index: readU32(multipath.subarray(4)),
+    index: view.getUint32(4, true),
     attributes: parseAttributes(multipath.subarray(RTNEXTHOP_BYTES, length)),
   }
-}
-
-function address(family: Family, bytes: Uint8Array | undefined): string | undefined {
-  if (bytes === undefined) return undefined
-  if (bytes.byteLength !== familyBytes(family)) throw malformed("an address of wrong length")
-  return formatAddress({ family, bytes })
-}
-
-function number(payload: Uint8Array | undefined): number | undefined {
-  return payload === undefined ? undefined : readU32(payload)
 }
 
 function malformed(what: string): LariatError {

@@ -1,10 +1,10 @@
 /** VXLAN links (RFC 7348): what is asked of the kernel and told by it about a VTEP. */
 
-import { type Family, formatAddress, parseAddress } from "../../core/address.ts"
+import { parseAddress } from "../../core/address.ts"
 import { ENODEV } from "../../sys/ffi/errno.ts"
-import { parseAttributes, readU8, readU16be, readU32 } from "../attribute.ts"
+import { addressText } from "../addr_codec.ts"
+import { parseBody } from "../attribute.ts"
 import { RTM_NEWLINK } from "../constants.ts"
-import { NetlinkError } from "../error.ts"
 import { type Message, MessageWriter } from "../message.ts"
 import type { NetlinkSocket } from "../socket.ts"
 import { type LinkRef, type NewLink, newLink, queryLink } from "./link.ts"
@@ -32,7 +32,6 @@ export interface VxlanInfo extends Omit<VxlanFields, "local"> {
 
 /** Bytes of struct ifinfomsg. */
 const IFINFOMSG_BYTES = 16
-const NOTHING = new Uint8Array(0)
 
 /** The message that makes a VXLAN link. EEXIST: the name, or the VNI with the port, is taken. */
 export function newVxlan(spec: NewLink, fields: VxlanFields): MessageWriter {
@@ -63,13 +62,8 @@ export function changeVxlanLocal(index: number, local: string): MessageWriter {
  * @throws NetlinkError
  */
 export function getVxlan(socket: NetlinkSocket, link: LinkRef): VxlanInfo | undefined {
-  try {
-    const [answer] = socket.request(queryLink(link))
-    return answer === undefined ? undefined : decodeVxlan(answer)
-  } catch (error) {
-    if (error instanceof NetlinkError && error.errno === ENODEV) return undefined
-    throw error
-  }
+  const answer = socket.attempt(queryLink(link), ENODEV)
+  return answer === undefined ? undefined : decodeVxlan(answer)
 }
 
 /**
@@ -80,24 +74,16 @@ export function getVxlan(socket: NetlinkSocket, link: LinkRef): VxlanInfo | unde
 export function decodeVxlan(message: Message): VxlanInfo | undefined {
   const link = decodeLink(message)
   if (link.kind !== "vxlan") return undefined
-  const attributes = parseAttributes(message.payload.subarray(IFINFOMSG_BYTES))
-  const info = parseAttributes(attributes.get(l.IFLA_LINKINFO) ?? NOTHING)
-  const data = parseAttributes(info.get(l.IFLA_INFO_DATA) ?? NOTHING)
-  const vni = data.get(l.IFLA_VXLAN_ID)
-  const port = data.get(l.IFLA_VXLAN_PORT)
-  const learning = data.get(l.IFLA_VXLAN_LEARNING)
+  const { attributes } = parseBody(message.payload, IFINFOMSG_BYTES, "a link message")
+  const data = attributes.nested(l.IFLA_LINKINFO).nested(l.IFLA_INFO_DATA)
   return {
     link,
-    vni: vni === undefined ? 0 : readU32(vni),
-    port: port === undefined ? 0 : readU16be(port),
-    learning: learning !== undefined && readU8(learning) !== 0,
-    local: local(4, data.get(l.IFLA_VXLAN_LOCAL)) ?? local(6, data.get(l.IFLA_VXLAN_LOCAL6)),
+    vni: data.u32(l.IFLA_VXLAN_ID) ?? 0,
+    port: data.u16be(l.IFLA_VXLAN_PORT) ?? 0,
+    learning: (data.u8(l.IFLA_VXLAN_LEARNING) ?? 0) !== 0,
+    local:
+      addressText(4, data.get(l.IFLA_VXLAN_LOCAL)) ?? addressText(6, data.get(l.IFLA_VXLAN_LOCAL6)),
   }
-}
-
-function local(family: Family, bytes: Uint8Array | undefined): string | undefined {
-  if (bytes?.byteLength !== (family === 4 ? 4 : 16)) return undefined
-  return formatAddress({ family, bytes })
 }
 
 function putLocal(writer: MessageWriter, address: string): void {

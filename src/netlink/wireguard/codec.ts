@@ -2,11 +2,11 @@
 
 import { formatPrefix } from "../../core/address.ts"
 import { LariatError } from "../../errors.ts"
+import { decodeEndpoint, type IpEndpoint } from "../../sys/net/ip_endpoint.ts"
 import { familyBytes, familyOfNumber } from "../addr_codec.ts"
-import { parseAttributeList, parseAttributes, readU8, readU16, readU64 } from "../attribute.ts"
+import { type Attribute, type Attributes, parseAttributes, parseBody } from "../attribute.ts"
 import { GENL_HDRLEN } from "../genetlink.ts"
 import type { Message } from "../message.ts"
-import { decodeEndpoint, type Endpoint } from "../socket_address.ts"
 import * as w from "./constants.ts"
 
 /** A device as the kernel tells it. */
@@ -26,7 +26,7 @@ export interface WireguardPeer {
   /** 32 bytes, secret; zeros when there is none. */
   readonly presharedKey: Uint8Array
   /** Where it was last heard from, or what was set. */
-  readonly endpoint: Endpoint | undefined
+  readonly endpoint: IpEndpoint | undefined
   /** Seconds; 0 for none. */
   readonly keepalive: number
   /** Milliseconds of the wall clock; undefined when there was no handshake. */
@@ -37,7 +37,6 @@ export interface WireguardPeer {
   readonly allowedIps: readonly string[]
 }
 
-const NOTHING = new Uint8Array(0)
 const NO_KEY = new Uint8Array(w.WG_KEY_LEN)
 
 /**
@@ -50,14 +49,14 @@ export function decodeDevice(messages: readonly Message[]): WireguardDevice {
   let device: Omit<WireguardDevice, "peers"> | undefined
   const peers: WireguardPeer[] = []
   for (const { payload } of messages) {
-    const attributes = parseAttributes(payload.subarray(GENL_HDRLEN))
+    const { attributes } = parseBody(payload, GENL_HDRLEN, "a WireGuard device")
     device ??= {
-      privateKey: key(attributes.get(w.WGDEVICE_A_PRIVATE_KEY)),
-      publicKey: key(attributes.get(w.WGDEVICE_A_PUBLIC_KEY)),
-      port: number(attributes.get(w.WGDEVICE_A_LISTEN_PORT)),
+      privateKey: keyOf(attributes, w.WGDEVICE_A_PRIVATE_KEY),
+      publicKey: keyOf(attributes, w.WGDEVICE_A_PUBLIC_KEY),
+      port: attributes.u16(w.WGDEVICE_A_LISTEN_PORT) ?? 0,
     }
-    for (const row of parseAttributeList(attributes.get(w.WGDEVICE_A_PEERS) ?? NOTHING)) {
-      const peer = decodePeer(row.payload)
+    for (const row of attributes.list(w.WGDEVICE_A_PEERS)) {
+      const peer = decodePeer(parseAttributes(row.payload))
       const before = peers.at(-1)
       if (before !== undefined && sameKey(before.publicKey, peer.publicKey)) {
         peers[peers.length - 1] = {
@@ -76,54 +75,46 @@ export function sameKey(a: Uint8Array, b: Uint8Array): boolean {
   return a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i])
 }
 
-function decodePeer(payload: Uint8Array): WireguardPeer {
-  const attributes = parseAttributes(payload)
-  const publicKey = key(attributes.get(w.WGPEER_A_PUBLIC_KEY))
+function decodePeer(attributes: Attributes): WireguardPeer {
+  const publicKey = keyOf(attributes, w.WGPEER_A_PUBLIC_KEY)
   if (publicKey === undefined) throw malformed("a peer has no key")
   const endpoint = attributes.get(w.WGPEER_A_ENDPOINT)
-  const keepalive = attributes.get(w.WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL)
-  const allowed = parseAttributeList(attributes.get(w.WGPEER_A_ALLOWEDIPS) ?? NOTHING)
   return {
     publicKey,
-    presharedKey: key(attributes.get(w.WGPEER_A_PRESHARED_KEY)) ?? NO_KEY,
+    presharedKey: keyOf(attributes, w.WGPEER_A_PRESHARED_KEY) ?? NO_KEY,
     endpoint: endpoint === undefined ? undefined : decodeEndpoint(endpoint),
-    keepalive: number(keepalive),
-    lastHandshake: time(attributes.get(w.WGPEER_A_LAST_HANDSHAKE_TIME)),
-    rxBytes: count(attributes.get(w.WGPEER_A_RX_BYTES)),
-    txBytes: count(attributes.get(w.WGPEER_A_TX_BYTES)),
-    allowedIps: allowed.map((row) => decodeAllowedIp(row.payload)),
+    keepalive: attributes.u16(w.WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL) ?? 0,
+    lastHandshake: timeOf(attributes, w.WGPEER_A_LAST_HANDSHAKE_TIME),
+    rxBytes: Number(attributes.u64(w.WGPEER_A_RX_BYTES) ?? 0n),
+    txBytes: Number(attributes.u64(w.WGPEER_A_TX_BYTES) ?? 0n),
+    allowedIps: attributes.list(w.WGPEER_A_ALLOWEDIPS).map(decodeAllowedIp),
   }
 }
 
-function decodeAllowedIp(payload: Uint8Array): string {
+function decodeAllowedIp({ payload }: Attribute): string {
   const attributes = parseAttributes(payload)
-  const family = familyOfNumber(number(attributes.get(w.WGALLOWEDIP_A_FAMILY)))
+  const family = familyOfNumber(attributes.u16(w.WGALLOWEDIP_A_FAMILY) ?? 0)
   const bytes = attributes.get(w.WGALLOWEDIP_A_IPADDR)
-  const mask = attributes.get(w.WGALLOWEDIP_A_CIDR_MASK)
-  if (family === undefined || bytes?.byteLength !== familyBytes(family) || mask === undefined) {
+  const length = attributes.u8(w.WGALLOWEDIP_A_CIDR_MASK)
+  if (family === undefined || bytes?.byteLength !== familyBytes(family) || length === undefined) {
     throw malformed("a prefix is none")
   }
-  return formatPrefix({ family, bytes, length: readU8(mask) })
+  return formatPrefix({ family, bytes, length })
 }
 
-function key(payload: Uint8Array | undefined): Uint8Array | undefined {
-  if (payload === undefined) return undefined
-  if (payload.byteLength !== w.WG_KEY_LEN) throw malformed("a key has a wrong length")
-  return payload
-}
-
-function number(payload: Uint8Array | undefined): number {
-  return payload === undefined ? 0 : readU16(payload)
-}
-
-function count(payload: Uint8Array | undefined): number {
-  return payload === undefined ? 0 : Number(readU64(payload))
+function keyOf(attributes: Attributes, type: number): Uint8Array | undefined {
+  const key = attributes.get(type)
+  if (key === undefined || key.byteLength === w.WG_KEY_LEN) return key
+  throw malformed("a key has a wrong length")
 }
 
 /** struct __kernel_timespec: seconds and nanoseconds, 8 bytes each; zeros for never. */
-function time(payload: Uint8Array | undefined): number | undefined {
+function timeOf(attributes: Attributes, type: number): number | undefined {
+  const payload = attributes.get(type)
   if (payload === undefined) return undefined
-  const ms = Number(readU64(payload)) * 1000 + Number(readU64(payload.subarray(8))) / 1e6
+  if (payload.byteLength < 16) throw malformed("a time has a wrong length")
+  const view = new DataView(payload.buffer, payload.byteOffset)
+  const ms = Number(view.getBigUint64(0, true)) * 1000 + Number(view.getBigUint64(8, true)) / 1e6
   return ms === 0 ? undefined : ms
 }
 

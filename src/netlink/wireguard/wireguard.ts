@@ -1,11 +1,12 @@
 /** WireGuard devices and their peers (linux/wireguard.h), through generic netlink. */
 
 import { parsePrefix } from "../../core/address.ts"
+import type { IpEndpoint } from "../../sys/net/ip_endpoint.ts"
+import { ipSocketAddress } from "../../sys/net/socket_address.ts"
 import { familyNumber } from "../addr_codec.ts"
 import { genericMessage } from "../genetlink.ts"
 import type { MessageWriter } from "../message.ts"
 import type { NetlinkSocket } from "../socket.ts"
-import { type Endpoint, encodeEndpoint } from "../socket_address.ts"
 import { decodeDevice, type WireguardDevice } from "./codec.ts"
 import * as w from "./constants.ts"
 
@@ -27,7 +28,7 @@ export interface PeerChange {
   readonly remove?: boolean | undefined
   /** 32 bytes, secret; zeros for none. */
   readonly presharedKey?: Uint8Array | undefined
-  readonly endpoint?: Endpoint | undefined
+  readonly endpoint?: IpEndpoint | undefined
   /** Seconds between packets that keep a NAT open; 0 for none. */
   readonly keepalive?: number | undefined
   /** Prefixes that come to this peer; one that another peer had passes over in one step. */
@@ -95,7 +96,9 @@ function putPeer(writer: MessageWriter, peer: PeerChange): void {
   }
   const { presharedKey, endpoint, keepalive, allowedIps = [] } = peer
   if (presharedKey !== undefined) writer.attr(w.WGPEER_A_PRESHARED_KEY, presharedKey)
-  if (endpoint !== undefined) writer.attr(w.WGPEER_A_ENDPOINT, encodeEndpoint(endpoint))
+  if (endpoint !== undefined) {
+    writer.attr(w.WGPEER_A_ENDPOINT, ipSocketAddress(endpoint.address, endpoint.port).bytes)
+  }
   if (keepalive !== undefined) {
     writer.attrU16(w.WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL, keepalive)
   }

@@ -2,7 +2,7 @@
 
 import { type Family, familyOf } from "../../core/address.ts"
 import { familyNumber } from "../addr_codec.ts"
-import { parseAttributes, readU32 } from "../attribute.ts"
+import { parseBody } from "../attribute.ts"
 import { AF_INET6, NLM_F_CREATE, NLM_F_EXCL } from "../constants.ts"
 import { type Message, MessageWriter } from "../message.ts"
 import type { NetlinkSocket } from "../socket.ts"
@@ -80,19 +80,16 @@ export function listPolicies(socket: Pick<NetlinkSocket, "dump">): PolicyInfo[] 
 
 /** Reads XFRM_MSG_NEWPOLICY; undefined for a socket's own. @throws LariatError `decode` */
 export function decodePolicy({ payload }: Pick<Message, "payload">): PolicyInfo | undefined {
-  if (payload.length < x.XFRM_USERPOLICY_INFO_BYTES) throw tooShort("a policy", payload)
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
-  const direction = NAMES[view.getUint8(160)]
+  const { header, attributes } = parseBody(payload, x.XFRM_USERPOLICY_INFO_BYTES, "a policy")
+  const direction = NAMES[header.getUint8(160)]
   if (direction === undefined) return undefined
-  const attributes = parseAttributes(payload.subarray(x.XFRM_USERPOLICY_INFO_BYTES))
-  const ifId = attributes.get(x.XFRMA_IF_ID)
   const template = attributes.get(x.XFRMA_TMPL)
-  const clear = view.getUint8(161) === x.XFRM_POLICY_BLOCK ? "block" : "allow"
+  const clear = header.getUint8(161) === x.XFRM_POLICY_BLOCK ? "block" : "allow"
   return {
-    ...readSelector(view, 0),
+    ...readSelector(header, 0),
     direction,
-    priority: view.getUint32(152, true),
-    ifId: ifId === undefined ? 0 : readU32(ifId),
+    priority: header.getUint32(152, true),
+    ifId: attributes.u32(x.XFRMA_IF_ID) ?? 0,
     action: template === undefined ? clear : readTemplate(template),
   }
 }

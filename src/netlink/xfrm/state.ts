@@ -3,7 +3,7 @@
 import { type Family, familyOf } from "../../core/address.ts"
 import { LariatError } from "../../errors.ts"
 import { familyNumber } from "../addr_codec.ts"
-import { parseAttributes, readU32 } from "../attribute.ts"
+import { parseBody } from "../attribute.ts"
 import { AF_INET6, NLM_F_CREATE, NLM_F_EXCL } from "../constants.ts"
 import { type Message, MessageWriter } from "../message.ts"
 import type { NetlinkSocket } from "../socket.ts"
@@ -156,21 +156,18 @@ export function listStates(socket: Pick<NetlinkSocket, "dump">): StateInfo[] {
 
 /** Reads XFRM_MSG_NEWSA; undefined for another protocol than ESP. @throws LariatError `decode` */
 export function decodeState({ payload }: Pick<Message, "payload">): StateInfo | undefined {
-  if (payload.length < x.XFRM_USERSA_INFO_BYTES) throw tooShort("an association", payload)
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
-  if (view.getUint8(76) !== x.IPPROTO_ESP) return undefined
-  const family: Family = view.getUint16(212, true) === AF_INET6 ? 6 : 4
-  const attributes = parseAttributes(payload.subarray(x.XFRM_USERSA_INFO_BYTES))
-  const ifId = attributes.get(x.XFRMA_IF_ID)
+  const { header, attributes } = parseBody(payload, x.XFRM_USERSA_INFO_BYTES, "an association")
+  if (header.getUint8(76) !== x.IPPROTO_ESP) return undefined
+  const family: Family = header.getUint16(212, true) === AF_INET6 ? 6 : 4
   return {
-    destination: readXfrmAddress(view, 56, family),
-    spi: view.getUint32(72, false),
-    source: readXfrmAddress(view, 80, family),
-    usage: readUsage(view, 160),
-    replayed: view.getUint32(196, true),
-    unauthentic: view.getUint32(200, true),
-    reqid: view.getUint32(208, true),
-    ifId: ifId === undefined ? 0 : readU32(ifId),
+    destination: readXfrmAddress(header, 56, family),
+    spi: header.getUint32(72, false),
+    source: readXfrmAddress(header, 80, family),
+    usage: readUsage(header, 160),
+    replayed: header.getUint32(196, true),
+    unauthentic: header.getUint32(200, true),
+    reqid: header.getUint32(208, true),
+    ifId: attributes.u32(x.XFRMA_IF_ID) ?? 0,
     encapsulation: decodeEncapsulation(attributes.get(x.XFRMA_ENCAP)),
   }
 }

@@ -103,11 +103,6 @@ export function copyFrom(address: number, length: number): Uint8Array {
   return ffi.copyFrom(address, length)
 }
 
-/** write(2) on another thread; see thread_pool.ts, which makes errors of negative results. */
-export function writeElsewhere(fd: number, bytes: Uint8Array): Promise<number> {
-  return ffi.writeElsewhere(fd, bytes)
-}
-
 const encoder = new TextEncoder()
 
 /**

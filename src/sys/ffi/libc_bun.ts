@@ -1,6 +1,6 @@
 /** The FFI layer of Bun. The only file that names `bun:ffi`. */
 
-import { type Ffi, type RawFunction, SONAMES, UNKNOWN_ERRNO } from "./libc_symbols.ts"
+import { type Ffi, inLibc, type RawFunction } from "./libc_symbols.ts"
 
 type BunFfi = typeof import("bun:ffi")
 type Symbols = Parameters<BunFfi["dlopen"]>[1]
@@ -18,25 +18,10 @@ const TYPES: Readonly<Record<string, string>> = {
 export function openBunFfi(): Ffi {
   // Not an import: Deno would have to resolve it, and a dynamic one would need an await.
   const ffi = process.getBuiltinModule("bun:ffi") as unknown as BunFfi
-  let soname: string | undefined
-
-  function open(symbols: Symbols): Readonly<Record<string, RawFunction>> {
-    const from = (library: string) =>
-      ffi.dlopen(library, symbols).symbols as unknown as Record<string, RawFunction>
-    if (soname !== undefined) return from(soname)
-    let failure: unknown
-    for (const candidate of SONAMES) {
-      try {
-        const bound = from(candidate)
-        soname = candidate
-        return bound
-      } catch (error) {
-        failure ??= error
-      }
-    }
-    throw failure
-  }
-
+  const open = inLibc(
+    (library, symbols: Symbols) =>
+      ffi.dlopen(library, symbols).symbols as unknown as Record<string, RawFunction>,
+  )
   let errnoLocation: RawFunction | undefined
   return {
     bind(signatures) {
@@ -54,15 +39,5 @@ export function openBunFfi(): Ffi {
     addressOf: (bytes) => Number(ffi.ptr(bytes)),
     copyFrom: (address, length) =>
       new Uint8Array(ffi.toArrayBuffer(address as never, 0, length).slice(0)),
-    writeElsewhere: (fd, bytes) =>
-      new Promise((resolve) => {
-        // node:fs writes raw descriptors of any kind in Bun, in the thread pool. Looked up here
-        // because importing it costs a CNI plugin call two milliseconds of start-up.
-        process
-          .getBuiltinModule("node:fs")
-          .write(fd, bytes, 0, bytes.length, null, (error, count) => {
-            resolve(error === null || error === undefined ? count : (error.errno ?? -UNKNOWN_ERRNO))
-          })
-      }),
   }
 }

@@ -1,7 +1,7 @@
 /** The FFI layer of Deno. */
 
 import { denoGlobal } from "./deno_global.ts"
-import { type Ffi, type RawFunction, SONAMES, UNKNOWN_ERRNO } from "./libc_symbols.ts"
+import { type Ffi, inLibc, type RawFunction } from "./libc_symbols.ts"
 
 const TYPES: Readonly<Record<string, string>> = {
   v: "void",
@@ -13,22 +13,9 @@ const TYPES: Readonly<Record<string, string>> = {
 
 export function openDenoFfi(): Ffi {
   const deno = denoGlobal()
-  let soname: string | undefined
-
-  function open(symbols: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-    if (soname !== undefined) return deno.dlopen(soname, symbols).symbols
-    let failure: unknown
-    for (const candidate of SONAMES) {
-      try {
-        const bound = deno.dlopen(candidate, symbols).symbols
-        soname = candidate
-        return bound
-      } catch (error) {
-        failure ??= error
-      }
-    }
-    throw failure
-  }
+  const open = inLibc(
+    (library, symbols: Readonly<Record<string, unknown>>) => deno.dlopen(library, symbols).symbols,
+  )
 
   function bind(signatures: Readonly<Record<string, string>>): Record<string, RawFunction> {
     const symbols: Record<string, { parameters: unknown[]; result: string | undefined }> = {}
@@ -49,7 +36,6 @@ export function openDenoFfi(): Ffi {
   }
 
   let errnoLocation: (() => object) | undefined
-  let writeNonblocking: ((...args: unknown[]) => Promise<bigint>) | undefined
   return {
     bind,
     readErrno() {
@@ -61,14 +47,6 @@ export function openDenoFfi(): Ffi {
     copyFrom(address, length) {
       const pointer = deno.UnsafePointer.create(BigInt(address))
       return new Uint8Array(deno.UnsafePointerView.getArrayBuffer(pointer, length).slice(0))
-    },
-    async writeElsewhere(fd, bytes) {
-      writeNonblocking ??= open({
-        write: { parameters: ["i32", "buffer", "i64"], result: "i64", nonblocking: true },
-      }).write as (...args: unknown[]) => Promise<bigint>
-      const written = Number(await writeNonblocking(fd, bytes, bytes.length))
-      // The errno of another thread cannot be read from this one.
-      return written < 0 ? -UNKNOWN_ERRNO : written
     },
   }
 }

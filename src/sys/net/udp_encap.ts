@@ -8,6 +8,7 @@
 import { LariatError } from "../../errors.ts"
 import { EINVAL, EOPNOTSUPP, SystemError } from "../ffi/errno.ts"
 import { errno, libc } from "../ffi/libc.ts"
+import type { IpEndpoint } from "./ip_endpoint.ts"
 import { MessageBuffer } from "./message_header.ts"
 import { encodePacketInfo, PACKET_INFO } from "./packet_info.ts"
 import { openSocket, SOCK_DGRAM, SOCK_NONBLOCK, SOL_SOCKET, setIntOption } from "./socket.ts"
@@ -33,12 +34,6 @@ const KEEPALIVE = Uint8Array.of(0xff)
 
 /** IANA's port for it: RFC 3948 §2.1. */
 export const ESP_UDP_PORT = 4500
-
-/** An address, as text, and a port. */
-export interface UdpEndpoint {
-  readonly address: string
-  readonly port: number
-}
 
 /** One UDP encapsulation socket, in the network namespace where it was opened. */
 export class UdpEncapSocket {
@@ -100,14 +95,14 @@ export class UdpEncapSocket {
    * @returns 0, or the errno: nothing is thrown for a peer that cannot be reached
    * @throws LariatError usage for what is no address
    */
-  send(payload: Uint8Array, to: UdpEndpoint, from?: string): number {
+  send(payload: Uint8Array, to: IpEndpoint, from?: string): number {
     const datagram = new Uint8Array(MARKER.length + payload.length)
     datagram.set(payload, MARKER.length)
     return this.#send(datagram, to, from)
   }
 
   /** Keeps the mapping of a NAT on the way alive. See {@link send}. */
-  keepAlive(to: UdpEndpoint, from?: string): number {
+  keepAlive(to: IpEndpoint, from?: string): number {
     return this.#send(KEEPALIVE, to, from)
   }
 
@@ -117,7 +112,7 @@ export class UdpEncapSocket {
     this.#open = false
   }
 
-  #send(datagram: Uint8Array, to: UdpEndpoint, from: string | undefined): number {
+  #send(datagram: Uint8Array, to: IpEndpoint, from: string | undefined): number {
     const address = ipSocketAddress(to.address, to.port)
     const options = { to: address, flags: MSG_DONTWAIT }
     const sent =

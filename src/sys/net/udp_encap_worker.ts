@@ -1,22 +1,31 @@
 /**
- * The thread that reads UDP encapsulation sockets: waits in poll(2) for datagrams or for the word to
- * stop. The kernel has taken ESP and keepalives out by then; what is left is little, or an attack.
+ * The thread that reads UDP encapsulation sockets. The kernel has taken ESP and keepalives out by
+ * then; what is left is little, or an attack.
  */
 
-import { EAGAIN, EBADF, EINTR } from "../ffi/errno.ts"
-import { errno, libc } from "../ffi/libc.ts"
-import { POLLIN } from "../ffi/poll.ts"
-import { serveWorker } from "../ffi/worker.ts"
+import { EAGAIN } from "../ffi/errno.ts"
+import { libc } from "../ffi/libc.ts"
+import { servePollThread } from "../ffi/poll_thread.ts"
 import { MessageBuffer, MSG_TRUNC } from "./message_header.ts"
 import { localAddressOf } from "./packet_info.ts"
-import type { RawDatagram, UdpEncapOrder, UdpEncapReport } from "./udp_encap_protocol.ts"
+
+/** What the thread is told: descriptors, which threads of a process share. */
+export interface UdpEncapOrder {
+  readonly sockets: readonly { readonly fd: number; readonly family: 4 | 6 }[]
+}
+
+/** One datagram without its marker. */
+export interface RawDatagram {
+  /** Position of its socket in the order. */
+  readonly socket: number
+  readonly payload: Uint8Array
+  /** struct sockaddr_in or sockaddr_in6 of the sender. */
+  readonly sender: Uint8Array
+  /** The own address that it came to; undefined where the kernel did not say. */
+  readonly local: Uint8Array | undefined
+}
 
 const MSG_DONTWAIT = 0x40
-/** struct pollfd: int fd, short events, short revents. */
-const POLLFD_BYTES = 8
-const FOREVER = -1
-/** include/uapi/asm-generic/poll.h: no open descriptor. */
-const POLLNVAL = 0x20
 /** Non-ESP marker: RFC 3948 §2.2. */
 const MARKER_BYTES = 4
 /** No message of ours is longer; longer ones are nobody's we know. */
@@ -28,45 +37,21 @@ const SETTLE_MS = 2
 /** The rest after a full batch, ms: a flood gets 3,000 datagrams a second looked at, not more. */
 const FLOOD_REST_MS = 20
 
-const scope = serveWorker<UdpEncapOrder, UdpEncapReport>(watch)
-
-function watch({ sockets, stopFd }: UdpEncapOrder): void {
-  const fds = [stopFd, ...sockets.map(({ fd }) => fd)]
-  const pollfds = new Uint8Array(new ArrayBuffer(fds.length * POLLFD_BYTES))
-  const view = new DataView(pollfds.buffer)
-  fds.forEach((fd, index) => {
-    view.setInt32(index * POLLFD_BYTES, fd, true)
-    view.setInt16(index * POLLFD_BYTES + 4, POLLIN, true)
-  })
+servePollThread<UdpEncapOrder, readonly RawDatagram[]>(({ sockets }, tell) => {
   const buffer = new MessageBuffer(MAX_DATAGRAM)
-  scope.post({ kind: "ready" })
-  for (;;) {
-    if (libc.poll(pollfds, fds.length, FOREVER) < 0) {
-      if (errno() === EINTR) continue
-      scope.post({ kind: "failed", errno: errno() })
-      return
-    }
-    if (view.getInt16(6, true) !== 0) {
-      scope.post({ kind: "stopped" })
-      return
-    }
-    if (sockets.some((_, index) => isClosed(index + 1))) {
-      scope.post({ kind: "failed", errno: EBADF })
-      return
-    }
-    libc.poll(null, 0, SETTLE_MS)
-    const datagrams: RawDatagram[] = []
-    // Taken in turn, so that a flood on one leaves the other heard.
-    for (let looks = 0; looks < MAX_BATCH; looks++) {
-      const left = sockets.filter((_, index) => receive(index, datagrams)).length
-      if (left === 0) break
-    }
-    if (datagrams.length > 0) scope.post({ kind: "datagrams", datagrams })
-    if (datagrams.length >= MAX_BATCH) libc.poll(null, 0, FLOOD_REST_MS)
-  }
-
-  function isClosed(index: number): boolean {
-    return (view.getInt16(index * POLLFD_BYTES + 6, true) & POLLNVAL) !== 0
+  return {
+    fds: sockets.map(({ fd }) => fd),
+    settleMs: SETTLE_MS,
+    read() {
+      const datagrams: RawDatagram[] = []
+      // Taken in turn, so that a flood on one leaves the other heard.
+      for (let looks = 0; looks < MAX_BATCH; looks++) {
+        const left = sockets.filter((_, index) => receive(index, datagrams)).length
+        if (left === 0) break
+      }
+      if (datagrams.length > 0) tell(datagrams)
+      if (datagrams.length >= MAX_BATCH) libc.poll(null, 0, FLOOD_REST_MS)
+    },
   }
 
   /** Takes one datagram; false when none waits. Errors of the path (ICMP) are gone once read. */
@@ -87,4 +72,4 @@ function watch({ sockets, stopFd }: UdpEncapOrder): void {
     })
     return true
   }
-}
+})

@@ -43,20 +43,12 @@ export type EchoResult =
    */
   | { readonly kind: "unsent"; readonly errno: number }
 
-/** A result and the position of its probe in the list that was given. */
-export interface EchoOutcome {
-  readonly index: number
-  readonly result: EchoResult
-}
-
 /** Options of a round of probes. */
 export interface EchoRoundOptions {
   /** How long each waits for its reply, ms. Default 1000. */
   readonly timeoutMs?: number
   /** The sends are spread evenly over this time, ms. Default 0: at once. */
   readonly spreadMs?: number
-  /** Hears outcomes as they are known, those of one tick together. Default: nobody. */
-  readonly onOutcomes?: (outcomes: readonly EchoOutcome[]) => void
 }
 
 /** Options of a prober. */
@@ -79,10 +71,7 @@ interface Round {
   readonly startMs: number
   readonly spreadMs: number
   readonly timeoutMs: number
-  readonly onOutcomes: (outcomes: readonly EchoOutcome[]) => void
   readonly results: (EchoResult | undefined)[]
-  /** Decided since the last tick's end. */
-  fresh: EchoOutcome[]
   sent: number
   open: number
   readonly done: PromiseWithResolvers<readonly EchoResult[]>
@@ -145,7 +134,7 @@ export class EchoProber {
     probes: readonly EchoProbe[],
     options: EchoRoundOptions = {},
   ): Promise<readonly EchoResult[]> {
-    const { timeoutMs = 1000, spreadMs = 0, onOutcomes = () => undefined } = options
+    const { timeoutMs = 1000, spreadMs = 0 } = options
     if (this.#closed)
       throw new LariatError("Cannot probe: the prober is closed", { code: "internal" })
     for (const probe of probes) checkProbe(probe)
@@ -161,9 +150,7 @@ export class EchoProber {
       startMs: performance.now(),
       spreadMs,
       timeoutMs,
-      onOutcomes,
       results: new Array(probes.length).fill(undefined),
-      fresh: [],
       sent: 0,
       open: probes.length,
       done: Promise.withResolvers(),
@@ -204,12 +191,9 @@ export class EchoProber {
       // A socket that cannot be read; whoever waits must hear of it.
       this.#fail(error)
     }
-    try {
-      this.#deliver()
-    } finally {
-      const next = this.#nextWake()
-      if (next !== undefined && !this.#closed) this.#schedule(next)
-    }
+    this.#deliver()
+    const next = this.#nextWake()
+    if (next !== undefined && !this.#closed) this.#schedule(next)
   }
 
   #fail(error: unknown): void {
@@ -322,12 +306,9 @@ export class EchoProber {
 
   #deliver(): void {
     for (const round of this.#rounds) {
-      const { fresh } = round
-      round.fresh = []
-      if (round.open === 0) this.#rounds.delete(round)
-      if (fresh.length > 0) round.onOutcomes(fresh)
-      if (round.open === 0)
-        round.done.resolve(round.results.map((one) => one ?? { kind: "timeout" }))
+      if (round.open > 0) continue
+      this.#rounds.delete(round)
+      round.done.resolve(round.results.map((one) => one ?? { kind: "timeout" }))
     }
   }
 
@@ -357,7 +338,6 @@ function dueMs({ startMs, spreadMs, probes }: Round, index: number): number {
 function settle(round: Round, index: number, result: EchoResult): void {
   if (round.results[index] !== undefined) return
   round.results[index] = result
-  round.fresh.push({ index, result })
   round.open--
 }
 

@@ -231,7 +231,7 @@ describe("a block that another host got while this one was away, and both have c
     })
     expect(a.allocator.isRetired("10.42.7.9")).toBe(true)
     // Not even to who had it.
-    expect(a.allocator.allocate({ preferred: ["10.42.7.20"] })[0]?.address).not.toBe("10.42.7.20")
+    expect(() => a.allocator.allocate({ requested: ["10.42.7.20"] })).toThrow("another host's")
   })
 
   test("stays so after a restart without the store", async () => {
