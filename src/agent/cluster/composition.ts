@@ -145,10 +145,9 @@ export class Composition {
       drivers: () => this.overlays.all(),
       onSettled: (hostId) => this.mesh.hostChanged(hostId),
       onParameters: () => this.#publish(),
+      onPortClosed: () => this.overlays.repair(),
     })
     this.mesh = new DirectoryReconciler({
-      hostId: host.uuid,
-      psk,
       memory,
       overlays: this.overlays,
       publisher: this.publisher,
@@ -266,9 +265,10 @@ export class Composition {
   }
 
   #openDriver(network: Network, number: number): Driver {
-    const { health, random } = this.#parts
+    const { health, host, random } = this.#parts
+    const { psk } = this
     return openDriver(network, number, {
-      hasKey: this.psk !== undefined,
+      presharedKey: psk && ((hostId) => psk.pairSecret("wireguard", host.uuid, hostId)),
       underlayMtu: this.context?.underlay.mtu ?? 1500,
       random,
       onLost: (hostId, why) => {

@@ -4,6 +4,7 @@ import { type Family, hostPrefix } from "../../core/address.ts"
 import { overheadOf } from "../../core/overhead.ts"
 import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "../driver.ts"
 import type { OverlayRoute } from "../overlay_routes.ts"
+import type { PeerPlan } from "../peer_plans.ts"
 import { type Hop, peerPrefixes, routesVia } from "../peer_routes.ts"
 import { addressOf, liesIn } from "../underlay_address.ts"
 import { readVtep, type Vtep } from "./vtep.ts"
@@ -35,16 +36,10 @@ export interface VxlanContext {
   readonly macHolder: (mac: string) => string | undefined
 }
 
-/** A peer's rows; empty where it cannot be spoken to, and then `reason` says why. */
-export interface VxlanPlan {
-  /** Address outside. */
-  readonly remote: string | undefined
-  readonly reason: string | undefined
-  /** Whether another peer has what this one needs, and may give it up. */
-  readonly waits: boolean
+/** A peer's rows; none where it cannot be spoken to. */
+export interface VxlanPlan extends PeerPlan {
   readonly forwardings: readonly Forwarding[]
   readonly neighbours: readonly Neighbour[]
-  readonly routes: readonly OverlayRoute[]
 }
 
 /** Plans for one peer. Whatever the peer says of itself, this does not throw. */

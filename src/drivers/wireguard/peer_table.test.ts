@@ -83,6 +83,7 @@ const wanted = (byte: number, allowedIps: readonly string[], more: Partial<Wante
   publicKey: keyOf(byte),
   endpoint: { address: `192.0.2.${byte}`, port: 51820 },
   keepalive: 0,
+  presharedKey: undefined,
   allowedIps,
   ...more,
 })
@@ -136,10 +137,10 @@ describe("PeerTable", () => {
 
   test("a host with a new key: the new peer has the prefixes before the old one goes", () => {
     const [device, table] = [new FakeDevice(), newTable()]
-    table.setPresharedKey("a", bytes(7))
-    table.desired("a", wanted(1, ["10.42.1.0/24"]))
+    const presharedKey = bytes(7)
+    table.desired("a", wanted(1, ["10.42.1.0/24"], { presharedKey }))
     device.settle(table)
-    table.desired("a", wanted(9, ["10.42.1.0/24"]))
+    table.desired("a", wanted(9, ["10.42.1.0/24"], { presharedKey }))
     expect(device.settle(table)).toEqual(["added peer a", `removed peer ${keyOf(1)}`])
     expect(device.history.every((at) => at.has("10.42.1.0/24"))).toBe(true)
     expect(device.peers.get(keyOf(9))?.presharedKey).toEqual(bytes(7))
@@ -148,8 +149,7 @@ describe("PeerTable", () => {
 
   test("an earlier instance's peers stand; what nobody wants goes with a sweep", () => {
     const [device, first, second] = [new FakeDevice(), newTable(), newTable()]
-    first.setPresharedKey("a", bytes(7))
-    first.desired("a", wanted(1, ["10.42.1.0/24"]))
+    first.desired("a", wanted(1, ["10.42.1.0/24"], { presharedKey: bytes(7) }))
     first.desired("b", wanted(2, ["10.42.2.0/24"]))
     device.settle(first)
     const asked = device.asked
@@ -164,18 +164,16 @@ describe("PeerTable", () => {
   test("a preshared key comes, changes and goes; what was not said stays", () => {
     const [device, table] = [new FakeDevice(), newTable()]
     const key = () => device.peers.get(keyOf(1))?.presharedKey
-    table.setPresharedKey("a", bytes(7))
-    table.desired("a", wanted(1, []))
-    device.settle(table)
+    const want = (presharedKey: Uint8Array | undefined) => {
+      table.desired("a", wanted(1, [], { presharedKey }))
+      return device.settle(table)
+    }
+    want(bytes(7))
     expect(key()).toEqual(bytes(7))
-    table.setPresharedKey("a", bytes(8))
-    expect(device.settle(table)).toEqual(["changed preshared key of peer a"])
+    expect(want(bytes(8))).toEqual(["changed preshared key of peer a"])
     expect(key()).toEqual(bytes(8))
-    table.forgetPresharedKey("a")
-    table.sweep()
-    expect(device.settle(table)).toEqual([])
-    table.setPresharedKey("a", undefined)
-    device.settle(table)
+    expect(want(undefined)).toEqual([])
+    expect(want(bytes(0))).toEqual(["changed preshared key of peer a"])
     expect(key()).toEqual(bytes(0))
   })
 

@@ -15,6 +15,8 @@ export interface WantedPeer {
   readonly endpoint: Endpoint
   /** Seconds; 0 for none. */
   readonly keepalive: number
+  /** A key that both hosts know, 32 bytes; undefined: whatever the kernel has stays. */
+  readonly presharedKey: Uint8Array | undefined
   /** Canonical prefixes. */
   readonly allowedIps: readonly string[]
 }
@@ -41,8 +43,6 @@ export class PeerTable {
   readonly #random: (bytes: number) => Uint8Array
   readonly #now: () => number
   readonly #wanted = new Map<string, WantedPeer>()
-  /** By host: its key; undefined: it is to have none. Not there: whatever the kernel has stays. */
-  readonly #presharedKeys = new Map<string, Uint8Array | undefined>()
   /** By prefix: who wants it; the last to ask has it. */
   readonly #claims = new Map<string, Set<string>>()
   /** By public key: the host that has it. */
@@ -103,17 +103,6 @@ export class PeerTable {
       const claims = this.#claims.get(prefix) ?? new Set<string>()
       this.#claims.set(prefix, claims.add(hostId))
     }
-  }
-
-  /** Gives a host's peer a key that both ends know, 32 bytes; undefined: none. */
-  setPresharedKey(hostId: string, key: Uint8Array | undefined): void {
-    this.#presharedKeys.set(hostId, key)
-    this.#touched.add(hostId)
-  }
-
-  /** Forgets a host's preshared key, and that anything was said about it. */
-  forgetPresharedKey(hostId: string): void {
-    this.#presharedKeys.delete(hostId)
   }
 
   /** Compares all, the peers that nobody asked for too. */
@@ -203,10 +192,11 @@ export class PeerTable {
     const fresh = wanted.allowedIps.filter(
       (prefix) => this.#ownerOf(prefix) === hostId && found?.allowedIps.has(prefix) !== true,
     )
+    const presharedKey = wanted.presharedKey ?? found?.presharedKey ?? NO_KEY
     const parts = {
       endpoint: this.#isAt(wanted, found) ? undefined : wanted.endpoint,
       keepalive: (found?.keepalive ?? 0) === wanted.keepalive ? undefined : wanted.keepalive,
-      presharedKey: this.#newPresharedKey(hostId, found),
+      presharedKey: sameKey(presharedKey, found?.presharedKey ?? NO_KEY) ? undefined : presharedKey,
       allowedIps: fresh.length === 0 ? undefined : fresh,
     }
     const changed = Object.entries(parts).flatMap(([what, value]) =>
@@ -234,12 +224,6 @@ export class PeerTable {
 
   #isHeard({ lastHandshake }: Found): boolean {
     return lastHandshake !== undefined && this.#now() - lastHandshake < SESSION_MS
-  }
-
-  #newPresharedKey(hostId: string, found: Found | undefined): Uint8Array | undefined {
-    if (!this.#presharedKeys.has(hostId)) return undefined
-    const wanted = this.#presharedKeys.get(hostId) ?? NO_KEY
-    return sameKey(wanted, found?.presharedKey ?? NO_KEY) ? undefined : wanted
   }
 
   #apply(wanted: WantedPeer, change: PeerChange): void {

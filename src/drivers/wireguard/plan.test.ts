@@ -21,6 +21,7 @@ const CONTEXT: WireguardContext = {
   index: 7,
   mtu: 1440,
   keepalive: 25,
+  presharedKey: new Uint8Array(32).fill(7),
   contains: (prefix) => /^(10\.42\.\d+\.\d+|fd00:42:[0-9a-f:]*)\/\d+$/.test(prefix),
   keyHolder: () => undefined,
 }
@@ -45,6 +46,7 @@ describe("planPeer", () => {
       publicKey: keyOf(2),
       endpoint: { address: "192.0.2.2", port: 51820 },
       keepalive: 25,
+      presharedKey: new Uint8Array(32).fill(7),
       allowedIps: prefixes,
     })
     expect(plan.routes.map(({ dst, source }) => [dst, source])).toEqual([

@@ -3,7 +3,7 @@
 import type { Family } from "../../core/address.ts"
 import { overheadOf } from "../../core/overhead.ts"
 import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "../driver.ts"
-import type { OverlayRoute } from "../overlay_routes.ts"
+import type { PeerPlan } from "../peer_plans.ts"
 import { type Hop, peerPrefixes, routesVia } from "../peer_routes.ts"
 import { addressOf, liesIn } from "../underlay_address.ts"
 import type { WantedPeer } from "./peer_table.ts"
@@ -22,19 +22,15 @@ export interface WireguardContext {
   /** Seconds; 0 for none. */
   readonly keepalive: number
   readonly contains: (prefix: string) => boolean
+  /** The key that both hosts know; undefined: the kernel's stays as it is. */
+  readonly presharedKey: Uint8Array | undefined
   /** The host that has a public key already, if another than the peer does. */
   readonly keyHolder: (publicKey: string) => string | undefined
 }
 
-/** A peer's part; without `wanted` it cannot be spoken to, and `reason` says why. */
-export interface WireguardPlan {
-  /** Address outside. */
-  readonly remote: string | undefined
-  readonly reason: string | undefined
-  /** Whether another peer has what this one needs, and may give it up. */
-  readonly waits: boolean
+/** A peer's part; without `wanted` it cannot be spoken to. */
+export interface WireguardPlan extends PeerPlan {
   readonly wanted: WantedPeer | undefined
-  readonly routes: readonly OverlayRoute[]
 }
 
 const KEY_BYTES = 32
@@ -73,8 +69,9 @@ export function planPeer(context: WireguardContext, peer: OverlayPeer): Wireguar
   const { routes, reason } = routesVia(prefixes, { 4: hop(4), 6: hop(6) })
   // Its own addresses too, which may lie in a block: then they are part of that.
   const allowedIps = prefixes.prefixes
-  const { keepalive } = context
-  const wanted = { publicKey, endpoint: { address: remote, port }, keepalive, allowedIps }
+  const { keepalive, presharedKey } = context
+  const endpoint = { address: remote, port }
+  const wanted = { publicKey, endpoint, keepalive, presharedKey, allowedIps }
   return { remote, reason, waits: false, wanted, routes }
 }
 
