@@ -32,8 +32,6 @@ export interface OverlayNetwork {
   readonly number: number
   /** Canonical, one or more per family. */
   readonly subnets: readonly string[]
-  /** The bridge that has the containers; undefined until the first one is attached. */
-  readonly bridge: string | undefined
   /** MTU of the links to other hosts, bytes. */
   readonly underlayMtu: number
 }

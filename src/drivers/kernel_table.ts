@@ -51,12 +51,12 @@ export interface RowKind<T> {
   describe?(row: T): string
   same(wanted: T, found: T): boolean
   /** Makes the row, or turns the one that has its key into it in one step. */
-  add(row: T): MessageWriter
+  add(row: T, found: T | undefined): MessageWriter
   remove(row: T): MessageWriter
   /** More refusals of {@link remove} that mean that the row is not there. Default none. */
   readonly gone?: readonly number[]
-  /** The kernel's, as far as they are ours. @throws NetlinkError */
-  list(): Iterable<T>
+  /** The kernel's, as far as they are ours. @param before by key, those known so far @throws NetlinkError */
+  list(before: ReadonlyMap<string, T>): Iterable<T>
 }
 
 /** A row, its link or what it hangs on is not there any more. */
@@ -83,7 +83,7 @@ export class KernelTable<T> implements KernelPart {
 
   /** Reads the kernel's. Rows that nobody asked for stay until {@link sweep}. @throws NetlinkError */
   load(): void {
-    const rows = this.#kind.list()
+    const rows = this.#kind.list(this.#found)
     this.#found.clear()
     this.#surplus = []
     for (const row of rows) this.#take(row)
@@ -154,7 +154,7 @@ export class KernelTable<T> implements KernelPart {
         continue
       }
       steps.push({
-        message: this.#kind.add(wanted),
+        message: this.#kind.add(wanted, found),
         change: `${found === undefined ? "added" : "changed"} ${this.#name(wanted)}`,
         ignoredErrnos: [],
         done: () => {

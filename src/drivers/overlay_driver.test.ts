@@ -13,7 +13,7 @@ import type { OverlayRoutes } from "./overlay_routes.ts"
 import type { PeerPlan } from "./peer_plans.ts"
 
 const NETWORK = {
-  ...{ name: "n", number: 0, bridge: undefined, underlayMtu: 1500 },
+  ...{ name: "n", number: 0, underlayMtu: 1500 },
   subnets: ["10.42.0.0/16"],
 }
 const SELF = { hostId: "a", underlay: ["192.0.2.1"], overlay: ["10.42.0.1"], blocks: [] }

@@ -48,7 +48,6 @@ const OURS: OverlayNetwork = {
   name: "ours",
   number: 3,
   subnets: ["10.42.0.0/16"],
-  bridge: undefined,
   underlayMtu: UNDERLAY_MTU,
 }
 const NUMBERS: Readonly<Record<string, number>> = { a: 1, b: 2 }

@@ -13,7 +13,6 @@ export const NETWORK: OverlayNetwork = {
   name: "managed",
   number: 3,
   subnets: ["10.42.0.0/16", "fd00:42::/64"],
-  bridge: undefined,
   underlayMtu: 1500,
 }
 const NUMBERS: Readonly<Record<string, number>> = { a: 1, b: 2 }

@@ -134,12 +134,6 @@ export class KeyExchange {
     this.#wake(0)
   }
 
-  /** Puts what is to be in the kernel for a host there again, as after its driver was made anew. */
-  reinstall(hostId: string): void {
-    const peer = this.#ring.peer(hostId)
-    if (peer !== undefined) this.#install(peer)
-  }
-
   report(): RotationReport {
     const { generation, rotating, waitingFor } = this.#ring.rotation()
     return {

@@ -20,7 +20,7 @@ function way(address: string): RouteInfo | undefined {
 
 const CONTEXT: RoutedContext = {
   network: {
-    ...{ name: "managed", number: 0, bridge: "br0", underlayMtu: 1500 },
+    ...{ name: "managed", number: 0, underlayMtu: 1500 },
     subnets: ["10.42.0.0/16", "fd00:42::/48"],
   },
   overlay: ["10.42.1.254", "fd00:42:0:1::fe"],

@@ -12,7 +12,7 @@ import { type NewLink, newLink } from "../../netlink/route/link.ts"
 import { NetlinkSocket } from "../../netlink/socket.ts"
 import type { WireguardPeer } from "../../netlink/wireguard/wireguard.ts"
 import type { Driver, OverlayNetwork, OverlayPeer, OverlaySelf } from "../driver.ts"
-import type { KernelPart, Outcome } from "../kernel_table.ts"
+import type { KernelPart } from "../kernel_table.ts"
 import { isDeviceGone } from "../overlay_device.ts"
 import { OverlayDriver } from "../overlay_driver.ts"
 import type { OverlayBase, OverlayKind, Sight } from "../overlay_kind.ts"
@@ -20,7 +20,7 @@ import type { Planned } from "../peer_plans.ts"
 import { waysTo, wayTrouble } from "../peer_ways.ts"
 import { ownFamily } from "../underlay_address.ts"
 import { type KeyPair, WireguardControl } from "./control.ts"
-import { type PeerChanges, PeerTable } from "./peer_table.ts"
+import { PeerTable } from "./peer_table.ts"
 import { planPeer, type WireguardPlan, wireguardParameters } from "./plan.ts"
 
 /** Settings of {@link openWireguard}. */
@@ -85,17 +85,13 @@ class Wireguard implements OverlayKind<WireguardPlan> {
     this.#port = options.port ?? DEFAULT_PORT
     this.deviceName = `lrw${base.network.number}`
     this.#control = new WireguardControl(this.#generic, this.deviceName, this.#port, random)
-    const table = new PeerTable(random, options.now ?? Date.now)
-    this.#table = table
-    this.parts = [
-      {
-        load: () => this.#load(),
-        sweep: () => table.sweep(),
-        complete: (hostId) => table.complete(hostId),
-        add: () => this.#ask(table.additions()),
-        remove: () => this.#ask(table.removals()),
-      },
-    ]
+    const { link } = base
+    this.#table = new PeerTable({
+      ...{ socket: this.#generic, random, now: options.now ?? Date.now },
+      read: () => this.#control.read(link.index).peers,
+      message: (peers) => this.#control.message(link.index, { peers }),
+    })
+    this.parts = this.#table.parts
   }
 
   /** `publicKey` (base64) and `port`. */
@@ -104,9 +100,10 @@ class Wireguard implements OverlayKind<WireguardPlan> {
   }
 
   device(self: OverlaySelf) {
+    const { underlayMtu: outer } = this.#base.network
     return {
       title: "WireGuard",
-      mtu: this.#mtu(this.#familyOf(self)),
+      mtu: overheadOf("wireguard", { outer, family: this.#familyOf(self) }).mtu,
       make: (link: NewLink) => newLink("wireguard", link),
     }
   }
@@ -131,7 +128,6 @@ class Wireguard implements OverlayKind<WireguardPlan> {
         ...{ network, self, family, keepalive },
         publicKey: keys.publicKey,
         index: link.index,
-        mtu: this.#mtu(family),
         contains: (prefix) => routes.contains(prefix),
         presharedKey: presharedKey?.(peer.hostId),
         keyHolder: (key) => {
@@ -182,14 +178,6 @@ class Wireguard implements OverlayKind<WireguardPlan> {
     throw new LariatError(`Cannot use ${this.deviceName}: it is not prepared`, { code: "internal" })
   }
 
-  #mtu(family: Family): number {
-    return overheadOf("wireguard", { outer: this.#base.network.underlayMtu, family }).mtu
-  }
-
-  #load(): void {
-    this.#table.observed(this.#control.read(this.#base.link.index).peers)
-  }
-
   /** Peers by public key; none of a device that is gone, or was made anew by somebody else. */
   #readPeers(): Map<string, WireguardPeer> {
     try {
@@ -199,17 +187,5 @@ class Wireguard implements OverlayKind<WireguardPlan> {
       if (isDeviceGone(error)) return new Map()
       throw error
     }
-  }
-
-  #ask({ changes, did, done }: PeerChanges): Outcome {
-    try {
-      if (changes.length > 0) this.#control.change(this.#base.link.index, { peers: changes })
-    } catch (error) {
-      // A part may have been done: what the kernel has now is read before the next try.
-      if (!isDeviceGone(error)) this.#load()
-      return { changes: [], failures: [error] }
-    }
-    done()
-    return { changes: did, failures: [] }
   }
 }

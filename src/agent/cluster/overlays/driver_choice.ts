@@ -40,7 +40,6 @@ export function openDriver(network: Network, number: number, parts: DriverParts)
     name,
     number,
     subnets: subnets.map(({ cidr }) => cidr),
-    bridge: undefined,
     underlayMtu: parts.underlayMtu,
   }
   const { cipher, port, vni } = network.encapsulation
