@@ -32,8 +32,6 @@ export interface OverlayNetwork {
   readonly number: number
   /** Canonical, one or more per family. */
   readonly subnets: readonly string[]
-  /** The bridge that has the containers; undefined until the first one is attached. */
-  readonly bridge: string | undefined
   /** MTU of the links to other hosts, bytes. */
   readonly underlayMtu: number
 }
@@ -55,16 +53,15 @@ export interface PeerLink {
   readonly lastHandshake?: number | undefined
 }
 
-/** A driver that makes its own keys, and mixes one in that both ends know. */
-export interface PresharedDriver {
-  /**
-   * Gives a host's peer a key that both ends know, now or when it is put. Before anything is said,
-   * the kernel keeps what an earlier instance gave it.
-   *
-   * @param key 32 bytes; undefined: none
-   * @throws LariatError internal for a key of another length; NetlinkError
-   */
-  setPresharedKey(hostId: string, key: Uint8Array | undefined): void
+/** What a network is to be on this host, the whole of it. */
+export interface OverlayDesired {
+  readonly self: OverlaySelf
+  /** Whether room is kept for a UDP header, where a driver may need one. */
+  readonly udp: boolean
+  /** By host id; one that changed is another object. */
+  readonly peers: ReadonlyMap<string, OverlayPeer>
+  /** Whether every peer is named: only then what an earlier run left of others goes. */
+  readonly complete: boolean
 }
 
 /**
@@ -74,26 +71,24 @@ export interface PresharedDriver {
  */
 export interface Driver {
   readonly kind: DriverKind
-  /** The device that remote blocks are routed to; undefined where it is an underlay link. */
-  readonly device: string | undefined
-  /** What other hosts must know of this one's driver. */
+  /** What other hosts must know of this one's driver; empty before it is {@link isReady}. */
   readonly parameters: Readonly<Record<string, string>>
+  /** Whether what stands before any peer does was made: device, own address, what blocks clear text. */
+  readonly isReady: boolean
   /** Where it sends under keys that the hosts agree on. */
   readonly keyed?: KeyedDriver | undefined
-  /** Where it takes a key for each pair of hosts. */
-  readonly preshared?: PresharedDriver | undefined
 
   /**
-   * Makes what stands before any peer does: device, own overlay address, what blocks clear text.
+   * Brings the kernel to what is wanted; to be called with each change, and again after a failure.
+   * Asks the kernel for what differs alone: from what it had when it was read last, and what was
+   * done since.
    *
-   * @throws LariatError `kernel-unsupported` with what is missing
+   * @param reread reads what the kernel has first, and mends it
+   * @returns what was done
+   * @throws LariatError what failed, as one; what does not rely on it is done all the same. Of these
+   *   `kernel-unsupported` says what is missing
    */
-  prepare(self: OverlaySelf): void
-  /** Takes a peer in, or what changed of it. Nothing is asked of the kernel when nothing did. */
-  putPeer(peer: OverlayPeer): void
-  removePeer(hostId: string): void
-  /** Compares the kernel with what was asked for, mends it, and says what it mended. */
-  repair(): readonly string[]
+  set(desired: OverlayDesired, reread?: boolean): readonly string[]
   links(): readonly PeerLink[]
   /** Forgets; the kernel keeps everything. */
   close(): void

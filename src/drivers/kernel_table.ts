@@ -6,9 +6,10 @@
 import type { MessageWriter } from "../netlink/message.ts"
 import type { NetlinkSocket } from "../netlink/socket.ts"
 import { ENODEV, ENOENT, ESRCH } from "../sys/ffi/errno.ts"
+import { throwAll } from "./failures.ts"
 
 /** One thing to ask of the kernel. */
-export interface Step {
+interface Step {
   readonly message: MessageWriter
   /** What it does, for people: "added route 10.42.7.0/24". */
   readonly change: string
@@ -18,11 +19,26 @@ export interface Step {
   done(): void
 }
 
-/** What {@link settle} brings to the kernel. */
-export interface Settled {
+/** What came of asking the kernel. */
+export interface Outcome {
+  /** What was done, for people. */
+  readonly changes: readonly string[]
+  /** What was refused; it is asked for again the next time. */
+  readonly failures: readonly unknown[]
+}
+
+/** A part of the kernel's state that is compared with what owners want. */
+export interface KernelPart {
+  /** Reads what the kernel has. @throws NetlinkError */
+  load(): void
+  /** Compares all, what nobody asked for too: that goes with the next {@link remove}. */
+  sweep(): void
+  /** Whether the kernel has all that an owner wants, as far as is known. */
+  complete(owner: string): boolean
   /** Makes and changes in place. */
-  additions(): Step[]
-  removals(): Step[]
+  add(): Outcome
+  /** Takes out what nobody wants any more. */
+  remove(): Outcome
 }
 
 /** How rows of one kind are told apart, compared and asked for. */
@@ -35,16 +51,21 @@ export interface RowKind<T> {
   describe?(row: T): string
   same(wanted: T, found: T): boolean
   /** Makes the row, or turns the one that has its key into it in one step. */
-  add(row: T): MessageWriter
+  add(row: T, found: T | undefined): MessageWriter
   remove(row: T): MessageWriter
   /** More refusals of {@link remove} that mean that the row is not there. Default none. */
   readonly gone?: readonly number[]
+  /** The kernel's, as far as they are ours. @param before by key, those known so far @throws NetlinkError */
+  list(before: ReadonlyMap<string, T>): Iterable<T>
 }
 
 /** A row, its link or what it hangs on is not there any more. */
 const GONE: readonly number[] = [ENOENT, ESRCH, ENODEV]
+/** Messages in one datagram, so that the kernel's answers fit the socket's buffer. */
+const BATCH = 2000
 
-export class KernelTable<T> implements Settled {
+export class KernelTable<T> implements KernelPart {
+  readonly #socket: Pick<NetlinkSocket, "tryAll">
   readonly #kind: RowKind<T>
   /** By key, by owner; of several owners the last to ask for it has it. */
   readonly #wanted = new Map<string, Map<string, T>>()
@@ -55,12 +76,14 @@ export class KernelTable<T> implements Settled {
   /** Keys to compare. */
   readonly #touched = new Set<string>()
 
-  constructor(kind: RowKind<T>) {
+  constructor(socket: Pick<NetlinkSocket, "tryAll">, kind: RowKind<T>) {
+    this.#socket = socket
     this.#kind = kind
   }
 
-  /** Says what the kernel has now. Rows that nobody asked for stay until {@link sweep}. */
-  observed(rows: Iterable<T>): void {
+  /** Reads the kernel's. Rows that nobody asked for stay until {@link sweep}. @throws NetlinkError */
+  load(): void {
+    const rows = this.#kind.list(this.#found)
     this.#found.clear()
     this.#surplus = []
     for (const row of rows) this.#take(row)
@@ -89,12 +112,14 @@ export class KernelTable<T> implements Settled {
     else this.#owned.delete(owner)
   }
 
-  /** Nobody wants anything any more. */
-  forget(): void {
+  /** Takes every row out, whoever wants it. @throws NetlinkError */
+  clear(): void {
     for (const owner of [...this.#owned.keys()]) this.desired(owner, [])
+    this.load()
+    this.sweep()
+    settle([this])
   }
 
-  /** Compares every row, those that nobody asked for too. */
   sweep(): void {
     for (const key of this.#found.keys()) this.#touched.add(key)
     for (const key of this.#wanted.keys()) this.#touched.add(key)
@@ -105,7 +130,6 @@ export class KernelTable<T> implements Settled {
     return [...(this.#wanted.get(key)?.keys() ?? [])].at(-1)
   }
 
-  /** Whether the kernel has every row of an owner, as far as is known. */
   complete(owner: string): boolean {
     for (const key of this.#owned.get(owner) ?? []) {
       const found = this.#found.get(key)
@@ -116,7 +140,7 @@ export class KernelTable<T> implements Settled {
     return true
   }
 
-  additions(): Step[] {
+  add(): Outcome {
     const steps: Step[] = []
     for (const key of this.#touched) {
       const wanted = this.#row(key)
@@ -130,7 +154,7 @@ export class KernelTable<T> implements Settled {
         continue
       }
       steps.push({
-        message: this.#kind.add(wanted),
+        message: this.#kind.add(wanted, found),
         change: `${found === undefined ? "added" : "changed"} ${this.#name(wanted)}`,
         ignoredErrnos: [],
         done: () => {
@@ -139,10 +163,10 @@ export class KernelTable<T> implements Settled {
         },
       })
     }
-    return steps
+    return this.#ask(steps)
   }
 
-  removals(): Step[] {
+  remove(): Outcome {
     const steps = this.#surplus.map((row) =>
       this.#removal(row, () => {
         this.#surplus = this.#surplus.filter((other) => other !== row)
@@ -157,7 +181,25 @@ export class KernelTable<T> implements Settled {
       })
       steps.push(step)
     }
-    return steps
+    return this.#ask(steps)
+  }
+
+  #ask(steps: readonly Step[]): Outcome {
+    const changes: string[] = []
+    const failures: unknown[] = []
+    for (let at = 0; at < steps.length; at += BATCH) {
+      const batch = steps.slice(at, at + BATCH)
+      const messages = batch.map(({ message }) => message)
+      const outcomes = this.#socket.tryAll(messages, { inOrder: true })
+      for (const [i, step] of batch.entries()) {
+        const error = outcomes[i]?.error
+        if (error === undefined || step.ignoredErrnos.includes(error.errno)) {
+          step.done()
+          changes.push(step.change)
+        } else failures.push(error)
+      }
+    }
+    return { changes, failures }
   }
 
   #take(row: T): void {
@@ -199,41 +241,19 @@ export class KernelTable<T> implements Settled {
   }
 }
 
-/** Messages in one datagram, so that the kernel's answers fit the socket's buffer. */
-const BATCH = 2000
-
 /**
- * Brings tables to the kernel: what a row of a later table relies on is in an earlier one. So
- * first all that is new or changed, in order, then all that goes, in reverse order.
+ * Brings parts to the kernel: what one relies on is in an earlier one. So first all that is new or
+ * changed, in order, then all that goes, in reverse order. What is refused keeps nothing else from
+ * being done.
  *
  * @returns what was done
- * @throws NetlinkError of the first that the kernel refused; the others are done all the same, and
- *   what was refused is asked for again the next time
+ * @throws what was refused, as one error
  */
-export function settle(
-  socket: Pick<NetlinkSocket, "tryAll">,
-  tables: readonly Settled[],
-): string[] {
-  const steps = [
-    ...tables.flatMap((table) => table.additions()),
-    ...tables.toReversed().flatMap((table) => table.removals()),
+export function settle(parts: readonly KernelPart[]): string[] {
+  const outcomes = [
+    ...parts.map((part) => part.add()),
+    ...parts.toReversed().map((part) => part.remove()),
   ]
-  const changes: string[] = []
-  let refusal: Error | undefined
-  for (let at = 0; at < steps.length; at += BATCH) {
-    const batch = steps.slice(at, at + BATCH)
-    const outcomes = socket.tryAll(
-      batch.map(({ message }) => message),
-      { inOrder: true },
-    )
-    for (const [i, step] of batch.entries()) {
-      const error = outcomes[i]?.error
-      if (error === undefined || step.ignoredErrnos.includes(error.errno)) {
-        step.done()
-        changes.push(step.change)
-      } else refusal ??= error
-    }
-  }
-  if (refusal !== undefined) throw refusal
-  return changes
+  throwAll(outcomes.flatMap(({ failures }) => failures))
+  return outcomes.flatMap(({ changes }) => changes)
 }

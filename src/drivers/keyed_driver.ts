@@ -8,7 +8,11 @@ import type { PeerFaults } from "./ipsec/sa_usage.ts"
 /** A driver that sends under keys that the hosts agree on: it is told which, and how ESP goes. */
 export interface KeyedDriver {
   readonly cipher: Cipher
-  /** Whether the device keeps room for a UDP header. */
+  /**
+   * Whether the device keeps room for a UDP header: as long as it is to, or associations need it.
+   * Containers that are attached keep the MTU of their links: what is too large for the device is
+   * refused with its MTU.
+   */
   readonly hasUdpRoom: boolean
 
   /**
@@ -34,14 +38,6 @@ export interface KeyedDriver {
   encapsulationPorts(): Set<number>
   /** Where associations in UDP are sent to, by the number of the host, known or not yet. */
   udpRemotes(): Map<number, UdpRemote>
-  /**
-   * Keeps room for a UDP header, or gives it up: that once no association needs it, which is seen
-   * when it is said again, and by `Driver.repair`. What stands goes on. Containers that are attached
-   * keep the MTU of their links: what is too large for the device is refused with its MTU.
-   *
-   * @throws LariatError kernel-unsupported; mtu-too-small; NetlinkError
-   */
-  setUdp(udp: boolean): void
   /** The known peer that a reqid is of; undefined for another network's. */
   hostOf(reqid: number): string | undefined
   /** Takes in what the kernel tells; see `parseXfrmEvent`. */

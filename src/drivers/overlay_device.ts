@@ -17,9 +17,10 @@ import {
   type NewLink,
 } from "../netlink/route/link.ts"
 import type { NetlinkSocket } from "../netlink/socket.ts"
-import { EADDRNOTAVAIL, ENETDOWN, ENODEV, EOPNOTSUPP } from "../sys/ffi/errno.ts"
+import { EADDRNOTAVAIL, EEXIST, ENETDOWN, ENODEV, EOPNOTSUPP } from "../sys/ffi/errno.ts"
 import type { Netns } from "../sys/netns/netns.ts"
-import { KernelTable, type Settled } from "./kernel_table.ts"
+import { errorsOf } from "./failures.ts"
+import { KernelTable } from "./kernel_table.ts"
 import { ensureSettings, type Setting } from "./sysctl.ts"
 
 /**
@@ -40,13 +41,15 @@ export interface DeviceSpec {
   readonly title: string
   readonly network: string
   readonly mtu: number
-  /** Text; undefined for a kind without one. */
-  readonly mac: string | undefined
+  /** Default: what the kernel chooses, or none. */
+  readonly mac?: string
   /** Whether it is to have IPv6. */
   readonly ipv6: boolean
   make(link: NewLink): MessageWriter
-  /** Why the one that is there must be made anew; undefined when it may stay. */
-  unfit(link: LinkInfo): string | undefined
+  /** Why the one that is there must be made anew; undefined when it may stay. Default: it may. */
+  unfit?(link: LinkInfo): string | undefined
+  /** What to say where another link has what it needs. Default: what the kernel says. */
+  taken?(cause: NetlinkError): LariatError
 }
 
 interface AddressRow {
@@ -59,14 +62,8 @@ export class OverlayDevice {
   readonly #socket: NetlinkSocket
   readonly #netns: Netns
   readonly #within: (prefix: string) => boolean
-  readonly #addresses = new KernelTable<AddressRow>({
-    what: "address",
-    key: ({ address }) => address,
-    same: (wanted, found) => wanted.index === found.index,
-    add: ({ index, address }) => newAddress(index, address, { replace: true, noPrefixRoute: true }),
-    remove: ({ index, address }) => deleteAddress(index, address),
-    gone: [EADDRNOTAVAIL],
-  })
+  /** The addresses that it has of the network: this host's own. */
+  readonly addresses: KernelTable<AddressRow>
   #index = 0
 
   /** @param within whether a prefix is of the network: other addresses are left alone */
@@ -74,15 +71,21 @@ export class OverlayDevice {
     this.#socket = socket
     this.#netns = netns
     this.#within = within
+    this.addresses = new KernelTable<AddressRow>(socket, {
+      what: "address",
+      key: ({ address }) => address,
+      same: (wanted, found) => wanted.index === found.index,
+      add: ({ index, address }) =>
+        newAddress(index, address, { replace: true, noPrefixRoute: true }),
+      remove: ({ index, address }) => deleteAddress(index, address),
+      gone: [EADDRNOTAVAIL],
+      list: () => listAddresses(socket, this.#index).filter(({ address }) => within(address)),
+    })
   }
 
   /** Of the link; 0 before {@link ensure}. */
   get index(): number {
     return this.#index
-  }
-
-  get addresses(): Settled {
-    return this.#addresses
   }
 
   /**
@@ -115,21 +118,10 @@ export class OverlayDevice {
   /** Says which addresses it is to have: the host's own, without prefix length. */
   wantAddresses(addresses: readonly string[]): void {
     const rows = addresses.map(hostPrefix).filter(this.#within)
-    this.#addresses.desired(
+    this.addresses.desired(
       "self",
       rows.map((address) => ({ index: this.#index, address })),
     )
-  }
-
-  /** Reads the addresses that it has. @throws NetlinkError */
-  load(): void {
-    const found = listAddresses(this.#socket, this.#index)
-    this.#addresses.observed(found.filter(({ address }) => this.#within(address)))
-  }
-
-  /** Marks the addresses that nobody wants: they go with the next settling. */
-  sweep(): void {
-    this.#addresses.sweep()
   }
 
   /** Takes the device out, with addresses, routes, neighbours. Another's stays. @throws NetlinkError */
@@ -143,7 +135,7 @@ export class OverlayDevice {
 
   #unfit(link: LinkInfo, spec: DeviceSpec): string | undefined {
     const other = link.alias !== "" && link.alias !== aliasOf(spec)
-    return other ? `it was that of "${link.alias}"` : spec.unfit(link)
+    return other ? `it was that of "${link.alias}"` : spec.unfit?.(link)
   }
 
   #make(spec: DeviceSpec): LinkInfo {
@@ -155,8 +147,10 @@ export class OverlayDevice {
       ...(mac === undefined ? {} : { mac: parseMac(mac) }),
     })
     const [outcome] = this.#socket.tryAll([message])
-    if (outcome?.error?.errno === EOPNOTSUPP) throw unsupported(spec, outcome.error)
-    if (outcome?.error !== undefined) throw outcome.error
+    const error = outcome?.error
+    if (error?.errno === EOPNOTSUPP) throw unsupported(spec, error)
+    if (error?.errno === EEXIST && spec.taken !== undefined) throw spec.taken(error)
+    if (error !== undefined) throw error
     const link = getLink(this.#socket, name)
     if (link === undefined) throw new NetlinkError(`find ${name}`, ENODEV)
     return link
@@ -181,9 +175,10 @@ export class OverlayDevice {
   }
 }
 
-/** Whether an error says that the device went away or down. */
+/** Whether an error, or one of several, says that the device went away or down. */
 export function isDeviceGone(error: unknown): boolean {
-  return error instanceof NetlinkError && [ENODEV, ENETDOWN].includes(error.errno)
+  const gone = [ENODEV, ENETDOWN]
+  return errorsOf(error).some((one) => one instanceof NetlinkError && gone.includes(one.errno))
 }
 
 /** Why nothing can be sent by a device; undefined when something can. @throws NetlinkError */

@@ -1,45 +1,46 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import { NETLINK_ROUTE } from "../netlink/constants.ts"
-import { NetlinkSocket } from "../netlink/socket.ts"
+import { expect, test } from "bun:test"
+import type { MessageWriter } from "../netlink/message.ts"
+import type { NetlinkSocket } from "../netlink/socket.ts"
+import { settle } from "./kernel_table.ts"
 import { OverlayRoutes } from "./overlay_routes.ts"
 
-let socket: NetlinkSocket
+/** Routes of a kernel that is asked in vain; the tests in test/netns ask a real one. */
+function world() {
+  const asked: string[] = []
+  const socket = {
+    tryAll: (batch: readonly MessageWriter[]) => {
+      asked.push(...batch.map(({ operation }) => operation))
+      return batch.map(() => ({ answers: [], error: undefined }))
+    },
+  }
+  const subnets = ["10.42.0.0/16", "fd00:42::/48"]
+  const routes = new OverlayRoutes(socket as unknown as NetlinkSocket, subnets)
+  return { routes, asked }
+}
 
-beforeAll(() => {
-  socket = NetlinkSocket.open(NETLINK_ROUTE)
+test("the fallback stands before any peer does", () => {
+  const { routes, asked } = world()
+  settle([routes.table])
+  expect(asked).toEqual(["add route 10.42.0.0/16", "add route fd00:42::/48"])
 })
-afterAll(() => socket.close())
 
-const routes = () => new OverlayRoutes(socket, ["10.42.0.0/16", "fd00:42::/48"])
+test("prefixes outside the network are left out: no host can take the default route", () => {
+  const { routes, asked } = world()
+  const blocks = ["0.0.0.0/0", "10.0.0.0/8", "10.43.0.0/24", "10.42.7.0/24", "::/0", "nonsense"]
+  routes.desired(
+    "b",
+    blocks.map((dst) => ({ index: 7, via: "10.42.7.1", dst })),
+  )
+  settle([routes.table])
+  expect(asked.slice(2)).toEqual(["add route 10.42.7.0/24 via 10.42.7.1 on link 7"])
+})
 
-/** What would be asked of the kernel; the tests in test/netns ask it. */
-const asked = (from: OverlayRoutes) =>
-  from.table.additions().map(({ message }) => message.operation)
-
-describe("OverlayRoutes", () => {
-  test("the fallback stands before any peer does", () => {
-    expect(asked(routes())).toEqual(["add route 10.42.0.0/16", "add route fd00:42::/48"])
-  })
-
-  test("prefixes outside the network are refused: no host can take the default route", () => {
-    const own = routes()
-    const hop = { index: 7, via: "10.42.7.1" }
-    const blocks = ["0.0.0.0/0", "10.0.0.0/8", "10.43.0.0/24", "10.42.7.0/24", "::/0", "nonsense"]
-    const refused = own.desired(
-      "b",
-      blocks.map((dst) => ({ ...hop, dst })),
-    )
-    expect(refused).toEqual(blocks.filter((dst) => dst !== "10.42.7.0/24"))
-    expect(asked(own).slice(2)).toEqual(["add route 10.42.7.0/24 via 10.42.7.1 on link 7"])
-  })
-
-  test("contains whole prefixes of the subnets alone", () => {
-    const own = routes()
-    expect(own.contains("10.42.255.0/24")).toBe(true)
-    expect(own.contains("10.42.0.0/16")).toBe(true)
-    expect(own.contains("10.42.0.0/15")).toBe(false)
-    expect(own.contains("fd00:42:0:7::/64")).toBe(true)
-    expect(own.contains("fd00:43::/64")).toBe(false)
-    expect(own.contains("10.42.7.1")).toBe(false)
-  })
+test("contains whole prefixes of the subnets alone", () => {
+  const { routes } = world()
+  expect(routes.contains("10.42.255.0/24")).toBe(true)
+  expect(routes.contains("10.42.0.0/16")).toBe(true)
+  expect(routes.contains("10.42.0.0/15")).toBe(false)
+  expect(routes.contains("fd00:42:0:7::/64")).toBe(true)
+  expect(routes.contains("fd00:43::/64")).toBe(false)
+  expect(routes.contains("10.42.7.1")).toBe(false)
 })

@@ -12,7 +12,7 @@ import { RT_TABLE_MAIN, RTN_UNICAST, RTN_UNREACHABLE } from "../netlink/constant
 import { deleteRoute, listRoutes, newRoute, type RouteRequest } from "../netlink/route/route.ts"
 import type { RouteInfo } from "../netlink/route/route_codec.ts"
 import type { NetlinkSocket } from "../netlink/socket.ts"
-import { KernelTable, type Settled, settle } from "./kernel_table.ts"
+import { KernelTable, settle } from "./kernel_table.ts"
 
 /** RTM_F_* number of our routes (`proto`); free in /etc/iproute2/rt_protos. */
 const RTPROT_LARIAT = 76
@@ -49,30 +49,29 @@ type Row = Pick<
 const FALLBACK = " fallback"
 
 export class OverlayRoutes {
-  readonly #socket: NetlinkSocket
   readonly #subnets
-  readonly #table = new KernelTable<Row>({
-    what: "route",
-    key: ({ dst, priority }) => `${dst} ${priority}`,
-    describe,
-    same,
-    add: (row) => newRoute({ ...row, protocol: RTPROT_LARIAT }, { replace: true }),
-    remove: (row) => deleteRoute({ ...row, protocol: RTPROT_LARIAT }),
-  })
+  /** Those of an earlier instance are found by their protocol number, and lie in the subnets. */
+  readonly table: KernelTable<Row>
 
   /**
    * @param subnets the network's; every route here leads into one of them
    * @throws LariatError config-invalid
    */
   constructor(socket: NetlinkSocket, subnets: readonly string[]) {
-    this.#socket = socket
     this.#subnets = subnets.map(parsePrefix)
+    this.table = new KernelTable<Row>(socket, {
+      what: "route",
+      key: ({ dst, priority }) => `${dst} ${priority}`,
+      describe,
+      same,
+      add: (row) => newRoute({ ...row, protocol: RTPROT_LARIAT }, { replace: true }),
+      remove: (row) => deleteRoute({ ...row, protocol: RTPROT_LARIAT }),
+      list: () =>
+        listRoutes(socket, { table: RT_TABLE_MAIN })
+          .filter((info) => info.protocol === RTPROT_LARIAT && this.contains(info.dst))
+          .map(rowOf),
+    })
     this.#wantFallback()
-  }
-
-  /** What {@link settle} brings to the kernel, together with other tables. */
-  get table(): Settled {
-    return this.#table
   }
 
   /** Whether a prefix lies within the network's subnets. Text that is no prefix does not. */
@@ -88,97 +87,33 @@ export class OverlayRoutes {
   }
 
   /**
-   * Reads the kernel's. Those of an earlier instance are found by their protocol number and lie
-   * within the subnets; they stay until {@link repair}.
-   *
-   * @throws NetlinkError
+   * Says which routes lead to a host, all of them; prefixes outside the network's subnets are left
+   * out. A block that another host had passes over in one step.
    */
-  load(): void {
-    const ours = listRoutes(this.#socket, { table: RT_TABLE_MAIN }).filter(
-      (info) => info.protocol === RTPROT_LARIAT && this.contains(info.dst),
-    )
-    this.#table.observed(ours.map(rowOf))
-    this.#wantFallback()
-  }
-
-  /**
-   * Takes note of what an owner wants, all of it; {@link settle} or {@link put} brings it to the
-   * kernel. A block that another owner had passes over in one step.
-   *
-   * @param owner a host's id
-   * @returns what was refused: prefixes outside the network's subnets
-   */
-  desired(owner: string, routes: readonly OverlayRoute[]): readonly string[] {
-    const inside = routes.filter(({ dst }) => this.contains(dst))
-    this.#table.desired(
-      owner,
-      inside.map(({ via, source, ...route }) => ({
+  desired(hostId: string, routes: readonly OverlayRoute[]): void {
+    const rows = routes
+      .filter(({ dst }) => this.contains(dst))
+      .map(({ via, source, ...route }) => ({
         ...route,
         gateway: via,
         preferredSource: source,
         type: RTN_UNICAST,
         priority: PEER_METRIC,
-      })),
-    )
-    return routes.filter((route) => !inside.includes(route)).map(({ dst }) => dst)
+      }))
+    this.table.desired(hostId, rows)
   }
 
-  /**
-   * Makes what is missing and takes out what an owner wants no more, of what changed since the
-   * last time; with nothing changed it asks nothing of the kernel.
-   *
-   * @returns what it did
-   * @throws NetlinkError
-   */
-  settle(): string[] {
-    return settle(this.#socket, [this.#table])
-  }
-
-  /** {@link desired} and {@link settle}. @throws NetlinkError */
-  put(owner: string, routes: readonly OverlayRoute[]): void {
-    this.desired(owner, routes)
-    this.settle()
-  }
-
-  /** Takes an owner's routes out. @throws NetlinkError */
-  remove(owner: string): void {
-    this.put(owner, [])
-  }
-
-  /** Whether the kernel has all routes of an owner, as far as is known. */
-  complete(owner: string): boolean {
-    return this.#table.complete(owner)
-  }
-
-  /**
-   * Reads the kernel's routes again, makes what is missing and takes out what nobody wants. To be
-   * called when every peer that is known has been put.
-   *
-   * @returns what it mended
-   * @throws NetlinkError
-   */
-  repair(): string[] {
-    this.load()
-    this.sweep()
-    return this.settle()
-  }
-
-  /** Marks what nobody wants: it goes with the next {@link settle}. */
-  sweep(): void {
-    this.#table.sweep()
-  }
-
-  /** Takes every route out, the fallback last; {@link load} wants it again. @throws NetlinkError */
+  /** Takes every route out that nobody wants, then all others and the fallback. @throws NetlinkError */
   clear(): void {
-    this.#table.forget()
+    this.table.load()
+    this.table.sweep()
+    settle([this.table])
+    this.table.clear()
     this.#wantFallback()
-    this.repair()
-    this.#table.forget()
-    this.settle()
   }
 
   #wantFallback(): void {
-    this.#table.desired(
+    this.table.desired(
       FALLBACK,
       this.#subnets.map((subnet) => ({
         dst: formatPrefix(subnet),

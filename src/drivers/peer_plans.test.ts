@@ -1,67 +1,87 @@
 import { beforeEach, expect, test } from "bun:test"
 import type { OverlayPeer } from "./driver.ts"
-import { PeerPlans } from "./peer_plans.ts"
+import { type PeerPlan, PeerPlans } from "./peer_plans.ts"
+
+interface NamePlan extends PeerPlan {
+  readonly name: string
+}
 
 /** Peers that want a name each; the first to ask for one has it. */
 const holders = new Map<string, string>()
 let planned: string[]
-let plans: PeerPlans<{ readonly waits: boolean; readonly name: string }>
+let told: string[]
+let plans: PeerPlans<NamePlan>
 
 const peer = (hostId: string, name: string): OverlayPeer => ({
   ...{ hostId, name, number: 1, mtu: undefined, parameters: {} },
   ...{ underlay: [], overlay: [], blocks: [] },
 })
 
+/** Says that these are all peers. */
+const set = (...peers: readonly OverlayPeer[]) =>
+  plans.set(new Map(peers.map((one) => [one.hostId, one])))
+
 beforeEach(() => {
   holders.clear()
   planned = []
-  plans = new PeerPlans({
+  told = []
+  plans = new PeerPlans<NamePlan>({
     plan: ({ hostId, name }) => {
       planned.push(hostId)
-      return { name, waits: (holders.get(name) ?? hostId) !== hostId }
+      const waits = (holders.get(name) ?? hostId) !== hostId
+      return { name, waits, remote: undefined, reason: undefined, routes: [] }
     },
-    desired: (hostId, { name, waits }) => {
+    desired: (hostId, plan, before) => {
+      told.push(`${hostId} ${before?.name} ${plan?.name}`)
       for (const [held, by] of holders) if (by === hostId) holders.delete(held)
-      if (!waits) holders.set(name, hostId)
+      if (plan !== undefined && !plan.waits) holders.set(plan.name, hostId)
     },
   })
 })
 
 test("a peer is planned once, and again when something of it changed", () => {
-  plans.put([peer("a", "x"), peer("b", "y")])
-  plans.put([peer("a", "x"), peer("b", "z")])
+  const b = peer("b", "y")
+  set(peer("a", "x"), b)
+  set(peer("a", "x"), b)
+  set(peer("a", "x"), peer("b", "z"))
   expect(planned).toEqual(["a", "b", "b"])
-  expect(plans.has("a")).toBe(true)
+  expect(plans.get("b")?.plan.name).toBe("z")
   expect(plans.all().map(({ plan }) => plan.name)).toEqual(["x", "z"])
+})
+
+test("one that is not named any more is given up, once", () => {
+  set(peer("a", "x"), peer("b", "y"))
+  set(peer("b", "y"))
+  set(peer("b", "y"))
+  expect(told).toEqual(["a undefined x", "b undefined y", "a x undefined"])
+  expect(plans.get("a")).toBeUndefined()
 })
 
 test("all are planned again when what they rest on changed", () => {
   plans.restOn("self", 1)
-  plans.put([peer("a", "x"), peer("b", "y")])
+  set(peer("a", "x"), peer("b", "y"))
   plans.restOn("self", 1)
   expect(planned).toEqual(["a", "b"])
   plans.restOn("self", 2)
   expect(planned).toEqual(["a", "b", "a", "b"])
+  plans.replan("b")
+  plans.replan("c")
+  expect(planned.slice(4)).toEqual(["b"])
 })
 
 test("one that waits is tried again when another gives up what it needs", () => {
-  plans.put([peer("a", "x"), peer("b", "x")])
+  set(peer("a", "x"), peer("b", "x"))
   expect(holders.get("x")).toBe("a")
-  const giveUp = () => holders.delete("x")
-  expect(plans.remove("c", giveUp)).toBe(false)
-  expect(holders.get("x")).toBe("a")
-  expect(plans.remove("a", giveUp)).toBe(true)
+  set(peer("b", "x"))
   expect(holders.get("x")).toBe("b")
-  expect(plans.has("a")).toBe(false)
   planned = []
-  plans.put([])
+  set(peer("b", "x"))
   expect(planned).toEqual([])
 })
 
-test("one that is removed while it waits is not tried again", () => {
-  plans.put([peer("a", "x"), peer("b", "x")])
-  plans.remove("b", () => undefined)
+test("one that is gone while it waits is not tried again", () => {
+  set(peer("a", "x"), peer("b", "x"))
   planned = []
-  plans.put([peer("a", "y")])
+  set(peer("a", "y"))
   expect(planned).toEqual(["a"])
 })

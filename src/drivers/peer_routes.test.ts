@@ -41,7 +41,7 @@ describe("routesVia", () => {
 test("an own address outside the network is refused, with the network's subnets", () => {
   const self = { hostId: "a", underlay: [], overlay: ["10.42.1.1", "10.43.1.1"], blocks: [] }
   const network = {
-    ...{ name: "managed", number: 0, bridge: undefined, underlayMtu: 1500 },
+    ...{ name: "managed", number: 0, underlayMtu: 1500 },
     subnets: ["10.42.0.0/16"],
   }
   expect(() => checkOwnAddresses(self, network, { contains })).toThrow(

@@ -9,6 +9,7 @@ import {
   parsePrefix,
   prefixesOverlap,
 } from "../core/address.ts"
+import { overheadOf } from "../core/overhead.ts"
 import { LariatError } from "../errors.ts"
 import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "./driver.ts"
 import type { OverlayRoute } from "./overlay_routes.ts"
@@ -66,6 +67,28 @@ export function peerPrefixes(
     prefixes: [...new Set([...blocks, ...own].map(formatPrefix))],
     reason:
       first === undefined ? undefined : `its block ${first} is outside the network, and not routed`,
+  }
+}
+
+/**
+ * What fits the way to a peer where that is less than the device's own MTU; else undefined.
+ *
+ * @param families of the addresses outside: that the device is made for, and of the way
+ */
+export function routeMtu(
+  kind: "vxlan" | "wireguard",
+  { underlayMtu }: OverlayNetwork,
+  { mtu = underlayMtu }: Pick<OverlayPeer, "mtu">,
+  families: { readonly own: Family; readonly way: Family },
+): number | undefined {
+  try {
+    const outer = Math.min(mtu, underlayMtu)
+    const fits = overheadOf(kind, { outer, family: families.way }).mtu
+    const whole = overheadOf(kind, { outer: underlayMtu, family: families.own }).mtu
+    return fits < whole ? fits : undefined
+  } catch {
+    // Nothing sensible fits; the device's own MTU is the better guess.
+    return undefined
   }
 }
 

@@ -118,7 +118,6 @@ class EncodingSocket {
 class Model {
   readonly stages: Partial<Record<Stage, Spent>> = {}
   readonly states = new EncodingSocket()
-  readonly #xfrm: NetlinkSocket
   readonly #ring = new KeyRing(SELF, SELF_NUMBER, {
     ppk: PSK.ppk(),
     clock: () => 0,
@@ -131,16 +130,17 @@ class Model {
   readonly #peers = new Map<string, DirectoryPeer>()
   readonly #ifId = ifIdOf(NETWORK.number)
   readonly #saPairs: SaPairs
-  readonly #policies = new KernelTable<Policy>({
-    what: "policy",
-    key: policyKey,
-    same: samePolicy,
-    add: replacePolicy,
-    remove: deletePolicy,
-  })
+  readonly #policies: KernelTable<Policy>
 
   constructor(xfrm: NetlinkSocket) {
-    this.#xfrm = xfrm
+    this.#policies = new KernelTable<Policy>(xfrm, {
+      what: "policy",
+      key: policyKey,
+      same: samePolicy,
+      add: replacePolicy,
+      remove: deletePolicy,
+      list: () => [],
+    })
     this.#saPairs = new SaPairs(this.states, {
       network: NETWORK.number,
       cipher: NETWORK.cipher,
@@ -243,7 +243,7 @@ class Model {
     const prefixes = [...peer.blocks, `fd00:42::${peer.number.toString(16)}:0/112`]
     const tunnel = { ...this.#routeOf(peer), spi, prefixes }
     this.#policies.desired(peer.hostId, peerPolicies(tunnel, SUBNETS, this.#ifId))
-    settle(this.#xfrm, [this.#policies])
+    settle([this.#policies])
   }
 }
 

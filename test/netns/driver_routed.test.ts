@@ -1,7 +1,8 @@
 /** The driver of plain routes on three hosts with a container each. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test"
 import type { OverlayPeer } from "../../src/drivers/driver.ts"
-import { RoutedDriver } from "../../src/drivers/routed/routed_driver.ts"
+import { openRouted } from "../../src/drivers/routed/routed_driver.ts"
+import { DriverHand } from "./driver_hand.ts"
 import { ip, ipJson } from "./guard.ts"
 import {
   containerOf,
@@ -14,11 +15,11 @@ import {
 } from "./overlay_world.ts"
 
 let world: OverlayWorld
-let drivers: Map<Host, RoutedDriver>
+let drivers: Map<Host, DriverHand>
 
-const open = (host: Host) => world.within(host, () => RoutedDriver.open(NETWORK))
+const open = (host: Host) => world.within(host, () => new DriverHand(openRouted(NETWORK)))
 
-function driver(host: Host): RoutedDriver {
+function driver(host: Host): DriverHand {
   const found = drivers.get(host)
   if (found === undefined) throw new Error(`no driver on ${host}`)
   return found

@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test"
 import { overheadOf } from "../../src/core/overhead.ts"
 import type { OverlayPeer } from "../../src/drivers/driver.ts"
-import { VxlanDriver, type VxlanOptions } from "../../src/drivers/vxlan/vxlan_driver.ts"
+import { openVxlan, type VxlanOptions } from "../../src/drivers/vxlan/vxlan_driver.ts"
+import { DriverHand } from "./driver_hand.ts"
 import { ip, ipJson } from "./guard.ts"
 import { inNetns } from "./lab.ts"
 import {
@@ -16,13 +17,13 @@ import {
 } from "./overlay_world.ts"
 
 let world: OverlayWorld
-let drivers: Map<Host, VxlanDriver>
+let drivers: Map<Host, DriverHand>
 
-function open(host: Host, options: VxlanOptions = {}, network = NETWORK): VxlanDriver {
-  return world.within(host, () => VxlanDriver.open(network, options))
+function open(host: Host, options: VxlanOptions = {}, network = NETWORK): DriverHand {
+  return world.within(host, () => new DriverHand(openVxlan(network, options)))
 }
 
-function driver(host: Host): VxlanDriver {
+function driver(host: Host): DriverHand {
   const found = drivers.get(host)
   if (found === undefined) throw new Error(`no driver on ${host}`)
   return found

@@ -31,7 +31,6 @@ export const NETWORK: OverlayNetwork = {
   name: "managed",
   number: 0,
   subnets: ["10.42.0.0/16", "fd00:42::/48"],
-  bridge: "br0",
   underlayMtu: 1500,
 }
 

@@ -11,13 +11,6 @@ import type { Violation } from "./violation.ts"
 export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/agent/agent.ts": "test/netns/attach.blackbox.test.ts",
   "src/agent/cluster/cluster.ts": "test/vm/ipsec_cluster.test.ts",
-  "src/agent/cluster/composition.ts": "test/vm/ipsec_cluster.test.ts",
-  "src/agent/cluster/overlays/driver_choice.ts": "test/vm/ipsec_cluster.test.ts",
-  "src/agent/cluster/transport/encap_sockets.ts": "test/vm/udp_encap_restart.test.ts",
-  "src/agent/cluster/transport/encapsulation.ts": "test/vm/udp_encap_cluster.test.ts",
-  "src/agent/cluster/key_exchange.ts": "test/vm/ipsec_cluster.test.ts",
-  "src/agent/cluster/directory_reconciler.ts": "test/vm/ipsec_cluster.test.ts",
-  "src/agent/cluster/transport/own_encapsulation.ts": "test/vm/udp_encap_reload.test.ts",
   "src/agent/control/control_client.ts": "test/netns/commands.blackbox.test.ts",
   "src/agent/doctor/gather.ts": "test/netns/commands.blackbox.test.ts",
   "src/agent/doctor/probe.ts": "test/netns/commands.blackbox.test.ts",

@@ -4,9 +4,9 @@
  */
 import { randomBytes } from "node:crypto"
 import { overheadOf } from "../../src/core/overhead.ts"
-import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "../../src/drivers/driver.ts"
+import type { Driver, OverlayNetwork, OverlayPeer, OverlaySelf } from "../../src/drivers/driver.ts"
 import { keyBytes } from "../../src/drivers/ipsec/ciphers.ts"
-import { IpsecDriver } from "../../src/drivers/ipsec/ipsec_driver.ts"
+import { openIpsec } from "../../src/drivers/ipsec/ipsec_driver.ts"
 import { type Summary, summarize } from "../bench/statistics.ts"
 import { ClusterLab } from "./cluster_lab.ts"
 import type { LabHost } from "./lab_host.ts"
@@ -48,7 +48,6 @@ const OURS: OverlayNetwork = {
   name: "ours",
   number: 3,
   subnets: ["10.42.0.0/16"],
-  bridge: undefined,
   underlayMtu: UNDERLAY_MTU,
 }
 const NUMBERS: Readonly<Record<string, number>> = { a: 1, b: 2 }
@@ -64,7 +63,7 @@ type Which = keyof typeof ADDRESSES
 
 class EspBench {
   readonly #lab: ClusterLab
-  readonly #drivers: IpsecDriver[] = []
+  readonly #drivers: Driver[] = []
   readonly #throughput: Record<Which, number[]> = { ours: [], byHand: [] }
   readonly #latency: Record<Which, number[]> = { ours: [], byHand: [] }
 
@@ -97,11 +96,11 @@ class EspBench {
       [a, b, toA, toB],
       [b, a, toB, toA],
     ] as const) {
-      const driver = own.netns.inside(() => IpsecDriver.open(OURS, { cipher: CIPHER }))
+      const driver = own.netns.inside(() => openIpsec(OURS, { cipher: CIPHER }))
       this.#drivers.push(driver)
-      driver.prepare(selfOf(own))
-      driver.putPeer(peerOf(other))
-      driver.setSaPairs(other.name, {
+      const peers = new Map([[other.name, peerOf(other)]])
+      driver.set({ self: selfOf(own), udp: false, peers, complete: false })
+      driver.keyed?.setSaPairs(other.name, {
         saPairs: [{ inbound, outbound, send: true }],
         others: "drop",
       })

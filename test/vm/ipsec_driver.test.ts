@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { CIPHERS, type Cipher } from "../../src/core/encapsulation.ts"
 import { overheadOf } from "../../src/core/overhead.ts"
 import { availableCiphers } from "../../src/drivers/ipsec/cipher_probe.ts"
-import { IpsecDriver, type IpsecOptions } from "../../src/drivers/ipsec/ipsec_driver.ts"
+import { openIpsec } from "../../src/drivers/ipsec/ipsec_driver.ts"
 import type { SaPair } from "../../src/drivers/ipsec/sa_pairs.ts"
 import { hasXfrmInterfaces } from "../../src/drivers/ipsec/tunnel_device.ts"
 import { NETLINK_XFRM } from "../../src/netlink/constants.ts"
@@ -15,6 +15,7 @@ import { parseXfrmEvent } from "../../src/netlink/xfrm/event.ts"
 import { listPolicies } from "../../src/netlink/xfrm/policy.ts"
 import { deleteState, listStates } from "../../src/netlink/xfrm/state.ts"
 import { UdpEncapSocket } from "../../src/sys/net/udp_encap.ts"
+import { DriverHand } from "../netns/driver_hand.ts"
 import { ClusterLab } from "./cluster_lab.ts"
 import {
   agree,
@@ -29,7 +30,7 @@ import {
 import { ping } from "./ping.ts"
 import { type Place, startUdp } from "./traffic.ts"
 
-const drivers = (cipher: Cipher, family: 4 | 6, options?: IpsecOptions) =>
+const drivers = (cipher: Cipher, family: 4 | 6, options?: Parameters<typeof openPair>[3]) =>
   openPair(lab.hosts, cipher, family, options)
 const FULL_TIMEOUT = { timeoutMs: 2000 }
 
@@ -115,8 +116,8 @@ describe.each([4, 6] as const)("in UDP, outside IPv%d", (family) => {
     const pair = drivers(cipher, family, { udp: true })
     try {
       const ports = { ourPort: 4500, peerPort: 4500 }
-      pair.a.setEncapsulation("b", ports)
-      pair.b.setEncapsulation("a", ports)
+      pair.a.keyed.setEncapsulation("b", ports)
+      pair.b.keyed.setEncapsulation("a", ports)
       await expectExactSize(pair, cipher, family, true)
     } finally {
       pair.close()
@@ -138,7 +139,9 @@ describe.each([4, 6] as const)("without XFRM interfaces, outside IPv%d", (family
       }
       await netns.run("ip", "link", "delete", "pod")
       // Chosen again by what is there, though this kernel has interfaces.
-      const again = netns.inside(() => IpsecDriver.open(NETWORK, { cipher: "aes256gcm16" }))
+      const again = netns.inside(
+        () => new DriverHand(openIpsec(NETWORK, { cipher: "aes256gcm16" })),
+      )
       again.prepare(selfOf(lab.host("a"), family))
       again.putPeer(peerOf(lab.host("b"), family))
       expect(again.repair()).toEqual([])
@@ -204,9 +207,9 @@ test("a new driver finds what the old one left, and sends on it without a gap", 
     // New keys, while the old ones stay as somebody else's.
     const next = newPair("aes256gcm16", 9)
     const waiting = { ...next.a, send: false }
-    again.b.setSaPairs("a", { saPairs: [next.b], others: "use" })
-    again.a.setSaPairs("b", { saPairs: [waiting], others: "use" })
-    again.a.setSaPairs("b", { saPairs: [next.a], others: "use" })
+    again.b.keyed.setSaPairs("a", { saPairs: [next.b], others: "use" })
+    again.a.keyed.setSaPairs("b", { saPairs: [waiting], others: "use" })
+    again.a.keyed.setSaPairs("b", { saPairs: [next.a], others: "use" })
     await stream.more(500)
     agree(again, [next])
     await stream.more(200)
@@ -227,12 +230,12 @@ test("what an earlier process left is received on, and not sent on, where that i
     agree(pair, [newPair("aes256gcm16", 1)])
     const later = drivers("aes256gcm16", 4)
     expect(later.a.links()[0]).toMatchObject({ ready: true })
-    later.a.setSaPairs("b", { saPairs: [], others: "receive" })
+    later.a.keyed.setSaPairs("b", { saPairs: [], others: "receive" })
     expect(later.a.links()[0]).toMatchObject({ ready: false, reason: "no keys are agreed on yet" })
     expect(statesOf("a")).toHaveLength(2)
     const out = policiesOf("a").filter(({ destination }) => destination === "10.42.2.0/24")
     expect(out).toMatchObject([{ direction: "out", action: "block" }])
-    later.a.setSaPairs("b", { saPairs: [], others: "drop" })
+    later.a.keyed.setSaPairs("b", { saPairs: [], others: "drop" })
     expect(statesOf("a")).toEqual([])
     for (const driver of [later.a, later.b]) driver.close()
   } finally {
@@ -265,7 +268,7 @@ test("what somebody deleted is missed, and nothing leaves in clear meanwhile", a
     expect(capture.stop().count).toMatchObject({ clear: 0, esp: 0 })
     pair.a.repair()
     expect(pair.lost).toEqual(["a lost b"])
-    expect(pair.a.facts("b")).toMatchObject({ saPair: false, policy: true, route: true })
+    expect(pair.a.keyed.facts("b")).toMatchObject({ saPair: false, policy: true, route: true })
     // The same keys are not used again.
     agree(pair, [first])
     expect(statesOf("a")).toEqual([])
@@ -296,7 +299,7 @@ test("an address that changes asks for new keys, and the old ones are never used
     const b = peerOf(lab.host("b"), 4)
     for (const underlay of [["192.0.2.77"], b.underlay]) {
       pair.a.putPeer({ ...b, underlay })
-      expect(pair.a.setSaPairs("b", { saPairs: [first.a], others: "drop" })).toBe(false)
+      expect(pair.a.keyed.setSaPairs("b", { saPairs: [first.a], others: "drop" })).toBe(false)
       expect(statesOf("a")).toEqual([])
     }
     // Told once, however often the old keys are named.
@@ -308,7 +311,7 @@ test("an address that changes asks for new keys, and the old ones are never used
     const self = selfOf(lab.host("a"), 4)
     for (const underlay of [["192.0.2.66"], self.underlay]) {
       pair.a.prepare({ ...self, underlay })
-      pair.a.setSaPairs("b", { saPairs: [second.a], others: "drop" })
+      pair.a.keyed.setSaPairs("b", { saPairs: [second.a], others: "drop" })
       expect(pair.lost).toEqual(["a lost b"])
       expect(statesOf("a")).toEqual([])
       expect(pair.a.links()[0]).toMatchObject({ ready: false })
@@ -342,11 +345,11 @@ test("keys that are told before their host, or before its address, are used once
 test("in UDP: a restart goes on by the ports that it finds, and other ports keep the keys", async () => {
   const ports = { ourPort: 4500, peerPort: 4500 }
   const pair = drivers("aes256gcm16", 4, { udp: true })
-  const keep: IpsecDriver[] = []
+  const keep: DriverHand[] = []
   const open = ears(4)
   try {
-    pair.a.setEncapsulation("b", ports)
-    pair.b.setEncapsulation("a", ports)
+    pair.a.keyed.setEncapsulation("b", ports)
+    pair.b.keyed.setEncapsulation("a", ports)
     agree(pair, [newPair("aes256gcm16", 1)])
     const { netns } = lab.host("a")
     const capture = lab.capture(lab.host("b"))
@@ -366,18 +369,18 @@ test("in UDP: a restart goes on by the ports that it finds, and other ports keep
     const again = drivers("aes256gcm16", 4, { udp: true })
     keep.push(again.a)
     expect(await ping(netns, "10.42.2.254", FULL_TIMEOUT)).toMatchObject({ received: 1 })
-    again.a.setEncapsulation("b", ports)
+    again.a.keyed.setEncapsulation("b", ports)
     expect(again.a.repair()).toEqual([])
     expect(await ping(netns, "10.42.2.254", FULL_TIMEOUT)).toMatchObject({ received: 1 })
     expect(again.lost).toEqual([])
-    again.b.setEncapsulation("a", ports)
+    again.b.keyed.setEncapsulation("a", ports)
     agree(again, [newPair("aes256gcm16", 2)])
     expect(await ping(netns, "10.42.2.254", FULL_TIMEOUT)).toMatchObject({ received: 1 })
     expect(pair.errors()).toEqual([{}, {}])
     // Another port of the other's: keys and sequences go on.
     open.push(lab.host("b").netns.inside(() => UdpEncapSocket.open(4, 4501)))
-    again.a.setEncapsulation("b", { ...ports, peerPort: 4501 })
-    again.b.setEncapsulation("a", { ...ports, ourPort: 4501 })
+    again.a.keyed.setEncapsulation("b", { ...ports, peerPort: 4501 })
+    again.b.keyed.setEncapsulation("a", { ...ports, ourPort: 4501 })
     const moved = statesOf("a").map(({ encapsulation }) => encapsulation)
     expect(moved).toContainEqual({ sourcePort: 4500, destinationPort: 4501 })
     expect(moved).toContainEqual({ sourcePort: 4501, destinationPort: 4500 })
@@ -387,13 +390,13 @@ test("in UDP: a restart goes on by the ports that it finds, and other ports keep
     expect(again.lost).toEqual([])
     expect(pair.errors()).toEqual([{}, {}])
     // Without UDP: an association takes one kind alone, so the old ones go on until there are others.
-    again.a.setEncapsulation("b", undefined)
+    again.a.keyed.setEncapsulation("b", undefined)
     again.a.setUdp(false)
     expect(netns.link("lrx3").mtu).toBe(mtu)
     const old = lab.capture(lab.host("b"), { esp: 4501 })
     expect(await ping(netns, "10.42.2.254", FULL_TIMEOUT)).toMatchObject({ received: 1 })
     expect(old.stop().count).toMatchObject({ "udp-esp": 2, esp: 0, clear: 0 })
-    again.b.setEncapsulation("a", undefined)
+    again.b.keyed.setEncapsulation("a", undefined)
     expect([again.lost, again.softExpired]).toEqual([
       [],
       ["a soft lifetime expired: b", "b soft lifetime expired: a"],
@@ -402,13 +405,13 @@ test("in UDP: a restart goes on by the ports that it finds, and other ports keep
     const plain = lab.capture(lab.host("b"), { esp: 4501 })
     expect(await ping(netns, "10.42.2.254", FULL_TIMEOUT)).toMatchObject({ received: 1 })
     expect(plain.stop().count).toMatchObject({ "udp-esp": 0, esp: 2, clear: 0 })
-    expect([again.a.encapsulationPorts(), again.lost]).toEqual([new Set(), []])
+    expect([again.a.keyed.encapsulationPorts(), again.lost]).toEqual([new Set(), []])
     expect(again.a.repair()).toEqual([])
     expect(netns.link("lrx3").mtu).toBe(mtu + UDP_HEADER)
     again.a.setUdp(true)
     expect(netns.link("lrx3").mtu).toBe(mtu)
     // Nor does it take another address.
-    again.a.setEncapsulation("b", { ...ports, peerAddress: "192.0.2.200" })
+    again.a.keyed.setEncapsulation("b", { ...ports, peerAddress: "192.0.2.200" })
     expect(again.lost).toEqual(["a lost b"])
     expect(statesOf("a")).toEqual([])
     again.b.close()
@@ -450,7 +453,7 @@ test("the kernel says when a key has carried as much as it should", async () => 
     for (let bytes = events.receive(); bytes !== undefined; bytes = events.receive()) {
       for (const message of parseMessages(bytes)) {
         const event = parseXfrmEvent(message)
-        if (event !== undefined) pair.a.handle(event)
+        if (event !== undefined) pair.a.keyed.handle(event)
       }
     }
   }

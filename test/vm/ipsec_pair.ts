@@ -3,8 +3,9 @@ import { randomBytes } from "node:crypto"
 import type { Cipher } from "../../src/core/encapsulation.ts"
 import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "../../src/drivers/driver.ts"
 import { keyBytes } from "../../src/drivers/ipsec/ciphers.ts"
-import { IpsecDriver, type IpsecOptions } from "../../src/drivers/ipsec/ipsec_driver.ts"
+import { type IpsecOptions, openIpsec } from "../../src/drivers/ipsec/ipsec_driver.ts"
 import type { SaPair } from "../../src/drivers/ipsec/sa_pairs.ts"
+import { DriverHand } from "../netns/driver_hand.ts"
 import { errorsOf } from "./host_state.ts"
 import type { LabHost } from "./lab_host.ts"
 
@@ -12,7 +13,6 @@ export const NETWORK: OverlayNetwork = {
   name: "managed",
   number: 3,
   subnets: ["10.42.0.0/16", "fd00:42::/64"],
-  bridge: undefined,
   underlayMtu: 1500,
 }
 const NUMBERS: Readonly<Record<string, number>> = { a: 1, b: 2 }
@@ -53,8 +53,8 @@ export function newPair(cipher: Cipher, round: number): { a: SaPair; b: SaPair }
 
 /** Drivers of two hosts, and what they said. */
 export interface Pair {
-  readonly a: IpsecDriver
-  readonly b: IpsecDriver
+  readonly a: DriverHand
+  readonly b: DriverHand
   readonly lost: string[]
   readonly softExpired: string[]
   /** Counters of the kernel's IPsec on both hosts, that grew since the drivers were made. */
@@ -67,7 +67,7 @@ export function openPair(
   hosts: readonly LabHost[],
   cipher: Cipher,
   family: 4 | 6,
-  options: IpsecOptions = {},
+  { udp, ...options }: IpsecOptions & { readonly udp?: boolean } = {},
 ): Pair {
   const [hostA, hostB] = hosts
   if (hostA === undefined || hostB === undefined) throw new Error("two hosts make a pair")
@@ -75,14 +75,15 @@ export function openPair(
   const lost: string[] = []
   const softExpired: string[] = []
   const open = (host: LabHost) =>
-    host.netns.inside(() =>
-      IpsecDriver.open(NETWORK, {
+    host.netns.inside(() => {
+      const driver = openIpsec(NETWORK, {
         ...options,
         cipher,
         onLost: (peer) => lost.push(`${host.name} lost ${peer}`),
         onSoftExpired: (peer) => softExpired.push(`${host.name} soft lifetime expired: ${peer}`),
-      }),
-    )
+      })
+      return new DriverHand(driver, { udp })
+    })
   const [a, b] = [open(hostA), open(hostB)]
   for (const [driver, own, other] of [
     [a, hostA, hostB],
@@ -108,6 +109,6 @@ export function openPair(
 
 /** Gives both hosts these keys and no others, the newest first. */
 export function agree({ a, b }: Pair, pairs: readonly { a: SaPair; b: SaPair }[]): void {
-  a.setSaPairs("b", { saPairs: pairs.map((pair) => pair.a), others: "drop" })
-  b.setSaPairs("a", { saPairs: pairs.map((pair) => pair.b), others: "drop" })
+  a.keyed.setSaPairs("b", { saPairs: pairs.map((pair) => pair.a), others: "drop" })
+  b.keyed.setSaPairs("a", { saPairs: pairs.map((pair) => pair.b), others: "drop" })
 }

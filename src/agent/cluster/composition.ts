@@ -6,7 +6,6 @@ import { Keyspace, type ParsedKey } from "../../cluster/records/keyspace.ts"
 import type { PreSharedKey } from "../../cluster/records/psk.ts"
 import type { Store } from "../../cluster/store/store.ts"
 import type { Network } from "../../config/network.ts"
-import type { Driver } from "../../drivers/driver.ts"
 import { messageOf } from "../../errors.ts"
 import { monotonicMs } from "../../sys/clock.ts"
 import { takeDescriptors } from "../../sys/fd_store.ts"
@@ -18,7 +17,7 @@ import { EndpointPublisher } from "./endpoint_publisher.ts"
 import { Enrolment } from "./enrolment.ts"
 import { KeyExchange } from "./key_exchange.ts"
 import { KeyExchangeStart } from "./key_exchange_start.ts"
-import { openDriver } from "./overlays/driver_choice.ts"
+import { type DriverParts, openDriver } from "./overlays/driver_choice.ts"
 import { OverlayNetworks } from "./overlays/overlay_networks.ts"
 import { Overlays } from "./overlays/overlays.ts"
 import { Retries } from "./overlays/retries.ts"
@@ -82,7 +81,13 @@ export class Composition {
   /** Nothing is asked of the store any more. */
   stopped = false
 
-  constructor(parts: ClusterParts, store: Store, psk: PreSharedKey | undefined) {
+  /** @param open opens the driver of a network. Default that of this host's kernel */
+  constructor(
+    parts: ClusterParts,
+    store: Store,
+    psk: PreSharedKey | undefined,
+    open: typeof openDriver = openDriver,
+  ) {
     const { settings, host, stateDatabase, health, log, random } = parts
     this.#parts = parts
     this.store = store
@@ -113,7 +118,7 @@ export class Composition {
     this.networks = new OverlayNetworks({
       ...{ store, keys, memory, overlays: this.overlays, retries: this.retries },
       networks: () => this.context?.networks.all() ?? [],
-      open: (network, number) => this.#openDriver(network, number),
+      open: (network, number) => open(network, number, this.#driverParts(network)),
       onOpened: (network) => this.#opened(network),
     })
     this.exchangeStart = new KeyExchangeStart({
@@ -145,10 +150,9 @@ export class Composition {
       drivers: () => this.overlays.all(),
       onSettled: (hostId) => this.mesh.hostChanged(hostId),
       onParameters: () => this.#publish(),
+      onPortClosed: () => this.overlays.repair(),
     })
     this.mesh = new DirectoryReconciler({
-      hostId: host.uuid,
-      psk,
       memory,
       overlays: this.overlays,
       publisher: this.publisher,
@@ -265,10 +269,11 @@ export class Composition {
     }
   }
 
-  #openDriver(network: Network, number: number): Driver {
-    const { health, random } = this.#parts
-    return openDriver(network, number, {
-      hasKey: this.psk !== undefined,
+  #driverParts(network: Network): DriverParts {
+    const { health, host, random } = this.#parts
+    const { psk } = this
+    return {
+      presharedKey: psk && ((hostId) => psk.pairSecret("wireguard", host.uuid, hostId)),
       underlayMtu: this.context?.underlay.mtu ?? 1500,
       random,
       onLost: (hostId, why) => {
@@ -276,7 +281,7 @@ export class Composition {
         this.exchange?.rotate()
       },
       onSoftExpired: () => this.exchange?.rotate(),
-    })
+    }
   }
 
   /** A network has a driver: it is told what is known. */

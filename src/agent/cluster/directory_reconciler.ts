@@ -2,7 +2,6 @@ import type { Logger } from "@logtape/logtape"
 import type { Directory } from "../../cluster/directory/directory.ts"
 import type { DirectoryListener } from "../../cluster/directory/events.ts"
 import type { EndpointRecord } from "../../cluster/records/endpoint_record.ts"
-import type { PreSharedKey } from "../../cluster/records/psk.ts"
 import type { Network } from "../../config/network.ts"
 import type { AgentContext } from "../context.ts"
 import { networkUuid } from "../services/metadata_feed.ts"
@@ -15,8 +14,6 @@ import type { Encapsulation } from "./transport/encapsulation.ts"
 
 /** What a {@link DirectoryReconciler} joins; what comes up later than the directory is asked for each time. */
 export interface DirectoryReconcilerDependencies {
-  readonly hostId: string
-  readonly psk: PreSharedKey | undefined
   readonly memory: ClusterState
   readonly overlays: Overlays
   readonly publisher: EndpointPublisher
@@ -63,7 +60,6 @@ export class DirectoryReconciler implements DirectoryListener {
         this.#parts.watching()?.delete({ network: name, hostId })
         continue
       }
-      this.#shareSecret(name, hostId)
       this.#parts.encapsulation()?.putPeer(name, peer)
       this.#parts.overlays.putPeer(name, peer)
       this.#parts.watching()?.set(name, peer)
@@ -160,13 +156,6 @@ export class DirectoryReconciler implements DirectoryListener {
       dns: configured?.dns ?? [],
       dnsSearch: configured?.dnsSearch ?? [],
     })
-  }
-
-  /** WireGuard's preshared key with a host, which holders of the PSK alone can make. */
-  #shareSecret(network: string, hostId: string): void {
-    const { overlays, psk, hostId: own } = this.#parts
-    if (psk === undefined) return
-    overlays.setPresharedKey(network, hostId, () => psk.pairSecret("wireguard", own, hostId))
   }
 }
 

@@ -22,8 +22,8 @@ export class PeerEncapsulations {
   }
 
   /** How a host is reached: until it is told, as it was found. */
-  of(hostId: string, reqid: number): PeerEncapsulation | undefined {
-    return this.#told.has(hostId) ? this.#told.get(hostId) : this.#found.get(reqid)
+  of(hostId: string, reqid: number | undefined): PeerEncapsulation | undefined {
+    return this.#told.has(hostId) ? this.#told.get(hostId) : this.#found.get(reqid ?? 0)
   }
 
   /**
@@ -48,9 +48,9 @@ export class PeerEncapsulations {
   }
 
   /** The host is gone. */
-  forget(hostId: string, reqid: number): void {
+  forget(hostId: string, reqid: number | undefined): void {
     this.#told.delete(hostId)
-    this.#found.delete(reqid)
+    this.#found.delete(reqid ?? 0)
   }
 
   clear(): void {

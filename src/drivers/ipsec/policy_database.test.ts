@@ -2,6 +2,7 @@ import { beforeEach, expect, test } from "bun:test"
 import { type Message, type MessageWriter, parseMessages } from "../../netlink/message.ts"
 import * as x from "../../netlink/xfrm/constants.ts"
 import { decodePolicy, newPolicy } from "../../netlink/xfrm/policy.ts"
+import { settle } from "../kernel_table.ts"
 import { ifIdOf, type PeerTunnel, reqidOf } from "./policies.ts"
 import { PolicyDatabase } from "./policy_database.ts"
 
@@ -62,31 +63,31 @@ beforeEach(() => {
 test("what blocks clear text stands before any peer, and a peer without keys is blocked", () => {
   const policies = begin()
   policies.wantBase([])
-  policies.settle()
+  settle([policies.table])
   expect(kernel.out).toEqual([["10.42.0.0/16", "block"]])
   policies.desired("b", { ...TUNNEL, spi: undefined })
-  expect(policies.complete("b")).toBe(false)
-  policies.settle()
-  expect(policies.complete("b")).toBe(true)
+  expect(policies.table.complete("b")).toBe(false)
+  settle([policies.table])
+  expect(policies.table.complete("b")).toBe(true)
   expect(kernel.out).toContainEqual(["10.42.2.0/24", "block"])
   policies.desired("b", TUNNEL)
-  expect(policies.settle()).toEqual(["changed policy out 0.0.0.0/0 to 10.42.2.0/24"])
+  expect(settle([policies.table])).toEqual(["changed policy out 0.0.0.0/0 to 10.42.2.0/24"])
   expect(kernel.out).toContainEqual(["10.42.2.0/24", TUNNEL.spi])
   policies.desired("b", undefined)
-  policies.settle()
+  settle([policies.table])
   expect(kernel.out).toEqual([["10.42.0.0/16", "block"]])
 })
 
 test("the next instance finds what was sent on, until it is of no use", () => {
   const first = begin()
   first.desired("b", TUNNEL)
-  first.settle()
+  settle([first.table])
   const next = begin()
   expect(next.foundSpi(TUNNEL.reqid)).toBeUndefined()
-  next.load()
+  next.table.load()
   expect(next.foundSpi(TUNNEL.reqid)).toBe(TUNNEL.spi ?? 0)
   next.desired("b", TUNNEL)
-  expect(next.settle()).toEqual([])
+  expect(settle([next.table])).toEqual([])
   next.forgetSpi(TUNNEL.reqid)
   expect(next.foundSpi(TUNNEL.reqid)).toBeUndefined()
 })
@@ -103,16 +104,16 @@ test("another's policies are left alone, when it sweeps and when it goes", () =>
   kernel.tryAll([other])
   const before = begin()
   before.desired("gone", TUNNEL)
-  before.settle()
+  settle([before.table])
   const policies = begin()
-  policies.load()
+  policies.table.load()
   policies.wantBase([])
-  policies.sweep()
-  policies.settle()
+  policies.table.sweep()
+  settle([policies.table])
   expect(kernel.out).toEqual([
     ["10.42.9.0/24", "block"],
     ["10.42.0.0/16", "block"],
   ])
-  policies.clear()
+  policies.table.clear()
   expect(kernel.out).toEqual([["10.42.9.0/24", "block"]])
 })

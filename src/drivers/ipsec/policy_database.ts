@@ -7,7 +7,7 @@ import {
   type Policy,
   replacePolicy,
 } from "../../netlink/xfrm/policy.ts"
-import { KernelTable, settle } from "../kernel_table.ts"
+import { KernelTable } from "../kernel_table.ts"
 import {
   basePolicies,
   isOfNetwork,
@@ -32,36 +32,23 @@ export interface PolicyDatabaseOptions {
 const BASE = " base"
 
 export class PolicyDatabase {
-  readonly #socket: Pick<NetlinkSocket, "tryAll" | "dump">
   readonly #options: PolicyDatabaseOptions
-  readonly #table = new KernelTable<Policy>({
-    what: "policy",
-    key: policyKey,
-    describe: ({ direction, source, destination }) => `${direction} ${source} to ${destination}`,
-    same: samePolicy,
-    add: replacePolicy,
-    remove: deletePolicy,
-  })
+  /** Those of an earlier instance are known by their marks. */
+  readonly table: KernelTable<Policy>
   /** By reqid. */
   readonly #foundSpis = new Map<number, number>()
 
   constructor(socket: Pick<NetlinkSocket, "tryAll" | "dump">, options: PolicyDatabaseOptions) {
-    this.#socket = socket
     this.#options = options
-  }
-
-  /** Reads the kernel's, those of an earlier instance among them. @throws NetlinkError */
-  load(): void {
-    const { network, ifId, contains } = this.#options
-    const found = listPolicies(this.#socket).filter((policy) =>
-      isOfNetwork(policy, network, ifId, contains),
-    )
-    this.#foundSpis.clear()
-    for (const { direction, action } of found) {
-      if (direction !== "out" || typeof action === "string") continue
-      this.#foundSpis.set(action.reqid, action.spi)
-    }
-    this.#table.observed(found)
+    this.table = new KernelTable<Policy>(socket, {
+      what: "policy",
+      key: policyKey,
+      describe: ({ direction, source, destination }) => `${direction} ${source} to ${destination}`,
+      same: samePolicy,
+      add: replacePolicy,
+      remove: deletePolicy,
+      list: () => this.#list(socket),
+    })
   }
 
   /** The SPI that a peer's policies sent on when they were read last. */
@@ -77,35 +64,25 @@ export class PolicyDatabase {
   /** Says what stands before any peer does. @param own prefixes that are on this host */
   wantBase(own: readonly string[]): void {
     const { subnets, ifId } = this.#options
-    this.#table.desired(BASE, basePolicies(subnets, own, ifId))
+    this.table.desired(BASE, basePolicies(subnets, own, ifId))
   }
 
   /** Says what a peer needs; undefined: nothing. */
   desired(hostId: string, tunnel: PeerTunnel | undefined): void {
     const { subnets, ifId } = this.#options
-    this.#table.desired(hostId, tunnel === undefined ? [] : peerPolicies(tunnel, subnets, ifId))
+    this.table.desired(hostId, tunnel === undefined ? [] : peerPolicies(tunnel, subnets, ifId))
   }
 
-  /** Whether the kernel has what a peer needs, as far as is known. */
-  complete(hostId: string): boolean {
-    return this.#table.complete(hostId)
-  }
-
-  /** Marks what nobody wants: it goes with the next settling. */
-  sweep(): void {
-    this.#table.sweep()
-  }
-
-  /** Brings to the kernel what differs. @returns what was done @throws NetlinkError */
-  settle(): string[] {
-    return settle(this.#socket, [this.#table])
-  }
-
-  /** Takes all of the network's out of the kernel. @throws NetlinkError */
-  clear(): void {
-    this.load()
-    this.#table.forget()
-    this.sweep()
-    this.settle()
+  #list(socket: Pick<NetlinkSocket, "dump">): Policy[] {
+    const { network, ifId, contains } = this.#options
+    const found = listPolicies(socket).filter((policy) =>
+      isOfNetwork(policy, network, ifId, contains),
+    )
+    this.#foundSpis.clear()
+    for (const { direction, action } of found) {
+      if (direction !== "out" || typeof action === "string") continue
+      this.#foundSpis.set(action.reqid, action.spi)
+    }
+    return found
   }
 }

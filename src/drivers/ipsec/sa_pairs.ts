@@ -16,6 +16,7 @@ import {
   type XfrmEncapsulation,
 } from "../../netlink/xfrm/state.ts"
 import { EEXIST, ESRCH } from "../../sys/ffi/errno.ts"
+import { throwAll } from "../failures.ts"
 import { keyBytes, protectionOf } from "./ciphers.ts"
 import { hostOfReqid } from "./policies.ts"
 
@@ -160,8 +161,7 @@ export class SaPairs {
         lost.push(one)
       } else refusals.push(error)
     })
-    const [refusal] = refusals
-    if (refusal !== undefined) throw refusal
+    throwAll(refusals)
     return lost.filter(({ digest }) => this.#tell(reqid, digest)).map(({ spi }) => spiText(spi))
   }
 
@@ -178,9 +178,14 @@ export class SaPairs {
     )
     // First forgotten: what the kernel says of them is no news then.
     for (const [id] of gone) this.#standing.delete(id)
-    for (const { error } of this.#socket.tryAll(gone.map(([, id]) => deleteState(id)))) {
-      if (error !== undefined && error.errno !== ESRCH) throw error
-    }
+    const outcomes = this.#socket.tryAll(gone.map(([, id]) => deleteState(id)))
+    const failures = gone.flatMap(([id, standing], at) => {
+      const error = outcomes[at]?.error
+      if (error === undefined || error.errno === ESRCH) return []
+      this.#standing.set(id, standing)
+      return [error]
+    })
+    throwAll(failures)
   }
 
   /**

@@ -5,16 +5,14 @@
  * ends in it. Either way nothing for the network leaves by the bridge or the underlay in clear.
  */
 
-import { familyOf } from "../../core/address.ts"
 import { type Cipher, overheadOf } from "../../core/overhead.ts"
 import { NETLINK_ROUTE } from "../../netlink/constants.ts"
-import { getLink, newDummy } from "../../netlink/route/link.ts"
+import { getLink, type NewLink, newDummy } from "../../netlink/route/link.ts"
 import { NetlinkSocket } from "../../netlink/socket.ts"
 import { newXfrmLink } from "../../netlink/xfrm/link.ts"
 import { EOPNOTSUPP } from "../../sys/ffi/errno.ts"
 import { createNetns, withNetns } from "../../sys/netns/netns.ts"
 import type { OverlayNetwork, OverlaySelf } from "../driver.ts"
-import type { DeviceSpec } from "../overlay_device.ts"
 import { ownFamily } from "../underlay_address.ts"
 import { ifIdOf } from "./policies.ts"
 
@@ -57,22 +55,15 @@ export function hasXfrmInterfaces(): boolean {
 
 /** What the device is to be. @throws LariatError mtu-too-small */
 export function tunnelDevice(
-  network: OverlayNetwork,
-  self: OverlaySelf | undefined,
+  { underlayMtu: outer }: Pick<OverlayNetwork, "underlayMtu">,
+  { underlay }: Pick<OverlaySelf, "underlay">,
   options: { readonly cipher: Cipher; readonly udp: boolean; readonly ifId: number | undefined },
-): DeviceSpec {
+) {
   const { ifId, cipher, udp } = options
-  const family = ownFamily(self?.underlay ?? []) ?? 4
-  const texts = [...network.subnets, ...(self?.overlay ?? [])]
+  const family = ownFamily(underlay) ?? 4
   return {
-    name: deviceName(network),
-    kind: ifId === undefined ? "dummy" : "xfrm",
     title: ifId === undefined ? "dummy links" : "XFRM interfaces",
-    network: network.name,
-    mtu: overheadOf("ipsec", { outer: network.underlayMtu, cipher, family, udp }).mtu,
-    mac: undefined,
-    ipv6: texts.some((text) => familyOf(text) === 6),
-    make: (link) => (ifId === undefined ? newDummy(link) : newXfrmLink(link, ifId)),
-    unfit: () => undefined,
+    mtu: overheadOf("ipsec", { outer, cipher, family, udp }).mtu,
+    make: (link: NewLink) => (ifId === undefined ? newDummy(link) : newXfrmLink(link, ifId)),
   }
 }

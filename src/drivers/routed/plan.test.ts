@@ -20,15 +20,10 @@ function way(address: string): RouteInfo | undefined {
 
 const CONTEXT: RoutedContext = {
   network: {
-    ...{ name: "managed", number: 0, bridge: "br0", underlayMtu: 1500 },
+    ...{ name: "managed", number: 0, underlayMtu: 1500 },
     subnets: ["10.42.0.0/16", "fd00:42::/48"],
   },
-  self: {
-    hostId: "a",
-    underlay: ["192.0.2.1"],
-    overlay: ["10.42.1.254", "fd00:42:0:1::fe"],
-    blocks: ["10.42.1.0/24"],
-  },
+  overlay: ["10.42.1.254", "fd00:42:0:1::fe"],
   contains: (prefix) => /^(10\.42\.\d+\.\d+|fd00:42:[0-9a-f:]*)\/\d+$/.test(prefix),
   way,
 }

@@ -3,31 +3,24 @@
 import type { Family } from "../../core/address.ts"
 import { RTN_UNICAST } from "../../netlink/constants.ts"
 import type { RouteInfo } from "../../netlink/route/route.ts"
-import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "../driver.ts"
-import type { OverlayRoute } from "../overlay_routes.ts"
+import type { OverlayNetwork, OverlayPeer } from "../driver.ts"
+import type { PeerPlan } from "../peer_plans.ts"
 import { type Hop, peerPrefixes, routesVia } from "../peer_routes.ts"
 import { addressOf, familyIfAddress, liesIn } from "../underlay_address.ts"
 
 /** What a plan rests on. */
 export interface RoutedContext {
   readonly network: OverlayNetwork
-  readonly self: OverlaySelf
+  /** This host's own addresses on the network. */
+  readonly overlay: readonly string[]
   readonly contains: (prefix: string) => boolean
   /** The route that the kernel takes to an address outside; undefined when there is none. */
   readonly way: (address: string) => RouteInfo | undefined
 }
 
-/** A peer's part; empty where it cannot be reached, and then `reason` says why. */
-export interface RoutedPlan {
-  /** Address outside, of the first route. */
-  readonly remote: string | undefined
-  readonly reason: string | undefined
-  readonly routes: readonly OverlayRoute[]
-}
-
 /** Plans for one peer. Whatever the peer says of itself, this does not throw. */
-export function planPeer(context: RoutedContext, peer: OverlayPeer): RoutedPlan {
-  const { self, network, way } = context
+export function planPeer(context: RoutedContext, peer: OverlayPeer): PeerPlan {
+  const { network, way } = context
   const mtu = peer.mtu !== undefined && peer.mtu < network.underlayMtu ? peer.mtu : undefined
   const gateways = peer.underlay.flatMap((address) => {
     const family = familyIfAddress(address)
@@ -48,7 +41,7 @@ export function planPeer(context: RoutedContext, peer: OverlayPeer): RoutedPlan 
     if (found?.index === undefined) {
       return fitting[0]?.reason ?? `it has no IPv${family} address outside the network`
     }
-    const source = addressOf(self.overlay, family)
+    const source = addressOf(context.overlay, family)
     return { index: found.index, via: found.address, source, mtu }
   }
   const prefixes = peerPrefixes(peer, context.contains)

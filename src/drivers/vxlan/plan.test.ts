@@ -7,7 +7,7 @@ import { planPeer, type VxlanContext } from "./plan.ts"
 const SUBNETS = ["10.42.0.0/16", "fd00:42::/48"]
 
 const CONTEXT: VxlanContext = {
-  network: { name: "managed", number: 0, subnets: SUBNETS, bridge: "br0", underlayMtu: 1500 },
+  network: { name: "managed", number: 0, subnets: SUBNETS, underlayMtu: 1500 },
   self: {
     hostId: "a",
     underlay: ["192.0.2.1"],

@@ -1,10 +1,10 @@
 /** What the kernel is to have for one peer of a VXLAN network. */
 
 import { type Family, hostPrefix } from "../../core/address.ts"
-import { overheadOf } from "../../core/overhead.ts"
 import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "../driver.ts"
 import type { OverlayRoute } from "../overlay_routes.ts"
-import { type Hop, peerPrefixes, routesVia } from "../peer_routes.ts"
+import type { PeerPlan } from "../peer_plans.ts"
+import { type Hop, peerPrefixes, routeMtu, routesVia } from "../peer_routes.ts"
 import { addressOf, liesIn } from "../underlay_address.ts"
 import { readVtep, type Vtep } from "./vtep.ts"
 
@@ -35,16 +35,10 @@ export interface VxlanContext {
   readonly macHolder: (mac: string) => string | undefined
 }
 
-/** A peer's rows; empty where it cannot be spoken to, and then `reason` says why. */
-export interface VxlanPlan {
-  /** Address outside. */
-  readonly remote: string | undefined
-  readonly reason: string | undefined
-  /** Whether another peer has what this one needs, and may give it up. */
-  readonly waits: boolean
+/** A peer's rows; none where it cannot be spoken to. */
+export interface VxlanPlan extends PeerPlan {
   readonly forwardings: readonly Forwarding[]
   readonly neighbours: readonly Neighbour[]
-  readonly routes: readonly OverlayRoute[]
 }
 
 /** Plans for one peer. Whatever the peer says of itself, this does not throw. */
@@ -68,7 +62,7 @@ export function planPeer(context: VxlanContext, peer: OverlayPeer): VxlanPlan {
   const holder = context.macHolder(mac)
   if (holder !== undefined) return none(`host ${holder} has the same MAC of its VTEP`, true)
 
-  const mtu = routeMtu(network, peer, vtep.family)
+  const mtu = routeMtu("vxlan", network, peer, { own: vtep.family, way: vtep.family })
   const neighbours: Neighbour[] = []
   const ways: OverlayRoute[] = []
   const hop = (family: Family): Hop | string => {
@@ -91,19 +85,4 @@ export function planPeer(context: VxlanContext, peer: OverlayPeer): VxlanPlan {
   )
   const others = routes.filter(({ dst }) => needed.every((way) => way.dst !== dst))
   return { remote, reason, waits: false, forwardings, neighbours, routes: [...needed, ...others] }
-}
-
-/** What fits the way to a peer where that is narrower than the network's; else undefined. */
-function routeMtu(
-  { underlayMtu }: OverlayNetwork,
-  { mtu }: OverlayPeer,
-  family: Family,
-): number | undefined {
-  if (mtu === undefined || mtu >= underlayMtu) return undefined
-  try {
-    return overheadOf("vxlan", { outer: mtu, family }).mtu
-  } catch {
-    // Nothing sensible fits; the device's own MTU is the better guess.
-    return undefined
-  }
 }

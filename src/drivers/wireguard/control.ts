@@ -3,6 +3,7 @@
 import { LariatError } from "../../errors.ts"
 import { NetlinkError } from "../../netlink/error.ts"
 import { familyId } from "../../netlink/genetlink.ts"
+import type { MessageWriter } from "../../netlink/message.ts"
 import type { NetlinkSocket } from "../../netlink/socket.ts"
 import { sameKey } from "../../netlink/wireguard/codec.ts"
 import { WG_GENL_NAME, WG_KEY_LEN } from "../../netlink/wireguard/constants.ts"
@@ -53,11 +54,14 @@ export class WireguardControl {
     return getWireguard(this.#socket, this.#familyId(), index)
   }
 
-  /** @throws LariatError kernel-unsupported, config-invalid for a port that is taken; NetlinkError */
-  change(index: number, change: WireguardChange): void {
-    const messages = setWireguard(this.#familyId(), index, change)
+  /** What asks for a change. @throws LariatError kernel-unsupported; NetlinkError */
+  message(index: number, change: WireguardChange): MessageWriter {
+    return setWireguard(this.#familyId(), index, change)
+  }
+
+  #change(index: number, change: WireguardChange): void {
     try {
-      this.#socket.requestAll(messages, { inOrder: true })
+      this.#socket.request(this.message(index, change))
     } catch (error) {
       if (!(error instanceof NetlinkError && error.errno === EADDRINUSE)) throw error
       throw new LariatError(`Cannot set up ${this.#name}: UDP port ${this.#port} is taken`, {
@@ -73,7 +77,7 @@ export class WireguardControl {
    * has, else a new one.
    *
    * @returns the keys, and what was done
-   * @throws as {@link change}
+   * @throws LariatError kernel-unsupported, config-invalid for a port that is taken; NetlinkError
    */
   ensureKey(
     index: number,
@@ -84,7 +88,7 @@ export class WireguardControl {
     const newKey = found.privateKey === undefined || !sameKey(found.privateKey, wanted)
     const newPort = found.port !== this.#port
     if (newKey || newPort) {
-      this.change(index, {
+      this.#change(index, {
         privateKey: newKey ? wanted : undefined,
         port: newPort ? this.#port : undefined,
       })

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
+import { MessageWriter } from "../../netlink/message.ts"
 import type { PeerChange, WireguardPeer } from "../../netlink/wireguard/wireguard.ts"
+import { settle } from "../kernel_table.ts"
 import { PeerTable, type WantedPeer } from "./peer_table.ts"
 
 const bytes = (byte: number) => new Uint8Array(32).fill(byte)
@@ -54,18 +56,6 @@ class FakeDevice {
     })
   }
 
-  /** As the driver does it. */
-  settle(table: PeerTable): string[] {
-    const did: string[] = []
-    for (const part of [() => table.additions(), () => table.removals()]) {
-      const step = part()
-      this.do(step.changes)
-      step.done()
-      did.push(...step.did)
-    }
-    return did
-  }
-
   /** A peer moved by itself, or spoke. */
   hear(byte: number, more: Partial<WireguardPeer>): void {
     const peer = this.peers.get(keyOf(byte))
@@ -73,30 +63,61 @@ class FakeDevice {
   }
 }
 
-const newTable = () =>
-  new PeerTable(
-    (n) => new Uint8Array(n).fill(0xee),
-    () => NOW,
-  )
+/** A table of a device's peers, which was read. */
+function tableOf(device: FakeDevice) {
+  const changesOf = new WeakMap<MessageWriter, readonly PeerChange[]>()
+  const table = new PeerTable({
+    socket: {
+      tryAll: (batch) =>
+        batch.map((writer) => {
+          device.do(changesOf.get(writer) ?? [])
+          return { answers: [], error: undefined }
+        }),
+    },
+    read: () => [...device.peers.values()],
+    message: (changes) => {
+      const writer = new MessageWriter(1, 0, { operation: "change" })
+      changesOf.set(writer, changes)
+      return writer
+    },
+    random: (n) => new Uint8Array(n).fill(0xee),
+    now: () => NOW,
+  })
+  const load = () => {
+    for (const part of table.parts) part.load()
+  }
+  const sweep = () => {
+    for (const part of table.parts) part.sweep()
+  }
+  load()
+  return {
+    ...{ load, sweep, settle: () => settle(table.parts) },
+    desired: (hostId: string, peer: WantedPeer | undefined) => table.desired(hostId, peer),
+    holderOf: (key: string) => table.holderOf(key),
+    complete: (hostId: string) => table.parts.every((part) => part.complete(hostId)),
+  }
+}
 
 const wanted = (byte: number, allowedIps: readonly string[], more: Partial<WantedPeer> = {}) => ({
   publicKey: keyOf(byte),
   endpoint: { address: `192.0.2.${byte}`, port: 51820 },
   keepalive: 0,
+  presharedKey: undefined,
   allowedIps,
   ...more,
 })
 
 describe("PeerTable", () => {
   test("asks for the difference alone, and for nothing twice", () => {
-    const [device, table] = [new FakeDevice(), newTable()]
+    const device = new FakeDevice()
+    const table = tableOf(device)
     table.desired("a", wanted(1, ["10.42.1.0/24"]))
-    expect(device.settle(table)).toEqual(["added peer a"])
+    expect(table.settle()).toEqual(["added peer a", "added prefix 10.42.1.0/24"])
     table.desired("a", wanted(1, ["10.42.1.0/24"]))
-    expect(device.settle(table)).toEqual([])
+    expect(table.settle()).toEqual([])
     table.desired("a", wanted(1, ["10.42.1.0/24", "10.42.4.0/24"], { keepalive: 25 }))
-    expect(device.settle(table)).toEqual(["changed keepalive and prefixes of peer a"])
-    expect(device.asked).toBe(2)
+    expect(table.settle()).toEqual(["changed peer a", "added prefix 10.42.4.0/24"])
+    expect(device.asked).toBe(4)
     expect(device.peers.get(keyOf(1))).toMatchObject({
       keepalive: 25,
       endpoint: { address: "192.0.2.1", port: 51820 },
@@ -106,11 +127,13 @@ describe("PeerTable", () => {
   })
 
   test("a prefix that is given up goes, and the others of its peer are never missing", () => {
-    const [device, table] = [new FakeDevice(), newTable()]
+    const device = new FakeDevice()
+    const table = tableOf(device)
     table.desired("a", wanted(1, ["10.42.1.0/24", "10.42.4.0/24"]))
-    device.settle(table)
+    table.settle()
+    device.history.length = 0
     table.desired("a", wanted(1, ["10.42.1.0/24"]))
-    expect(device.settle(table)).toEqual(["removed 10.42.4.0/24 from peer a"])
+    expect(table.settle()).toEqual(["removed prefix 10.42.4.0/24"])
     expect(device.prefixes).toEqual(new Map([["10.42.1.0/24", keyOf(1)]]))
     expect(device.history.every((at) => at.get("10.42.1.0/24") === keyOf(1))).toBe(true)
     // The peer that was made for it is gone too.
@@ -119,63 +142,69 @@ describe("PeerTable", () => {
 
   test("a prefix passes from peer to peer without a moment at neither, whoever speaks first", () => {
     for (const order of [0, 1]) {
-      const [device, table] = [new FakeDevice(), newTable()]
+      const device = new FakeDevice()
+      const table = tableOf(device)
       table.desired("a", wanted(1, ["10.42.1.0/24"]))
       table.desired("b", wanted(2, []))
-      device.settle(table)
+      table.settle()
       const steps = [
         () => table.desired("b", wanted(2, ["10.42.1.0/24"])),
         () => table.desired("a", wanted(1, [])),
       ]
       for (const step of order === 0 ? steps : steps.toReversed()) step()
-      device.settle(table)
+      table.settle()
       expect(device.prefixes.get("10.42.1.0/24")).toBe(keyOf(2))
       expect(device.history.slice(2).every((at) => at.has("10.42.1.0/24"))).toBe(true)
     }
   })
 
   test("a host with a new key: the new peer has the prefixes before the old one goes", () => {
-    const [device, table] = [new FakeDevice(), newTable()]
-    table.setPresharedKey("a", bytes(7))
-    table.desired("a", wanted(1, ["10.42.1.0/24"]))
-    device.settle(table)
-    table.desired("a", wanted(9, ["10.42.1.0/24"]))
-    expect(device.settle(table)).toEqual(["added peer a", `removed peer ${keyOf(1)}`])
+    const device = new FakeDevice()
+    const table = tableOf(device)
+    const presharedKey = bytes(7)
+    table.desired("a", wanted(1, ["10.42.1.0/24"], { presharedKey }))
+    table.settle()
+    device.history.length = 0
+    table.desired("a", wanted(9, ["10.42.1.0/24"], { presharedKey }))
+    expect(table.settle()).toEqual([
+      ...["added peer a", "changed prefix 10.42.1.0/24", "removed peer a"],
+    ])
     expect(device.history.every((at) => at.has("10.42.1.0/24"))).toBe(true)
     expect(device.peers.get(keyOf(9))?.presharedKey).toEqual(bytes(7))
     expect(table.holderOf(keyOf(1))).toBeUndefined()
   })
 
   test("an earlier instance's peers stand; what nobody wants goes with a sweep", () => {
-    const [device, first, second] = [new FakeDevice(), newTable(), newTable()]
-    first.setPresharedKey("a", bytes(7))
-    first.desired("a", wanted(1, ["10.42.1.0/24"]))
+    const device = new FakeDevice()
+    const first = tableOf(device)
+    first.desired("a", wanted(1, ["10.42.1.0/24"], { presharedKey: bytes(7) }))
     first.desired("b", wanted(2, ["10.42.2.0/24"]))
-    device.settle(first)
+    first.settle()
     const asked = device.asked
-    second.observed([...device.peers.values()])
+    const second = tableOf(device)
     second.desired("a", wanted(1, ["10.42.1.0/24"]))
-    expect(device.settle(second)).toEqual([])
+    expect(second.settle()).toEqual([])
     expect(device.asked).toBe(asked)
     second.sweep()
-    expect(device.settle(second)).toEqual([`removed peer ${keyOf(2)}`])
+    expect(second.settle()).toEqual([
+      ...["removed prefix 10.42.2.0/24", `removed peer ${keyOf(2)}`],
+    ])
   })
 
   test("a preshared key comes, changes and goes; what was not said stays", () => {
-    const [device, table] = [new FakeDevice(), newTable()]
+    const device = new FakeDevice()
+    const table = tableOf(device)
     const key = () => device.peers.get(keyOf(1))?.presharedKey
-    table.setPresharedKey("a", bytes(7))
-    table.desired("a", wanted(1, []))
-    device.settle(table)
+    const want = (presharedKey: Uint8Array | undefined) => {
+      table.desired("a", wanted(1, [], { presharedKey }))
+      return table.settle()
+    }
+    want(bytes(7))
     expect(key()).toEqual(bytes(7))
-    table.setPresharedKey("a", bytes(8))
-    expect(device.settle(table)).toEqual(["changed preshared key of peer a"])
+    expect(want(bytes(8))).toEqual(["changed peer a"])
     expect(key()).toEqual(bytes(8))
-    table.forgetPresharedKey("a")
-    table.sweep()
-    expect(device.settle(table)).toEqual([])
-    table.setPresharedKey("a", undefined)
-    device.settle(table)
+    expect(want(undefined)).toEqual([])
+    expect(want(bytes(0))).toEqual(["changed peer a"])
     expect(key()).toEqual(bytes(0))
   })
 
@@ -184,38 +213,41 @@ describe("PeerTable", () => {
     const addressOf = (device: FakeDevice) => device.peers.get(keyOf(1))?.endpoint?.address
 
     test("what it announces anew counts at once", () => {
-      const [device, table] = [new FakeDevice(), newTable()]
+      const device = new FakeDevice()
+      const table = tableOf(device)
       table.desired("a", wanted(1, []))
-      device.settle(table)
+      table.settle()
       device.hear(1, { endpoint: elsewhere, lastHandshake: NOW - 1000 })
-      table.observed([...device.peers.values()])
+      table.load()
       table.desired("a", wanted(1, [], { endpoint: { address: "192.0.2.99", port: 1 } }))
-      expect(device.settle(table)).toEqual(["changed endpoint of peer a"])
+      expect(table.settle()).toEqual(["changed peer a"])
       expect(addressOf(device)).toBe("192.0.2.99")
     })
 
     test("where it is heard from counts while it is heard from, for a new instance too", () => {
-      const [device, table] = [new FakeDevice(), newTable()]
+      const device = new FakeDevice()
+      const table = tableOf(device)
       table.desired("a", wanted(1, []))
-      device.settle(table)
+      table.settle()
       device.hear(1, { endpoint: elsewhere, lastHandshake: NOW - 1000 })
-      for (const one of [table, newTable()]) {
-        one.observed([...device.peers.values()])
+      for (const one of [table, tableOf(device)]) {
+        one.load()
         one.desired("a", wanted(1, []))
         one.sweep()
-        expect(device.settle(one)).toEqual([])
+        expect(one.settle()).toEqual([])
       }
       expect(addressOf(device)).toBe(elsewhere.address)
     })
 
     test("one that is silent is sought where it announces itself", () => {
-      const [device, table] = [new FakeDevice(), newTable()]
+      const device = new FakeDevice()
+      const table = tableOf(device)
       table.desired("a", wanted(1, []))
-      device.settle(table)
+      table.settle()
       device.hear(1, { endpoint: elsewhere, lastHandshake: NOW - 200_000 })
-      table.observed([...device.peers.values()])
+      table.load()
       table.sweep()
-      expect(device.settle(table)).toEqual(["changed endpoint of peer a"])
+      expect(table.settle()).toEqual(["changed peer a"])
       expect(addressOf(device)).toBe("192.0.2.1")
     })
   })
@@ -233,14 +265,15 @@ describe("PeerTable", () => {
     })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 10 }), (steps) => {
-        const [device, table] = [new FakeDevice(), newTable()]
+        const device = new FakeDevice()
+        const table = tableOf(device)
         const claims = new Map<string, string[]>(prefixes.map((prefix) => [prefix, []]))
         const keys = new Map<string, string>()
         for (const { host, peer, drift, settled } of steps) {
           const hostId = `h${host}`
           if (drift !== null) {
             device.do([{ publicKey: bytes(drift.key), allowedIps: drift.ips }])
-            table.observed([...device.peers.values()])
+            table.load()
           }
           const byte = host * 2 + (peer?.key ?? 0) + 1
           table.desired(hostId, peer === null ? undefined : wanted(byte, peer.ips))
@@ -255,11 +288,11 @@ describe("PeerTable", () => {
               )
             else if (!hosts.includes(hostId)) claims.set(prefix, [...hosts, hostId])
           }
-          if (settled) device.settle(table)
+          if (settled) table.settle()
         }
-        table.observed([...device.peers.values()])
+        table.load()
         table.sweep()
-        device.settle(table)
+        table.settle()
         expect([...device.peers.keys()].toSorted()).toEqual([...keys.values()].toSorted())
         const expected = [...claims].flatMap(([prefix, hosts]) => {
           const key = keys.get(hosts.at(-1) ?? "")
@@ -267,9 +300,9 @@ describe("PeerTable", () => {
         })
         expect(device.prefixes).toEqual(new Map(expected))
         const asked = device.asked
-        table.observed([...device.peers.values()])
+        table.load()
         table.sweep()
-        expect(device.settle(table)).toEqual([])
+        expect(table.settle()).toEqual([])
         expect(device.asked).toBe(asked)
       }),
       { numRuns: 300 },

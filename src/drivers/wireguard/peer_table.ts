@@ -1,12 +1,15 @@
 /**
- * The peers that a WireGuard device is to have, compared with those that it has. Only differences
- * are asked for, and in steps that leave no moment in which a prefix is missing or at a peer that
- * should not have it: the kernel's own replacing of a peer's prefixes empties the list first.
+ * The peers that a WireGuard device is to have, compared with those that it has. Peers and their
+ * prefixes are rows of their own, so that no moment comes in which a prefix is missing or at a peer
+ * that should not have it: the kernel's own replacing of a peer's prefixes empties the list first.
  */
 
+import type { MessageWriter } from "../../netlink/message.ts"
+import type { NetlinkSocket } from "../../netlink/socket.ts"
 import { sameKey } from "../../netlink/wireguard/codec.ts"
 import type { PeerChange, WireguardPeer } from "../../netlink/wireguard/wireguard.ts"
 import type { IpEndpoint as Endpoint } from "../../sys/net/ip_endpoint.ts"
+import { type KernelPart, KernelTable } from "../kernel_table.ts"
 
 /** What a host's peer is to be. */
 export interface WantedPeer {
@@ -15,21 +18,38 @@ export interface WantedPeer {
   readonly endpoint: Endpoint
   /** Seconds; 0 for none. */
   readonly keepalive: number
+  /** A key that both hosts know, 32 bytes; undefined: whatever the kernel has stays. */
+  readonly presharedKey: Uint8Array | undefined
   /** Canonical prefixes. */
   readonly allowedIps: readonly string[]
 }
 
-/** Changes to ask the kernel for, in order. */
-export interface PeerChanges {
-  readonly changes: readonly PeerChange[]
-  /** What they do, for people. */
-  readonly did: readonly string[]
-  /** To be called when the kernel did them all. */
-  done(): void
+/** What {@link PeerTable} works with. */
+export interface PeerTableOptions {
+  readonly socket: Pick<NetlinkSocket, "tryAll">
+  /** The peers that the device has. @throws NetlinkError */
+  readonly read: () => readonly WireguardPeer[]
+  /** What asks for changes of peers, in order. */
+  readonly message: (changes: readonly PeerChange[]) => MessageWriter
+  readonly random: (bytes: number) => Uint8Array
+  /** Milliseconds of the wall clock, which the kernel tells handshakes in. */
+  readonly now: () => number
 }
 
-interface Found extends Omit<WireguardPeer, "allowedIps" | "rxBytes" | "txBytes"> {
-  readonly allowedIps: Set<string>
+interface PeerRow {
+  readonly publicKey: string
+  /** For people: the host, else the key. */
+  readonly name: string
+  readonly endpoint: Endpoint | undefined
+  readonly keepalive: number
+  readonly presharedKey: Uint8Array | undefined
+  /** What it announced when its endpoint was set, though it may be elsewhere; undefined: unknown. */
+  announced: string | undefined
+}
+
+interface PrefixRow {
+  readonly prefix: string
+  readonly publicKey: string
 }
 
 /** Milliseconds after which a session is not used any more: REJECT_AFTER_TIME, whitepaper §6.1. */
@@ -38,257 +58,103 @@ const KEY_BYTES = 32
 const NO_KEY = new Uint8Array(KEY_BYTES)
 
 export class PeerTable {
-  readonly #random: (bytes: number) => Uint8Array
-  readonly #now: () => number
-  readonly #wanted = new Map<string, WantedPeer>()
-  /** By host: its key; undefined: it is to have none. Not there: whatever the kernel has stays. */
-  readonly #presharedKeys = new Map<string, Uint8Array | undefined>()
-  /** By prefix: who wants it; the last to ask has it. */
-  readonly #claims = new Map<string, Set<string>>()
-  /** By public key: the host that has it. */
-  readonly #holders = new Map<string, string>()
-  readonly #found = new Map<string, Found>()
-  /** By prefix: the public key that has it in the kernel. */
-  readonly #at = new Map<string, string>()
-  /** By public key: the address that was set, or that stands although the peer is elsewhere now. */
-  readonly #settled = new Map<string, string>()
-  readonly #touched = new Set<string>()
-  /** Public keys that nobody has any more. */
-  readonly #gone = new Set<string>()
+  readonly #options: PeerTableOptions
+  readonly #peers: KernelTable<PeerRow>
+  readonly #prefixes: KernelTable<PrefixRow>
+  /** Peers, then what they have; in this order they are to be read and brought. */
+  readonly parts: readonly KernelPart[]
+  /** As they were read last. */
+  #read: readonly WireguardPeer[] = []
 
-  /** @param now milliseconds of the wall clock, which the kernel tells handshakes in */
-  constructor(random: (bytes: number) => Uint8Array, now: () => number) {
-    this.#random = random
-    this.#now = now
+  constructor(options: PeerTableOptions) {
+    const { socket, message } = options
+    this.#options = options
+    this.#peers = new KernelTable<PeerRow>(socket, {
+      what: "peer",
+      key: ({ publicKey }) => publicKey,
+      describe: ({ name }) => name,
+      same: (wanted, found) =>
+        Object.values(difference(wanted, found)).every((part) => part === undefined),
+      add: (wanted, found) =>
+        message([{ publicKey: bytesOf(wanted.publicKey), ...difference(wanted, found) }]),
+      remove: ({ publicKey }) => message([{ publicKey: bytesOf(publicKey), remove: true }]),
+      list: (before) => this.#list(before),
+    })
+    this.#prefixes = new KernelTable<PrefixRow>(socket, {
+      what: "prefix",
+      key: ({ prefix }) => prefix,
+      same: (wanted, found) => wanted.publicKey === found.publicKey,
+      add: ({ prefix, publicKey }) =>
+        message([{ publicKey: bytesOf(publicKey), allowedIps: [prefix] }]),
+      remove: (row) => message(this.#dispose(row)),
+      list: () =>
+        this.#read.flatMap(({ publicKey, allowedIps }) =>
+          allowedIps.map((prefix) => ({ prefix, publicKey: publicKey.toBase64() })),
+        ),
+    })
+    this.parts = [this.#peers, this.#prefixes]
   }
 
   /** The host that has a public key. */
   holderOf(publicKey: string): string | undefined {
-    return this.#holders.get(publicKey)
-  }
-
-  /** Says what the kernel has now. Peers that nobody asked for stay until {@link sweep}. */
-  observed(peers: readonly WireguardPeer[]): void {
-    this.#found.clear()
-    this.#at.clear()
-    for (const peer of peers) {
-      const key = peer.publicKey.toBase64()
-      const found = { ...peer, allowedIps: new Set(peer.allowedIps) }
-      this.#found.set(key, found)
-      for (const prefix of peer.allowedIps) this.#at.set(prefix, key)
-      // Where it is heard from counts as long as it is heard from; then what it announces does.
-      if (textOf(peer.endpoint) !== this.#settled.get(key) && !this.#isHeard(found)) {
-        this.#settled.delete(key)
-      }
-    }
-    for (const key of [...this.#settled.keys()]) {
-      if (!this.#found.has(key)) this.#settled.delete(key)
-    }
-    for (const hostId of this.#wanted.keys()) this.#touched.add(hostId)
+    return this.#peers.ownerOf(publicKey)
   }
 
   /** Says what a host's peer is to be; undefined: there is to be none. */
   desired(hostId: string, peer: WantedPeer | undefined): void {
-    const before = this.#wanted.get(hostId)
-    if (before !== undefined) this.#giveUp(hostId, before, peer)
-    this.#touched.add(hostId)
-    if (peer === undefined) {
-      this.#wanted.delete(hostId)
-      return
-    }
-    this.#wanted.set(hostId, peer)
-    this.#holders.set(peer.publicKey, hostId)
-    this.#gone.delete(peer.publicKey)
-    for (const prefix of peer.allowedIps) {
-      const claims = this.#claims.get(prefix) ?? new Set<string>()
-      this.#claims.set(prefix, claims.add(hostId))
-    }
+    const { publicKey = "", allowedIps = [] } = peer ?? {}
+    const row = peer && { ...peer, name: hostId, announced: textOf(peer.endpoint) }
+    this.#peers.desired(hostId, row === undefined ? [] : [row])
+    const prefixes = allowedIps.map((prefix) => ({ prefix, publicKey }))
+    this.#prefixes.desired(hostId, prefixes)
   }
 
-  /** Gives a host's peer a key that both ends know, 32 bytes; undefined: none. */
-  setPresharedKey(hostId: string, key: Uint8Array | undefined): void {
-    this.#presharedKeys.set(hostId, key)
-    this.#touched.add(hostId)
-  }
-
-  /** Forgets a host's preshared key, and that anything was said about it. */
-  forgetPresharedKey(hostId: string): void {
-    this.#presharedKeys.delete(hostId)
-  }
-
-  /** Compares all, the peers that nobody asked for too. */
-  sweep(): void {
-    for (const key of this.#found.keys()) if (!this.#holders.has(key)) this.#gone.add(key)
-    for (const hostId of this.#wanted.keys()) this.#touched.add(hostId)
-  }
-
-  /** Whether the kernel has a host's peer as wanted, as far as is known. */
-  complete(hostId: string): boolean {
-    const wanted = this.#wanted.get(hostId)
-    return wanted !== undefined && this.#difference(hostId, wanted) === undefined
-  }
-
-  /** New peers, and what of a peer is to change or to come to it. */
-  additions(): PeerChanges {
-    const changes: PeerChange[] = []
-    const did: string[] = []
-    const applied: (() => void)[] = []
-    for (const hostId of this.#touched) {
-      const wanted = this.#wanted.get(hostId)
-      const difference = wanted && this.#difference(hostId, wanted)
-      if (wanted === undefined || difference === undefined) continue
-      changes.push(difference.change)
-      did.push(difference.did)
-      applied.push(() => this.#apply(wanted, difference.change))
-    }
-    return { changes, did, done: () => applied.forEach((apply) => void apply()) }
-  }
-
-  /** Peers, and prefixes of peers, that nobody wants any more. To be asked for after additions. */
-  removals(): PeerChanges {
-    const changes: PeerChange[] = []
-    const did: string[] = []
-    const gone = [...this.#gone].filter((key) => this.#found.has(key))
-    for (const key of gone) {
-      changes.push({ publicKey: Uint8Array.fromBase64(key), remove: true })
-      did.push(`removed peer ${key}`)
-    }
-    const leftovers: string[] = []
-    for (const hostId of this.#touched) {
-      const surplus = this.#surplus(hostId)
-      if (surplus.length > 0) did.push(`removed ${surplus.join(", ")} from peer ${hostId}`)
-      leftovers.push(...surplus)
-    }
-    if (leftovers.length > 0) changes.push(...this.#dispose(leftovers))
-    return {
-      changes,
-      did,
-      done: () => {
-        for (const key of gone) {
-          for (const prefix of this.#found.get(key)?.allowedIps ?? []) this.#at.delete(prefix)
-          this.#found.delete(key)
-          this.#settled.delete(key)
-        }
-        for (const prefix of leftovers) this.#takeAway(prefix)
-        this.#gone.clear()
-        this.#touched.clear()
-      },
-    }
-  }
-
-  #giveUp(hostId: string, before: WantedPeer, now: WantedPeer | undefined): void {
-    if (before.publicKey !== now?.publicKey) {
-      this.#holders.delete(before.publicKey)
-      this.#gone.add(before.publicKey)
-    }
-    for (const prefix of before.allowedIps) {
-      if (now?.allowedIps.includes(prefix)) continue
-      const claims = this.#claims.get(prefix)
-      claims?.delete(hostId)
-      if (claims?.size === 0) this.#claims.delete(prefix)
-      const heir = this.#ownerOf(prefix)
-      if (heir !== undefined) this.#touched.add(heir)
-    }
-  }
-
-  #ownerOf(prefix: string): string | undefined {
-    return [...(this.#claims.get(prefix) ?? [])].at(-1)
-  }
-
-  #difference(
-    hostId: string,
-    wanted: WantedPeer,
-  ): { readonly change: PeerChange; readonly did: string } | undefined {
-    const found = this.#found.get(wanted.publicKey)
-    const fresh = wanted.allowedIps.filter(
-      (prefix) => this.#ownerOf(prefix) === hostId && found?.allowedIps.has(prefix) !== true,
-    )
-    const parts = {
-      endpoint: this.#isAt(wanted, found) ? undefined : wanted.endpoint,
-      keepalive: (found?.keepalive ?? 0) === wanted.keepalive ? undefined : wanted.keepalive,
-      presharedKey: this.#newPresharedKey(hostId, found),
-      allowedIps: fresh.length === 0 ? undefined : fresh,
-    }
-    const changed = Object.entries(parts).flatMap(([what, value]) =>
-      value === undefined ? [] : [NAMES[what] ?? what],
-    )
-    if (found !== undefined && changed.length === 0) return undefined
-    const publicKey = Uint8Array.fromBase64(wanted.publicKey)
-    const did =
-      found === undefined
-        ? `added peer ${hostId}`
-        : `changed ${changed.join(" and ")} of peer ${hostId}`
-    return { change: { publicKey, ...parts }, did }
-  }
-
-  #isAt(wanted: WantedPeer, found: Found | undefined): boolean {
-    if (found === undefined) return false
-    const there = textOf(wanted.endpoint)
-    const settled = this.#settled.get(wanted.publicKey)
-    if (settled !== undefined) return settled === there
-    // One that an earlier instance made may be behind a NAT, and is where it is heard from.
-    const stands = textOf(found.endpoint) === there || this.#isHeard(found)
-    if (stands) this.#settled.set(wanted.publicKey, there)
-    return stands
-  }
-
-  #isHeard({ lastHandshake }: Found): boolean {
-    return lastHandshake !== undefined && this.#now() - lastHandshake < SESSION_MS
-  }
-
-  #newPresharedKey(hostId: string, found: Found | undefined): Uint8Array | undefined {
-    if (!this.#presharedKeys.has(hostId)) return undefined
-    const wanted = this.#presharedKeys.get(hostId) ?? NO_KEY
-    return sameKey(wanted, found?.presharedKey ?? NO_KEY) ? undefined : wanted
-  }
-
-  #apply(wanted: WantedPeer, change: PeerChange): void {
-    const before = this.#found.get(wanted.publicKey)
-    const allowedIps = before?.allowedIps ?? new Set<string>()
-    for (const prefix of change.allowedIps ?? []) {
-      this.#takeAway(prefix)
-      this.#at.set(prefix, wanted.publicKey)
-      allowedIps.add(prefix)
-    }
-    if (change.endpoint !== undefined) this.#settled.set(wanted.publicKey, textOf(change.endpoint))
-    this.#found.set(wanted.publicKey, {
-      publicKey: change.publicKey,
-      presharedKey: change.presharedKey ?? before?.presharedKey ?? NO_KEY,
-      endpoint: change.endpoint ?? before?.endpoint,
-      keepalive: change.keepalive ?? before?.keepalive ?? 0,
-      lastHandshake: before?.lastHandshake,
-      allowedIps,
+  #list(before: ReadonlyMap<string, PeerRow>): PeerRow[] {
+    this.#read = this.#options.read()
+    return this.#read.map((peer) => {
+      const publicKey = peer.publicKey.toBase64()
+      // Where it is heard from counts as long as it is heard from; then what it announces does.
+      const announced = this.#isHeard(peer)
+        ? before.get(publicKey)?.announced
+        : textOf(peer.endpoint)
+      return { ...peer, publicKey, name: publicKey, announced }
     })
   }
 
-  #takeAway(prefix: string): void {
-    this.#found.get(this.#at.get(prefix) ?? "")?.allowedIps.delete(prefix)
-    this.#at.delete(prefix)
-  }
-
-  /** Prefixes that the kernel lets a host's peer have and that are nobody's. */
-  #surplus(hostId: string): string[] {
-    const wanted = this.#wanted.get(hostId)
-    const found = wanted && this.#found.get(wanted.publicKey)
-    return [...(found?.allowedIps ?? [])].filter((prefix) => this.#ownerOf(prefix) === undefined)
+  #isHeard({ lastHandshake }: WireguardPeer): boolean {
+    return lastHandshake !== undefined && this.#options.now() - lastHandshake < SESSION_MS
   }
 
   /**
-   * Takes prefixes from whoever has them: kernels before 6.16 cannot say that, but a prefix that
-   * is given to a peer made for that leaves its old one, and goes with the new one.
+   * Takes a prefix from who has it: kernels before 6.16 cannot say that, but a prefix that is given
+   * to a peer made for that leaves its old one, and goes with the new one.
    */
-  #dispose(prefixes: readonly string[]): PeerChange[] {
-    const publicKey = this.#random(KEY_BYTES)
+  #dispose({ prefix, publicKey }: PrefixRow): PeerChange[] {
+    const old = { publicKey: bytesOf(publicKey), remove: true }
+    if (this.holderOf(publicKey) === undefined) return [old]
+    const maker = this.#options.random(KEY_BYTES)
     return [
-      { publicKey, allowedIps: prefixes },
-      { publicKey, remove: true },
+      { publicKey: maker, allowedIps: [prefix] },
+      { publicKey: maker, remove: true },
     ]
   }
 }
 
-const NAMES: Readonly<Record<string, string>> = {
-  presharedKey: "preshared key",
-  allowedIps: "prefixes",
+/** What of a peer is to change; takes note that one of an earlier instance is where it may be. */
+function difference(wanted: PeerRow, found: PeerRow | undefined): Omit<PeerChange, "publicKey"> {
+  if (found !== undefined) found.announced ??= wanted.announced
+  const moved = found?.announced !== wanted.announced
+  const { keepalive, presharedKey } = wanted
+  const known = found?.presharedKey ?? NO_KEY
+  return {
+    endpoint: moved ? wanted.endpoint : undefined,
+    keepalive: keepalive === (found?.keepalive ?? 0) ? undefined : keepalive,
+    presharedKey: sameKey(presharedKey ?? known, known) ? undefined : presharedKey,
+  }
+}
+
+function bytesOf(key: string): Uint8Array {
+  return Uint8Array.fromBase64(key)
 }
 
 function textOf(endpoint: Endpoint | undefined): string {

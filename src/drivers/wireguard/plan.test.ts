@@ -7,7 +7,7 @@ const keyOf = (byte: number) => new Uint8Array(32).fill(byte).toBase64()
 
 const CONTEXT: WireguardContext = {
   network: {
-    ...{ name: "managed", number: 0, bridge: "br0", underlayMtu: 1500 },
+    ...{ name: "managed", number: 0, underlayMtu: 1500 },
     subnets: ["10.42.0.0/16", "fd00:42::/48"],
   },
   self: {
@@ -19,8 +19,8 @@ const CONTEXT: WireguardContext = {
   publicKey: keyOf(1),
   family: 4,
   index: 7,
-  mtu: 1440,
   keepalive: 25,
+  presharedKey: new Uint8Array(32).fill(7),
   contains: (prefix) => /^(10\.42\.\d+\.\d+|fd00:42:[0-9a-f:]*)\/\d+$/.test(prefix),
   keyHolder: () => undefined,
 }
@@ -45,6 +45,7 @@ describe("planPeer", () => {
       publicKey: keyOf(2),
       endpoint: { address: "192.0.2.2", port: 51820 },
       keepalive: 25,
+      presharedKey: new Uint8Array(32).fill(7),
       allowedIps: prefixes,
     })
     expect(plan.routes.map(({ dst, source }) => [dst, source])).toEqual([

@@ -1,10 +1,9 @@
 /** What the kernel is to have for one peer of a WireGuard network. */
 
 import type { Family } from "../../core/address.ts"
-import { overheadOf } from "../../core/overhead.ts"
 import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "../driver.ts"
-import type { OverlayRoute } from "../overlay_routes.ts"
-import { type Hop, peerPrefixes, routesVia } from "../peer_routes.ts"
+import type { PeerPlan } from "../peer_plans.ts"
+import { type Hop, peerPrefixes, routeMtu, routesVia } from "../peer_routes.ts"
 import { addressOf, liesIn } from "../underlay_address.ts"
 import type { WantedPeer } from "./peer_table.ts"
 
@@ -18,23 +17,18 @@ export interface WireguardContext {
   readonly family: Family
   /** Of the device. */
   readonly index: number
-  readonly mtu: number
   /** Seconds; 0 for none. */
   readonly keepalive: number
   readonly contains: (prefix: string) => boolean
+  /** The key that both hosts know; undefined: the kernel's stays as it is. */
+  readonly presharedKey: Uint8Array | undefined
   /** The host that has a public key already, if another than the peer does. */
   readonly keyHolder: (publicKey: string) => string | undefined
 }
 
-/** A peer's part; without `wanted` it cannot be spoken to, and `reason` says why. */
-export interface WireguardPlan {
-  /** Address outside. */
-  readonly remote: string | undefined
-  readonly reason: string | undefined
-  /** Whether another peer has what this one needs, and may give it up. */
-  readonly waits: boolean
+/** A peer's part; without `wanted` it cannot be spoken to. */
+export interface WireguardPlan extends PeerPlan {
   readonly wanted: WantedPeer | undefined
-  readonly routes: readonly OverlayRoute[]
 }
 
 const KEY_BYTES = 32
@@ -67,14 +61,15 @@ export function planPeer(context: WireguardContext, peer: OverlayPeer): Wireguar
   const holder = context.keyHolder(publicKey)
   if (holder !== undefined) return none(`host ${holder} has the same WireGuard key`, true)
 
-  const mtu = routeMtu(context, peer, way.family)
+  const mtu = routeMtu("wireguard", network, peer, { own: context.family, way: way.family })
   const hop = (family: Family): Hop => ({ index, source: addressOf(self.overlay, family), mtu })
   const prefixes = peerPrefixes(peer, context.contains)
   const { routes, reason } = routesVia(prefixes, { 4: hop(4), 6: hop(6) })
   // Its own addresses too, which may lie in a block: then they are part of that.
   const allowedIps = prefixes.prefixes
-  const { keepalive } = context
-  const wanted = { publicKey, endpoint: { address: remote, port }, keepalive, allowedIps }
+  const { keepalive, presharedKey } = context
+  const endpoint = { address: remote, port }
+  const wanted = { publicKey, endpoint, keepalive, presharedKey, allowedIps }
   return { remote, reason, waits: false, wanted, routes }
 }
 
@@ -89,22 +84,6 @@ function wayTo(
   if (addressOf(self.underlay, other) === undefined) return undefined
   const otherRemote = addressOf(underlay, other)
   return otherRemote === undefined ? undefined : { remote: otherRemote, family: other }
-}
-
-/** What fits the way to a peer where that is less than the device's; else undefined. */
-function routeMtu(
-  { network, mtu }: WireguardContext,
-  peer: OverlayPeer,
-  family: Family,
-): number | undefined {
-  const outer = Math.min(peer.mtu ?? network.underlayMtu, network.underlayMtu)
-  try {
-    const fits = overheadOf("wireguard", { outer, family }).mtu
-    return fits < mtu ? fits : undefined
-  } catch {
-    // Nothing sensible fits; the device's own MTU is the better guess.
-    return undefined
-  }
 }
 
 function readPort(text: string | undefined): number | undefined {

@@ -35,39 +35,29 @@ export interface PeerChange {
   readonly allowedIps?: readonly string[] | undefined
 }
 
-/** Prefixes and peers in one message, whose list of peers has a length of 16 bits. */
-const PEER_COST = 5
-const MESSAGE_COST = 1200
-
 /**
- * The messages that change a device: one, or several where there are many peers.
+ * The message that changes a device: as much as its list of peers holds, whose length has 16 bits.
  *
  * @param family number of the family {@link w.WG_GENL_NAME}
  */
 export function setWireguard(
   family: number,
   index: number,
-  change: WireguardChange,
-): MessageWriter[] {
-  const batches = batchesOf(change.peers ?? [])
-  return batches.map((peers, at) => {
-    const writer = genericMessage(family, w.WG_CMD_SET_DEVICE, {
-      version: w.WG_GENL_VERSION,
-      operation: `set up WireGuard link ${index}`,
-    })
-    writer.attrU32(w.WGDEVICE_A_IFINDEX, index)
-    if (at === 0) {
-      const { privateKey, port } = change
-      if (privateKey !== undefined) writer.attr(w.WGDEVICE_A_PRIVATE_KEY, privateKey)
-      if (port !== undefined) writer.attrU16(w.WGDEVICE_A_LISTEN_PORT, port)
-    }
-    if (peers.length > 0) {
-      writer.nested(w.WGDEVICE_A_PEERS | w.NESTED, () => {
-        for (const peer of peers) writer.nested(w.NESTED, () => putPeer(writer, peer))
-      })
-    }
-    return writer
+  { privateKey, port, peers = [] }: WireguardChange,
+): MessageWriter {
+  const writer = genericMessage(family, w.WG_CMD_SET_DEVICE, {
+    version: w.WG_GENL_VERSION,
+    operation: `set up WireGuard link ${index}`,
   })
+  writer.attrU32(w.WGDEVICE_A_IFINDEX, index)
+  if (privateKey !== undefined) writer.attr(w.WGDEVICE_A_PRIVATE_KEY, privateKey)
+  if (port !== undefined) writer.attrU16(w.WGDEVICE_A_LISTEN_PORT, port)
+  if (peers.length > 0) {
+    writer.nested(w.WGDEVICE_A_PEERS | w.NESTED, () => {
+      for (const peer of peers) writer.nested(w.NESTED, () => putPeer(writer, peer))
+    })
+  }
+  return writer
 }
 
 /**
@@ -113,35 +103,4 @@ function putPeer(writer: MessageWriter, peer: PeerChange): void {
       })
     }
   })
-}
-
-/** Peers by message, in order; one with more prefixes than fit goes on in the next. */
-function batchesOf(peers: readonly PeerChange[]): PeerChange[][] {
-  const batches: PeerChange[][] = []
-  let batch: PeerChange[] = []
-  let cost = 0
-  const flush = () => {
-    batches.push(batch)
-    batch = []
-    cost = 0
-  }
-  for (const peer of peers.flatMap(splitPeer)) {
-    const own = PEER_COST + (peer.allowedIps?.length ?? 0)
-    if (batch.length > 0 && cost + own > MESSAGE_COST) flush()
-    batch.push(peer)
-    cost += own
-  }
-  flush()
-  return batches
-}
-
-function splitPeer(peer: PeerChange): PeerChange[] {
-  const { allowedIps = [], publicKey } = peer
-  const most = MESSAGE_COST - PEER_COST
-  if (allowedIps.length <= most) return [peer]
-  const parts: PeerChange[] = [{ ...peer, allowedIps: allowedIps.slice(0, most) }]
-  for (let at = most; at < allowedIps.length; at += most) {
-    parts.push({ publicKey, allowedIps: allowedIps.slice(at, at + most) })
-  }
-  return parts
 }

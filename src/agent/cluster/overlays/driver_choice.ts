@@ -1,15 +1,15 @@
 import type { Network } from "../../../config/network.ts"
 import type { Driver, OverlayNetwork } from "../../../drivers/driver.ts"
-import { IpsecDriver } from "../../../drivers/ipsec/ipsec_driver.ts"
-import { RoutedDriver } from "../../../drivers/routed/routed_driver.ts"
-import { VxlanDriver } from "../../../drivers/vxlan/vxlan_driver.ts"
-import { WireguardDriver } from "../../../drivers/wireguard/wireguard_driver.ts"
+import { openIpsec } from "../../../drivers/ipsec/ipsec_driver.ts"
+import { openRouted } from "../../../drivers/routed/routed_driver.ts"
+import { openVxlan } from "../../../drivers/vxlan/vxlan_driver.ts"
+import { openWireguard } from "../../../drivers/wireguard/wireguard_driver.ts"
 import { LariatError } from "../../../errors.ts"
 
 /** What a driver may need of the agent. */
 export interface DriverParts {
-  /** Whether the cluster has a pre-shared key. */
-  readonly hasKey: boolean
+  /** The key that this host and another one know, 32 bytes; undefined in a cluster without one. */
+  readonly presharedKey: ((hostId: string) => Uint8Array) | undefined
   /** MTU of the links to other hosts, bytes. */
   readonly underlayMtu: number
   readonly random: (bytes: number) => Uint8Array
@@ -30,7 +30,7 @@ const KEYED: ReadonlySet<string> = new Set(["ipsec", "wireguard"])
  */
 export function openDriver(network: Network, number: number, parts: DriverParts): Driver {
   const { name, driver, subnets } = network
-  if (KEYED.has(driver) && !parts.hasKey) {
+  if (KEYED.has(driver) && parts.presharedKey === undefined) {
     throw new LariatError(`Cannot carry network ${name} by ${driver}: no pskFile is set`, {
       code: "config-invalid",
       hint: "openssl rand -base64 48 makes a key; set agent.pskFile to its file on every host",
@@ -40,21 +40,21 @@ export function openDriver(network: Network, number: number, parts: DriverParts)
     name,
     number,
     subnets: subnets.map(({ cidr }) => cidr),
-    bridge: undefined,
     underlayMtu: parts.underlayMtu,
   }
-  const { cipher, udp, port, vni } = network.encapsulation
+  const { cipher, port, vni } = network.encapsulation
   switch (network.driver) {
     case "ipsec":
-      return IpsecDriver.open(overlay, { cipher, udp: udp !== "none", ...parts })
+      return openIpsec(overlay, { cipher, ...parts })
     case "vxlan":
-      return VxlanDriver.open(overlay, { vni: vni + overlay.number, port })
+      return openVxlan(overlay, { vni: vni + overlay.number, port })
     case "wireguard":
-      return WireguardDriver.open(overlay, parts.random, {
+      return openWireguard(overlay, parts.random, {
         port: (port ?? 51_820) + overlay.number,
+        presharedKey: parts.presharedKey,
       })
     case "routed":
-      return RoutedDriver.open(overlay)
+      return openRouted(overlay)
     case "none":
       throw new LariatError(`Cannot carry network ${network.name}: it has no driver`, {
         code: "config-invalid",

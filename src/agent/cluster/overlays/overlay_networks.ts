@@ -69,7 +69,9 @@ export class OverlayNetworks {
       overlays.remove(network)
       this.#told.delete(network)
     }
-    for (const network of retries.failing()) if (!wanted.has(network)) retries.held(network)
+    for (const network of retries.failing("open")) {
+      if (!wanted.has(network)) retries.held(network, "open")
+    }
     for (const network of wanted) await this.#openOnce(network)
   }
 
@@ -103,11 +105,11 @@ export class OverlayNetworks {
         overlays.add({ network, driver: open(configured, number), configured })
       }
       if (this.#told.has(network)) return
-      retries.held(network)
+      retries.held(network, "open")
       onOpened(network)
       this.#told.add(network)
     } catch (error) {
-      retries.failed(network, error, () => void this.#openOnce(network))
+      retries.failed(network, "open", error, () => void this.#openOnce(network))
     }
   }
 

@@ -45,43 +45,47 @@ function world() {
   return { health, retries, overlays: new Overlays(health, retries), wait, waits, due }
 }
 
-/** A driver that writes down what it is asked for. */
+/** A driver that writes down what it is to bring about. */
 function recorder(fail: () => boolean = () => false) {
   const asked: string[] = []
+  const state = { isReady: false }
   const note = (what: string) => {
     asked.push(what)
     if (fail()) throw new LariatError("no such device", { code: "kernel", hint: "load it" })
   }
   const driver: Driver = {
     kind: "vxlan",
-    device: "lrv0",
     parameters: {},
-    prepare: () => note("prepare"),
-    putPeer: ({ hostId }) => note(`put ${hostId}`),
-    removePeer: (hostId) => note(`remove ${hostId}`),
-    repair: () => {
-      note("repair")
+    get isReady() {
+      return state.isReady
+    },
+    set: ({ peers, complete, udp }, reread = false) => {
+      const words = [...peers.keys(), udp && "udp", complete && "complete", reread && "reread"]
+      note(["set", ...words.filter((word) => word !== false)].join(" "))
+      state.isReady = true
       return ["a route was put back"]
     },
     links: () => [],
-    close: () => note("close"),
-    remove: () => note("remove all"),
+    close: () => asked.push("close"),
+    remove: () => note("remove"),
   }
-  return { asked, driver }
+  return { asked, driver, state }
 }
 
-test("peers that are known before the host is ready are put when it is", () => {
+test("peers that are known before the host is ready are there when it is", () => {
   const { overlays } = world()
   const { asked, driver } = recorder()
   overlays.add({ network: "n", driver, configured: CONFIGURED })
   overlays.putPeer("n", peer("b"))
+  overlays.removePeer("n", "b")
+  overlays.putPeer("n", peer("c"))
   expect(asked).toEqual([])
   overlays.prepare("n", SELF)
   overlays.prepare("n", { ...SELF })
-  expect(asked).toEqual(["prepare", "put b"])
-  overlays.removePeer("n", "b")
-  overlays.removePeer("n", "b")
-  expect(asked.slice(2)).toEqual(["remove b"])
+  expect(asked).toEqual(["set c"])
+  overlays.removePeer("n", "c")
+  overlays.removePeer("n", "c")
+  expect(asked.slice(1)).toEqual(["set"])
 })
 
 test("nothing is taken away before every peer was named", () => {
@@ -90,10 +94,10 @@ test("nothing is taken away before every peer was named", () => {
   overlays.add({ network: "n", driver, configured: CONFIGURED })
   overlays.prepare("n", SELF)
   overlays.repair()
-  expect(asked).toEqual(["prepare"])
+  expect(asked).toEqual(["set"])
   overlays.completed("n")
-  expect(asked).toEqual(["prepare", "repair"])
-  expect(health.repairs()[0]?.what).toBe("network n: a route was put back")
+  expect(asked).toEqual(["set", "set complete reread"])
+  expect(health.repairs().map(({ what }) => what)).toEqual(["network n: a route was put back"])
 })
 
 test("a driver that fails is a problem, and is tried again until it holds; another goes on", () => {
@@ -105,24 +109,22 @@ test("a driver that fails is a problem, and is tried again until it holds; anoth
   overlays.add({ network: "good", driver: good.driver, configured: CONFIGURED })
   for (const network of ["bad", "good"]) overlays.prepare(network, SELF)
   expect(health.problems()).toMatchObject([{ severity: "error", hint: "load it" }])
-  expect(overlays.isPrepared("bad")).toBe(false)
-  expect(overlays.isPrepared("good")).toBe(true)
+  expect(good.asked).toEqual(["set"])
   // What is said meanwhile is not tried at once, and is known when it is.
   overlays.prepare("bad", { ...SELF })
   overlays.putPeer("bad", peer("b"))
-  expect(bad.asked).toEqual(["prepare"])
+  expect(bad.asked).toEqual(["set"])
   wait()
   expect(health.problems()).toHaveLength(1)
   broken = false
   wait()
-  expect(bad.asked).toEqual(["prepare", "prepare", "prepare", "put b"])
-  expect(overlays.isPrepared("bad")).toBe(true)
+  expect(bad.asked).toEqual(["set", "set b reread", "set b reread"])
   expect(health.problems()).toEqual([])
   expect(waits).toEqual([1000, 2000])
   expect(due.size).toBe(0)
 })
 
-test("a peer that fails stands until all holds, whatever works meanwhile", () => {
+test("a peer that fails stands until all holds, and keeps nothing from being tried", () => {
   const { health, overlays, wait, waits } = world()
   let broken = false
   const { asked, driver } = recorder(() => broken)
@@ -133,14 +135,32 @@ test("a peer that fails stands until all holds, whatever works meanwhile", () =>
   overlays.putPeer("n", peer("b"))
   overlays.putPeer("n", peer("c"))
   expect(waits).toEqual([1000])
+  asked.length = 0
+  overlays.repair()
+  expect(asked).toEqual([])
+  wait()
+  expect(asked).toEqual(["set b c complete reread"])
+  expect(health.problems()).toHaveLength(1)
   broken = false
   overlays.putPeer("n", peer("d"))
-  overlays.repair()
-  expect(health.problems()).toHaveLength(1)
-  asked.length = 0
-  wait()
-  expect(asked).toEqual(["prepare", "put b", "put c", "put d", "repair"])
   expect(health.problems()).toEqual([])
+})
+
+test("a peer's removal that failed is made again, and stands in status until it holds", () => {
+  const { health, overlays, wait, due } = world()
+  let broken = false
+  const { asked, driver } = recorder(() => broken)
+  overlays.add({ network: "n", driver, configured: CONFIGURED })
+  overlays.putPeer("n", peer("b"))
+  overlays.prepare("n", SELF)
+  broken = true
+  overlays.removePeer("n", "b")
+  expect(health.problems()).toMatchObject([{ what: expect.stringContaining("no such device") }])
+  broken = false
+  wait()
+  expect(asked).toEqual(["set b", "set", "set reread"])
+  expect(health.problems()).toEqual([])
+  expect(due.size).toBe(0)
 })
 
 test("who closes or takes the network away ends the trying", () => {
@@ -167,10 +187,51 @@ test("a network that is gone leaves nothing, an agent that ends leaves everythin
   overlays.add({ network: "one", driver: one.driver, configured: CONFIGURED })
   overlays.add({ network: "two", driver: two.driver, configured: CONFIGURED })
   overlays.remove("one")
-  expect(one.asked).toEqual(["remove all", "close"])
+  expect(one.asked).toEqual(["remove", "close"])
   overlays.close()
   expect(two.asked).toEqual(["close"])
   expect(one.asked).toHaveLength(2)
+})
+
+test("a network that cannot be taken away is a problem, and is tried again until it is gone", () => {
+  const { health, overlays, wait, due } = world()
+  let broken = true
+  const { asked, driver } = recorder(() => broken)
+  overlays.add({ network: "n", driver, configured: CONFIGURED })
+  overlays.remove("n")
+  expect(overlays.all()).toEqual([])
+  const what = "network n cannot be taken away: no such device"
+  expect(health.problems()).toEqual([{ severity: "error", what, hint: "load it" }])
+  wait()
+  expect(health.problems()).toHaveLength(1)
+  broken = false
+  wait()
+  expect(asked).toEqual(["remove", "remove", "remove", "close"])
+  expect(health.problems()).toEqual([])
+  expect(due.size).toBe(0)
+})
+
+test("a network that comes back before it was gone is not taken away any more", () => {
+  const { health, overlays, due } = world()
+  const [old, now] = [recorder(() => true), recorder()]
+  overlays.add({ network: "n", driver: old.driver, configured: CONFIGURED })
+  overlays.remove("n")
+  overlays.add({ network: "n", driver: now.driver, configured: CONFIGURED })
+  overlays.prepare("n", SELF)
+  expect(old.asked).toEqual(["remove", "close"])
+  expect(now.asked).toEqual(["set"])
+  expect(health.problems()).toEqual([])
+  expect(due.size).toBe(0)
+})
+
+test("room for UDP is taken by a running driver", () => {
+  const { overlays } = world()
+  const { asked, driver } = recorder()
+  overlays.add({ network: "n", driver, configured: CONFIGURED })
+  overlays.prepare("n", SELF)
+  const encapsulation = { ...CONFIGURED.encapsulation, udp: "auto" } as const
+  for (let i = 0; i < 2; i++) overlays.adjust({ name: "n", driver: "vxlan", encapsulation })
+  expect(asked).toEqual(["set", "set udp"])
 })
 
 test("what a running driver cannot change is a problem until it is put back", () => {

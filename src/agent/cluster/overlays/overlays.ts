@@ -1,6 +1,11 @@
 import type { Network } from "../../../config/network.ts"
-import type { Driver, OverlayPeer, OverlaySelf, PeerLink } from "../../../drivers/driver.ts"
-import { messageOf } from "../../../errors.ts"
+import type {
+  Driver,
+  OverlayDesired,
+  OverlayPeer,
+  OverlaySelf,
+  PeerLink,
+} from "../../../drivers/driver.ts"
 import type { Health } from "../../health.ts"
 import { type Carried, fixedChanges } from "./driver_change.ts"
 import type { Retries } from "./retries.ts"
@@ -19,27 +24,25 @@ export interface PeerPath extends PeerLink {
   readonly driver: string
 }
 
-/** What a network's driver is to know, and how far it does. */
-interface Desired {
+/** What a network is to be, as far as it was said. */
+interface Desired extends Omit<OverlayDesired, "self" | "peers"> {
   readonly overlay: Overlay
-  /** Whether room is kept for a UDP header. */
-  udp: boolean
-  self: OverlaySelf | undefined
   readonly peers: Map<string, OverlayPeer>
-  /** Whether all peers were named: only then what is left of others may be taken away. */
+  self: OverlaySelf | undefined
+  udp: boolean
   complete: boolean
-  /** The last that the driver was prepared with; undefined while it is not. */
-  prepared: string | undefined
 }
 
 /**
  * The drivers of this host's networks. A driver that fails does not keep the others, or containers
- * of this host, from working: what it is to know is gone over again, all of it, until it holds.
+ * of this host, from working: what its network is to be is set again, all of it, until it holds.
  */
 export class Overlays {
   readonly #health: Health
   readonly #retries: Retries
   readonly #all = new Map<string, Desired>()
+  /** Drivers of networks that are gone, and that something of stands in the kernel yet. */
+  readonly #leaving = new Map<string, Driver>()
 
   constructor(health: Health, retries: Retries) {
     this.#health = health
@@ -57,13 +60,15 @@ export class Overlays {
 
   /** Takes a network's driver in. */
   add(overlay: Overlay): void {
-    this.#all.set(overlay.network, {
+    const { network, configured } = overlay
+    // What an earlier one of it left, this one finds.
+    this.#left(network)
+    this.#all.set(network, {
       overlay,
-      udp: overlay.configured.encapsulation.udp !== "none",
+      udp: configured.encapsulation.udp !== "none",
       self: undefined,
       peers: new Map(),
       complete: false,
-      prepared: undefined,
     })
   }
 
@@ -86,8 +91,11 @@ export class Overlays {
         hint: "restart the agent, or put the file back",
       })
     }
-    desired.udp = encapsulation.udp !== "none"
-    this.#try(desired, ({ overlay, udp }) => overlay.driver.keyed?.setUdp(udp))
+    const udp = encapsulation.udp !== "none"
+    if (udp !== desired.udp) {
+      desired.udp = udp
+      this.#set(desired)
+    }
     return true
   }
 
@@ -96,53 +104,30 @@ export class Overlays {
     const overlay = this.get(network)
     if (overlay === undefined) return
     this.#all.delete(network)
-    this.#retries.held(network)
+    this.#retries.held(network, "set")
     this.#health.clear(`restart/${network}`)
-    try {
-      overlay.driver.remove()
-      overlay.driver.close()
-    } catch (error) {
-      const what = `network ${network} cannot be taken away: ${messageOf(error)}`
-      this.#health.raise(`overlay/${network}`, { severity: "error", what })
-    }
+    this.#leaving.set(network, overlay.driver)
+    this.#takeAway(network)
   }
 
   /** Says what this host's part is; the kernel is asked only when it changed. */
   prepare(network: string, self: OverlaySelf): void {
     const desired = this.#all.get(network)
-    if (desired === undefined) return
-    const known = JSON.stringify(self)
-    const isNews = known !== JSON.stringify(desired.self)
+    if (desired === undefined || JSON.stringify(self) === JSON.stringify(desired.self)) return
     desired.self = self
-    if (desired.prepared === known || (!isNews && this.#retries.isFailing(network))) return
-    this.#try(desired, bring)
-  }
-
-  /** Whether a network's driver is ready for peers. */
-  isPrepared(network: string): boolean {
-    return this.#all.get(network)?.prepared !== undefined
+    this.#set(desired)
   }
 
   /** Takes a peer in, or what changed of it. */
   putPeer(network: string, peer: OverlayPeer): void {
     const desired = this.#all.get(network)
     desired?.peers.set(peer.hostId, peer)
-    if (desired?.prepared === undefined) return
-    this.#try(desired, ({ overlay }) => overlay.driver.putPeer(peer))
+    if (desired?.overlay.driver.isReady === true) this.#set(desired)
   }
 
   removePeer(network: string, hostId: string): void {
     const desired = this.#all.get(network)
-    if (desired?.peers.delete(hostId) !== true) return
-    this.#try(desired, ({ overlay }) => overlay.driver.removePeer(hostId))
-  }
-
-  /** Gives a driver that takes one the key of this host and another one. */
-  setPresharedKey(network: string, hostId: string, key: () => Uint8Array): void {
-    const desired = this.#all.get(network)
-    const preshared = desired?.overlay.driver.preshared
-    if (desired === undefined || preshared === undefined) return
-    this.#try(desired, () => preshared.setPresharedKey(hostId, key()))
+    if (desired?.peers.delete(hostId) === true && desired.overlay.driver.isReady) this.#set(desired)
   }
 
   /** All peers of a network have been named: what an earlier run left of others may go. */
@@ -158,68 +143,52 @@ export class Overlays {
     for (const one of network === undefined ? this.#all.keys() : [network]) {
       const desired = this.#all.get(one)
       // What fails is gone over again anyway.
-      if (desired?.prepared === undefined || this.#retries.isFailing(one)) continue
-      this.#try(desired, (it) => this.#mend(it))
+      if (desired?.complete !== true || this.#retries.isFailing(one, "set")) continue
+      for (const what of this.#set(desired, true)) this.#health.repaired(`network ${one}: ${what}`)
     }
   }
 
   /** How the kernel reaches every peer. */
   paths(): PeerPath[] {
-    return this.all().flatMap(({ network, driver }) => {
-      if (!this.isPrepared(network)) return []
-      return driver.links().map((link) => ({ ...link, network, driver: driver.kind }))
-    })
+    return this.all().flatMap(({ network, driver }) =>
+      driver.links().map((link) => ({ ...link, network, driver: driver.kind })),
+    )
   }
 
   /** The kernel keeps everything. */
   close(): void {
     for (const { driver } of this.all()) driver.close()
+    for (const network of [...this.#leaving.keys()]) this.#left(network)
   }
 
-  #mend({ overlay, complete }: Desired): void {
-    if (!complete) return
-    for (const what of overlay.driver.repair()) {
-      this.#health.repaired(`network ${overlay.network}: ${what}`)
-    }
-  }
-
-  /** Goes over everything again: what is said once may not have been heard. */
-  #again(desired: Desired): void {
-    const { network } = desired.overlay
-    if (this.#all.get(network) !== desired) return
+  /** Brings a network to what it is to be, and again until it holds. @returns what was done */
+  #set(desired: Desired, reread = false): readonly string[] {
+    const { overlay, self } = desired
+    const { network, driver } = overlay
+    if (self === undefined || this.#all.get(network) !== desired) return []
     try {
-      desired.overlay.driver.keyed?.setUdp(desired.udp)
-      bring(desired)
-      if (desired.prepared !== undefined) this.#mend(desired)
-      this.#retries.held(network)
+      const did = driver.set({ ...desired, self }, reread)
+      this.#retries.held(network, "set")
+      return did
     } catch (error) {
-      this.#retries.failed(network, error, () => this.#again(desired))
+      this.#retries.failed(network, "set", error, () => this.#set(desired, true))
+      return []
     }
   }
 
-  /** Makes one change; one that works is no sign that what failed before holds. */
-  #try(desired: Desired, change: (desired: Desired) => void): void {
+  #takeAway(network: string): void {
     try {
-      change(desired)
+      this.#leaving.get(network)?.remove()
+      this.#left(network)
     } catch (error) {
-      this.#retries.failed(desired.overlay.network, error, () => this.#again(desired))
+      this.#retries.failed(network, "remove", error, () => this.#takeAway(network))
     }
   }
-}
 
-/** Prepares a driver and puts all its peers; one that fails does not keep the others from it. */
-function bring(desired: Desired): void {
-  const { overlay, self, peers } = desired
-  if (self === undefined) return
-  overlay.driver.prepare(self)
-  desired.prepared = JSON.stringify(self)
-  const failures: unknown[] = []
-  for (const peer of peers.values()) {
-    try {
-      overlay.driver.putPeer(peer)
-    } catch (error) {
-      failures.push(error)
-    }
+  /** Nothing is left of a network that was taken away, or another driver takes care of it. */
+  #left(network: string): void {
+    this.#leaving.get(network)?.close()
+    this.#leaving.delete(network)
+    this.#retries.held(network, "remove")
   }
-  if (failures.length > 0) throw failures[0]
 }

@@ -12,13 +12,16 @@ test("waits grow up to half a minute, and begin anew once it held", () => {
     return () => {}
   }
   const retries = new Retries({ health, random: () => 1, after })
-  const fail = () => retries.failed("n", new Error("no"), fail)
+  const fail = () => retries.failed("n", "set", new Error("no"), fail)
   fail()
   for (let i = 0; i < 6; i++) due()
   expect(waits).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000])
-  expect(retries.failing()).toEqual(["n"])
-  retries.held("n")
-  expect(retries.isFailing("n")).toBe(false)
+  expect(retries.failing("set")).toEqual(["n"])
+  expect(retries.failing("open")).toEqual([])
+  retries.held("n", "open")
+  expect(retries.isFailing("n", "set")).toBe(true)
+  retries.held("n", "set")
+  expect(retries.isFailing("n", "set")).toBe(false)
   expect(health.problems()).toEqual([])
   fail()
   expect(waits.at(-1)).toBe(1000)
@@ -26,8 +29,8 @@ test("waits grow up to half a minute, and begin anew once it held", () => {
 
 test("a timer that is called off does not ring", async () => {
   const retries = new Retries({ health: new Health(), random: () => 0 })
-  retries.failed("n", new Error("no"), () => expect.unreachable())
+  retries.failed("n", "open", new Error("no"), () => expect.unreachable())
   retries.close()
-  retries.failed("n", new Error("no"), () => expect.unreachable())
+  retries.failed("n", "open", new Error("no"), () => expect.unreachable())
   await Bun.sleep(600)
 })

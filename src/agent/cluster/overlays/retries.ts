@@ -15,7 +15,19 @@ export interface RetriesOptions {
   readonly after?: (ms: number, call: () => void) => () => void
 }
 
+/** What is done for a network, each tried again by itself; and what it means that it failed. */
+const MEANINGS = {
+  open: "does not reach other hosts as it should",
+  set: "does not reach other hosts as it should",
+  remove: "cannot be taken away",
+} as const
+
+/** One thing that is done for a network. */
+export type Step = keyof typeof MEANINGS
+
 interface Entry {
+  readonly network: string
+  readonly step: Step
   readonly backoff: Backoff
   again: () => void
   /** Undefined while it is tried. */
@@ -39,31 +51,33 @@ export class Retries {
     this.#after = later
   }
 
-  /** The networks that something failed for and does not hold yet. */
-  failing(): string[] {
-    return [...this.#failing.keys()]
+  /** The networks that a step failed for and does not hold yet. */
+  failing(step: Step): string[] {
+    const entries = [...this.#failing.values()].filter((entry) => entry.step === step)
+    return entries.map(({ network }) => network)
   }
 
-  isFailing(network: string): boolean {
-    return this.#failing.has(network)
+  isFailing(network: string, step: Step): boolean {
+    return this.#failing.has(keyOf(network, step))
   }
 
   /**
    * Not all holds: after a wait `again` is called, and says how it went. What fails during the wait
    * makes it no longer.
    */
-  failed(network: string, error: unknown, again: () => void): void {
+  failed(network: string, step: Step, error: unknown, again: () => void): void {
     if (this.#closed) return
+    const key = keyOf(network, step)
     const { code, hint } = error instanceof LariatError ? error : {}
     const severity = code === "store-away" ? "warning" : "error"
-    const what = `network ${network} does not reach other hosts as it should: ${messageOf(error)}`
-    this.#health.raise(`overlay/${network}`, { severity, what, hint })
-    const entry: Entry = this.#failing.get(network) ?? {
+    const what = `network ${network} ${MEANINGS[step]}: ${messageOf(error)}`
+    this.#health.raise(key, { severity, what, hint })
+    const entry: Entry = this.#failing.get(key) ?? {
+      ...{ network, step, again },
       backoff: new Backoff(this.#random, { firstMs: FIRST_MS, longestMs: LONGEST_MS }),
-      again,
       callOff: undefined,
     }
-    this.#failing.set(network, entry)
+    this.#failing.set(key, entry)
     entry.again = again
     entry.callOff ??= this.#after(entry.backoff.next(), () => {
       entry.callOff = undefined
@@ -72,10 +86,11 @@ export class Retries {
   }
 
   /** All holds, or nobody wants it any more. */
-  held(network: string): void {
-    this.#failing.get(network)?.callOff?.()
-    this.#failing.delete(network)
-    this.#health.clear(`overlay/${network}`)
+  held(network: string, step: Step): void {
+    const key = keyOf(network, step)
+    this.#failing.get(key)?.callOff?.()
+    this.#failing.delete(key)
+    this.#health.clear(key)
   }
 
   /** Nothing is tried any more. */
@@ -83,4 +98,9 @@ export class Retries {
     this.#closed = true
     for (const { callOff } of this.#failing.values()) callOff?.()
   }
+}
+
+/** Of the problem in `status`, too. */
+function keyOf(network: string, step: Step): string {
+  return `overlay/${step}/${network}`
 }

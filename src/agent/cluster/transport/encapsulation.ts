@@ -50,6 +50,8 @@ export interface EncapsulationParts {
   readonly onSettled: (hostId: string) => void
   /** What other hosts must know of this one is another now; resolves when they can know it. */
   readonly onParameters: () => Promise<void>
+  /** A port is not used any more: nor, perhaps, is the room for it in each packet. */
+  readonly onPortClosed: () => void
 }
 
 /** What two hosts say of a network; both have a socket. */
@@ -197,14 +199,6 @@ export class Encapsulation {
       unknown.length === 0 ? Number.POSITIVE_INFINITY : this.#parts.clock() + KEEPALIVE_MS
   }
 
-  /** A port is not used any more: nor, perhaps, is the room for it in each packet. */
-  #retired(): void {
-    for (const { network, driver } of this.#parts.drivers()) {
-      driver.keyed?.setUdp(this.#own.has(network))
-    }
-    void this.#tellAll()
-  }
-
   /** Whether associations still come in by a port. */
   #isUsed(port: number): boolean {
     return this.#parts
@@ -322,7 +316,10 @@ export class Encapsulation {
     const now = this.#parts.clock()
     try {
       if (this.#own.reopen(now)) void this.#tellAll()
-      if (this.#own.release(now, (port) => this.#isUsed(port))) this.#retired()
+      if (this.#own.release(now, (port) => this.#isUsed(port))) {
+        this.#parts.onPortClosed()
+        void this.#tellAll()
+      }
       if (now >= this.#keepAt) this.#keepOpen()
       for (const detection of this.#detections.values()) this.#send(detection.due(now))
       this.#settle()

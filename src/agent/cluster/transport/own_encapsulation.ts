@@ -55,11 +55,6 @@ export class OwnEncapsulation {
     return JSON.stringify([...before]) !== JSON.stringify([...this.#networks])
   }
 
-  /** Whether a network is to use UDP where it must. */
-  has(network: string): boolean {
-    return this.#networks.has(network)
-  }
-
   /** What a network can use now; undefined without a port: nothing in UDP could be taken in. */
   of(network: string): { readonly mode: Own["mode"]; readonly port: number } | undefined {
     const own = this.#networks.get(network)
