@@ -66,10 +66,10 @@ export interface NatDetectionOptions {
   readonly random: (length: number) => Uint8Array
 }
 
-/** Between two exchanges with a peer that answers. */
+/** Between two exchanges with a peer that answers, ms. */
 const REFRESH_MS = 60_000
-/** Between two keepalives: RFC 3948 §4. */
-const KEEPALIVE_MS = 20_000
+/** Between two keepalives, ms: RFC 3948 §4. */
+export const KEEPALIVE_MS = 20_000
 /** Waits for an answer. */
 const RETRIES = { firstMs: 500, longestMs: REFRESH_MS }
 /** After news the exchange is made twice more, lest the peer missed the confirmation. */

@@ -7,6 +7,7 @@ import type { Logger } from "@logtape/logtape"
 import type { DirectoryPeer } from "../../../cluster/directory/directory.ts"
 import {
   type Endpoint,
+  KEEPALIVE_MS,
   type NatDatagram,
   NatDetection,
 } from "../../../cluster/nat/nat_detection.ts"
@@ -26,8 +27,6 @@ import { OwnEncapsulation } from "./own_encapsulation.ts"
 const FIRST_ANSWER_MS = 3000
 /** More of it for each host that is asked before: 32 are in each 100 ms. */
 const TURN_MS = 4
-/** Between two keepalives: RFC 3948 §4. */
-const KEEPALIVE_MS = 20_000
 /** Between two looks at what is due, ms. */
 const LEAST_MS = 10
 const MOST_MS = 60_000
