@@ -1,12 +1,11 @@
 import { Agent } from "../agent/agent.ts"
 import { formatDiagnostic, hasErrors } from "../config/diagnostic.ts"
-import { loadConfiguration } from "../config/load.ts"
 import type { AgentSettings, Configuration } from "../config/network.ts"
 import { LariatError, messageOf } from "../errors.ts"
 import type { PageSnapshot } from "../sys/ffi/touched_pages.ts"
 import { logLevel, startLogging } from "./logging.ts"
 import { until } from "./objects.ts"
-import { readText } from "./validate.ts"
+import { loadFiles } from "./validate.ts"
 
 /** The options of `lariat agent`; each comes before what agent.yml says. */
 export interface AgentOptions {
@@ -58,8 +57,7 @@ function reload(agent: Agent, options: AgentOptions): void {
 }
 
 function read(options: AgentOptions): Configuration {
-  const files = options.config.map((path) => ({ path, text: readText(path) }))
-  const configuration = loadConfiguration(files, { env: process.env })
+  const configuration = loadFiles(options.config)
   return { ...configuration, agent: { ...configuration.agent, ...overrides(options) } }
 }
 

@@ -3,9 +3,8 @@ import { examine } from "../agent/doctor/checks.ts"
 import type { Finding } from "../agent/doctor/finding.ts"
 import { gather } from "../agent/doctor/gather.ts"
 import type { StatusReport } from "../agent/report.ts"
-import { loadConfiguration } from "../config/load.ts"
 import { show } from "./show.ts"
-import { readText } from "./validate.ts"
+import { loadFiles } from "./validate.ts"
 
 const MARKS = { ok: "ok     ", warning: "warning", error: "error  " } as const
 
@@ -17,8 +16,7 @@ export async function doctor(options: {
   readonly json?: boolean
   readonly config: readonly string[]
 }): Promise<number> {
-  const files = options.config.map((path) => ({ path, text: readText(path) }))
-  const { networks } = loadConfiguration(files, { env: process.env })
+  const { networks } = loadFiles(options.config)
   const view = await gather({
     askAgent: () => askAgent("status") as StatusReport,
     configured: networks,

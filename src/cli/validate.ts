@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs"
 import { formatDiagnostic, hasErrors } from "../config/diagnostic.ts"
 import { loadConfiguration } from "../config/load.ts"
+import type { Configuration } from "../config/network.ts"
 import { LariatError, messageOf } from "../errors.ts"
 
 /** `lariat validate`: every remark on one line each; exit code 1 when one is an error. */
 export function validate(paths: readonly string[]): number {
-  const files = paths.map((path) => ({ path, text: readText(path) }))
-  const { diagnostics, networks } = loadConfiguration(files, { env: process.env })
+  const { diagnostics, networks } = loadFiles(paths)
   for (const diagnostic of diagnostics) console.log(formatDiagnostic(diagnostic))
   if (hasErrors(diagnostics)) return 1
   const names = networks.map((network) => network.name).join(", ")
@@ -14,7 +14,13 @@ export function validate(paths: readonly string[]): number {
   return 0
 }
 
-/** The text of a configuration file. */
+/** What configuration files say. @throws LariatError `io` */
+export function loadFiles(paths: readonly string[]): Configuration {
+  const files = paths.map((path) => ({ path, text: readText(path) }))
+  return loadConfiguration(files, { env: process.env })
+}
+
+/** The text of a file. @throws LariatError `io` */
 export function readText(path: string): string {
   try {
     return readFileSync(path, "utf8")

@@ -93,3 +93,9 @@ test("the name and the number are the labels', else the container's", () => {
   feed.put(container("1", { "com.docker.compose.container-number": "3" }))
   expect(model.container("1")).toMatchObject({ name: "c-1", service_index: "3" })
 })
+
+test("a container is there even where its runtime gave it no name", () => {
+  const { model, feed } = feeding()
+  feed.put({ ...container("1", {}), name: "" })
+  expect(model.containers).toMatchObject([{ uuid: "1", name: "", service_index: null }])
+})

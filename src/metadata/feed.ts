@@ -37,6 +37,11 @@ const COMPOSE_PROJECT = "com.docker.compose.project"
 const COMPOSE_SERVICE = "com.docker.compose.service"
 const COMPOSE_NUMBER = "com.docker.compose.container-number"
 
+/** Records of which nothing is known; their uuid and name stand for any. */
+const UNKNOWN = { uuid: "-", name: "-" }
+const UNKNOWN_CONTAINER = containerSchema.parse({ ...UNKNOWN, metadata_kind: "container" })
+const UNKNOWN_SERVICE = serviceSchema.parse({ ...UNKNOWN, metadata_kind: "service" })
+
 /** The stack and service that a container's labels name; Rancher's labels count before Compose's. */
 export function membershipOf(labels: Texts): Membership | undefined {
   const [first = "", ...rest] = (labels[STACK_SERVICE] ?? "").split("/")
@@ -133,8 +138,8 @@ export class Feed {
   }
 
   #putService({ stack, service = "" }: Membership, { uuid }: ServiceReference): void {
-    const record = serviceSchema.parse({
-      metadata_kind: "service",
+    this.#model.put({
+      ...UNKNOWN_SERVICE,
       uuid,
       name: service,
       stack_name: stack,
@@ -142,35 +147,35 @@ export class Feed {
       scale: this.#sizes.get(uuid) ?? 0,
       environment_uuid: this.#environmentUuid,
       state: "active",
+      primary_service_name: service,
     })
-    this.#model.put({ ...record, primary_service_name: service })
   }
 
   #record(container: FedContainer, services: readonly ServiceReference[]): ContainerRecord {
     const { labels, addresses } = container
     const name = labels[CONTAINER] || container.name
-    const record = containerSchema.parse({
-      metadata_kind: "container",
+    return {
+      ...UNKNOWN_CONTAINER,
       uuid: container.uuid,
       name,
-      primary_ip: addresses[0],
+      primary_ip: addresses[0] ?? null,
       ips: addresses,
       labels,
       create_index: container.createIndex,
       host_uuid: container.hostUuid,
-      host_ip: container.hostIp,
+      host_ip: container.hostIp ?? null,
       hostname: name,
       start_count: 1,
-      service_index: labels[COMPOSE_NUMBER] ?? /(?:^|[-_])(\d+)$/.exec(name)?.[1],
+      service_index: labels[COMPOSE_NUMBER] ?? /(?:^|[-_])(\d+)$/.exec(name)?.[1] ?? null,
       state: "running",
       external_id: container.externalId,
-      primary_mac_address: container.mac,
+      primary_mac_address: container.mac ?? null,
       network_uuid: container.networkUuid,
       dns: container.dns,
       dns_search: searchDomains(labels, container.dnsSearch),
       environment_uuid: this.#environmentUuid,
-    })
-    return { ...record, services }
+      services,
+    }
   }
 
   #stackUuid(stack: string): string {

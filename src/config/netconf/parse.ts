@@ -6,7 +6,6 @@
 import {
   addressAdd,
   formatAddress,
-  networkOf,
   type Prefix,
   parseAddress,
   parsePrefix,
@@ -127,9 +126,8 @@ function bridgeAddresses(
   }
   for (const subnet of subnets) {
     if (served.has(subnet)) continue
-    const network = networkOf(subnet)
     const single = subnet.length === subnet.bytes.length * 8
-    const first = single ? network : addressAdd(network, 1)
+    const first = single ? subnet : addressAdd(subnet, 1)
     addresses.push(`${formatAddress(first)}/${subnet.length}`)
   }
   return addresses
@@ -161,10 +159,6 @@ function runtimeConfigOf({ name, runtimeConfig, args }: Said): RuntimeConfig {
 
 /** Podman gives the aliases of all networks, by network. */
 function aliasesOf(aliases: Said["runtimeConfig"]["aliases"], network: string): readonly string[] {
-  if (isList(aliases)) return aliases
+  if (!isMap(aliases)) return aliases
   return Object.hasOwn(aliases, network) ? (aliases[network] ?? []) : []
-}
-
-function isList(value: object): value is readonly string[] {
-  return Array.isArray(value)
 }

@@ -54,41 +54,38 @@ export interface Entry {
   readonly mark: Mark
 }
 
+/** What `parseYamlFile` found. */
+interface Source {
+  readonly name: string
+  readonly lines: LineCounter
+  readonly masked: MaskedText
+  readonly root: Node | undefined
+}
+
 /** A parsed file. Made by `parseYamlFile`. */
 export class YamlFile {
-  readonly name: string
-  readonly #lines: LineCounter
-  readonly #masked: MaskedText
+  readonly #source: Source
   readonly #report: Report
   readonly #env: Environment
-  readonly #root: Node | undefined
   readonly #targets: ReadonlyMap<Alias, Node>
-  /** Values made and entries merged so far, of all parts. */
+  /** Values made and entries merged so far, of the whole file. */
   #nodes = 0
 
-  constructor(
-    name: string,
-    source: { lines: LineCounter; masked: MaskedText; root: Node | undefined },
-    report: Report,
-    env: Environment,
-  ) {
-    this.name = name
-    this.#lines = source.lines
-    this.#masked = source.masked
-    this.#root = source.root
+  constructor(source: Source, report: Report, env: Environment) {
+    this.#source = source
     this.#report = report
     this.#env = env
     this.#targets = aliasTargets(source.root)
   }
 
   /** Line and column of an offset into the text. */
-  position(offset: number): Position {
-    return positionIn(this.name, this.#lines, offset)
+  #position(offset: number): Position {
+    return positionIn(this.#source.name, this.#source.lines, offset)
   }
 
   /** The entries of the root map. Undefined when the root is no map. */
   rootEntries(): Entry[] | undefined {
-    return this.entries(this.#root, [])
+    return this.entries(this.#source.root, [])
   }
 
   /** The entries of a map, aliases followed and merge keys (`<<`) applied; undefined for no map. */
@@ -107,13 +104,13 @@ export class YamlFile {
       let here: unknown = value
       for (const step of steps) {
         const inside = marks.get(here)
-        if (inside === undefined) return this.position(mark.value)
+        if (inside === undefined) return this.#position(mark.value)
         const next = inside.get(step as Step)
-        if (next === undefined) return this.position(mark.key)
+        if (next === undefined) return this.#position(mark.key)
         mark = next
         here = (here as Record<Step, unknown>)[step as Step]
       }
-      return this.position(at === "key" ? mark.key : mark.value)
+      return this.#position(at === "key" ? mark.key : mark.value)
     }
     const tell = ({ atKey, ...problem }: Problem): void => {
       const at = position(problem.path, atKey === true ? "key" : "value")
@@ -130,7 +127,7 @@ export class YamlFile {
     message: string,
     hint?: string,
   ): void {
-    this.#report.add({ severity, position: this.position(offset), path, message, hint })
+    this.#report.add({ severity, position: this.#position(offset), path, message, hint })
   }
 
   #follow(node: unknown): Node | undefined {
@@ -143,7 +140,7 @@ export class YamlFile {
   #value(node: unknown, path: readonly Step[], state: Evaluation): unknown {
     const target = this.#follow(node)
     if (isAlias(node) && target === undefined) {
-      const alias = unmask(node.source, this.#masked.expressions)
+      const alias = unmask(node.source, this.#source.masked.expressions)
       const message = `the alias *${alias} names an anchor that is not there`
       this.say("error", startOf(node), path, message)
       return null
@@ -210,7 +207,7 @@ export class YamlFile {
       }
       const first = entries.get(key)
       if (first !== undefined) {
-        const line = this.position(first.mark.key).line
+        const line = this.#position(first.mark.key).line
         const message = `the key ${key} is there twice, first in line ${line}: this last one counts`
         this.say("warning", offset, [...path, key], message, "remove one of them")
       }
@@ -267,12 +264,17 @@ export class YamlFile {
     const { value } = scalar
     if (typeof value !== "string") return value
     if (/\$/.test(value)) {
-      const message = `a lone $ in ${showValue(unmask(value, this.#masked.expressions))}`
+      const message = `a lone $ in ${showValue(unmask(value, this.#source.masked.expressions))}`
       this.say("warning", startOf(scalar), path, message, SYNTAX_HINT)
     }
-    return expand(value, this.#masked.expressions, this.#env, (severity, offset, message, hint) => {
-      this.say(severity, offset, path, message, hint)
-    })
+    return expand(
+      value,
+      this.#source.masked.expressions,
+      this.#env,
+      (severity, offset, message, hint) => {
+        this.say(severity, offset, path, message, hint)
+      },
+    )
   }
 }
 

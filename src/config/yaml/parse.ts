@@ -62,7 +62,7 @@ export function parseYamlFile(
     say("error", root.range?.[0] ?? 0, `the root of the file must be a map, is ${kind}`)
     return undefined
   }
-  return new YamlFile(name, { lines, masked, root }, report, env)
+  return new YamlFile({ name, lines, masked, root }, report, env)
 }
 
 type Say = (severity: "error" | "warning", offset: number, message: string, hint?: string) => void
