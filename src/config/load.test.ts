@@ -182,7 +182,10 @@ describe("the stacks of Rancher's catalog", () => {
     }
     const { networks, said } = loadOnHost("config/per-host-subnet.yml", hostLabels)
     expect(said).toEqual([])
-    expect(networks).toMatchObject([{ name: "per-host-subnet", driver: "routed", subnets: [] }])
+    const subnet = { cidr: "192.168.7.0/24", start: "192.168.7.10", end: "192.168.7.20" }
+    expect(networks).toMatchObject([
+      { name: "per-host-subnet", driver: "routed", subnets: [subnet] },
+    ])
     expect(parseNetconf(networks[0]?.cni[0]?.conf).conf).toMatchObject({
       bridgeSubnets: ["192.168.7.0/24"],
       hostNat: true,
@@ -452,7 +455,7 @@ describe("cni_config", () => {
     ["MTU: 1400", "f.yml:11:9: warning: MTU is taken for mtu, write mtu"],
     [
       "bridgeSubnet: 10.50.0.0/16",
-      "f.yml:11:23: warning: bridgeSubnet 10.50.0.0/16 does not contain the subnet 10.42.0.0/16",
+      "f.yml:11:23: error: 10.50.0.0/16 has nothing in common with the network's 10.42.0.0/16",
     ],
     [
       "bridgeSubnet: 10.42.0.0/24",

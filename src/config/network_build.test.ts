@@ -52,3 +52,38 @@ describe("how a network is carried", () => {
     expect(carriageOf(line).said).toHaveLength(1)
   })
 })
+
+/** What is said of a file with these lines below `network_driver`. */
+function saidOf(...lines: readonly string[]) {
+  const text = ["n:", "  network_driver:", ...lines.map((line) => `    ${line}`)].join("\n")
+  const { networks, diagnostics } = loadConfiguration([{ path: "f", text }], { env: {} })
+  return { networks, said: diagnostics.map(({ severity, message }) => `${severity}: ${message}`) }
+}
+
+test("faults of every kind are told in one pass", () => {
+  const { networks, said } = saidOf(
+    "cipher: des",
+    "default_network: {name: n, host_ports: maybe, mac_prefix: 01:00:5e, subnets: [{network_address: 10.42.0.0/33}]}",
+    "cni_config: {a.conf: {name: n, type: rancher-bridge, mtu: 100, bridgeSubnet: 10.9.0.0/24}}",
+  )
+  expect(networks).toEqual([])
+  for (const words of [
+    "cipher must be",
+    "host_ports must be",
+    "mac_prefix 01:00:5e",
+    '"10.42.0.0/33" is no prefix length',
+    "mtu 100 leaves 100 bytes",
+  ]) {
+    expect(said.some((line) => line.startsWith("error") && line.includes(words))).toBe(true)
+  }
+})
+
+test("a pool may stand in cni_config alone; a bad one there is an error", () => {
+  const conf = (subnet: string) =>
+    `cni_config: {a.conf: {name: n, type: rancher-bridge, ipam: {type: rancher-host-local-ipam, subnet: ${subnet}}}}`
+  const good = saidOf("default_network: {name: n}", conf("10.9.0.0/24"))
+  expect(good.networks[0]?.subnets).toMatchObject([{ cidr: "10.9.0.0/24" }])
+  expect(good.said).toEqual([])
+  const bad = saidOf("default_network: {name: n}", conf("10.9.0.0/31"))
+  expect(bad.said).toEqual([expect.stringContaining("error: the prefix length 31")])
+})

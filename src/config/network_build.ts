@@ -9,7 +9,8 @@ import {
   driverSchema,
   subnet as subnetSchema,
 } from "./driver_schema.ts"
-import type { Netconf } from "./netconf/netconf.ts"
+import { BRIDGE_TYPES, isOurIpam, type Netconf } from "./netconf/netconf.ts"
+import { subnetsOfNetconf } from "./netconf/subnets.ts"
 import type { Network, Position, Subnet } from "./network.ts"
 import { checkConf, checkMacPrefix, checkPolicy } from "./network_check.ts"
 import { resolveSubnet } from "./subnet.ts"
@@ -57,9 +58,11 @@ export function buildNetwork(
   }
   // Also when another key is wrong: errors never stop at the first.
   const files = readCniConfig(cniConfigOf(source.located.value), hostLabels, tellConf)
-  const { subnets, problems } = subnetsOf(source.located.value)
-  const driver = checked.value
-  problems.forEach(tell)
+  const confs = files.flatMap(({ file, netconf }) => (netconf ? [{ file, conf: netconf }] : []))
+  const own = subnetsOf(source.located.value)
+  own.problems.forEach(tell)
+  const subnets = own.count > 0 ? own.subnets : subnetsOfConfs(confs, tellConf)
+  const driver = checked.value ?? wellFormed(source.located.value, checked.problems)
   if (driver === undefined) return undefined
   const input = driver.default_network
   if (input === undefined) {
@@ -71,7 +74,6 @@ export function buildNetwork(
   checkMacPrefix(input.mac_prefix).forEach(tell)
   checkPolicy(input.policy ?? []).forEach(tell)
   const network = assemble(source, driver, input, subnets, files)
-  const confs = files.flatMap(({ file, netconf }) => (netconf ? [{ file, conf: netconf }] : []))
   for (const { file, conf } of confs) {
     for (const problem of checkConf(conf, subnets)) {
       tellConf({ ...problem, path: [file, ...problem.path] })
@@ -80,13 +82,22 @@ export function buildNetwork(
   if (files.length === 0) {
     const message = `network ${network.name} has no cni_config, so no runtime can attach to it`
     tell({ severity: "warning", path: ["default_network"], message, atKey: true })
+  } else if (subnets.length === 0 && files.some(lacksSubnet)) {
+    const message = `network ${network.name} has no subnet: neither subnets nor its cni_config names one`
+    tell({
+      severity: "warning",
+      path: ["default_network"],
+      message,
+      hint: "add subnets",
+      atKey: true,
+    })
   }
   const positionOf = (path: readonly Step[]): Position => source.located.position(path, "value")
   return failed ? undefined : { network, confs, tell, positionOf }
 }
 
 /** The subnets that are well formed, and what is wrong with them, whatever else is wrong. */
-function subnetsOf(driver: unknown): { subnets: Subnet[]; problems: Problem[] } {
+function subnetsOf(driver: unknown) {
   const network = isMap(driver) ? driver.default_network : undefined
   const entries = isMap(network) && Array.isArray(network.subnets) ? network.subnets : []
   const subnets: Subnet[] = []
@@ -98,7 +109,49 @@ function subnetsOf(driver: unknown): { subnets: Subnet[]; problems: Problem[] } 
     const path = ["default_network", "subnets", index]
     return resolved.problems.map((problem) => ({ ...problem, path: [...path, ...problem.path] }))
   })
-  return { subnets, problems }
+  return { subnets, problems, count: entries.length }
+}
+
+/**
+ * The pools of the first configuration that names any: drivers of one subnet a host say them there
+ * alone, by labels of the host.
+ */
+function subnetsOfConfs(
+  confs: BuiltNetwork["confs"],
+  tell: (problem: Problem) => void,
+): readonly Subnet[] {
+  for (const { file, conf } of confs) {
+    if (!BRIDGE_TYPES.includes(conf.type)) continue
+    const found = subnetsOfNetconf(conf)
+    if (found.length === 0) continue
+    for (const { problems } of found) {
+      for (const problem of problems) tell({ ...problem, path: [file, ...problem.path] })
+    }
+    return found.flatMap(({ subnet }) => subnet ?? [])
+  }
+  return []
+}
+
+/** Whether containers are to have addresses of us, and no key says which: labels may, elsewhere. */
+function lacksSubnet({ conf, netconf }: CniConfigFile): boolean {
+  if (netconf === undefined || !BRIDGE_TYPES.includes(netconf.type)) return false
+  return isOurIpam(netconf) && netconf.ipam !== undefined && conf.bridgeSubnet === undefined
+}
+
+/** The driver without the keys that have an error, so that the rest of it is looked at too. */
+function wellFormed(raw: unknown, problems: readonly Problem[]): DriverInput | undefined {
+  if (!isMap(raw)) return undefined
+  const inner: Record<string, unknown> | undefined = isMap(raw.default_network)
+    ? { ...raw.default_network }
+    : undefined
+  const driver: Record<string, unknown> = { ...raw, default_network: inner }
+  for (const { severity, path } of problems) {
+    if (severity !== "error") continue
+    const [key = "", below] = path
+    if (key === "default_network" && inner !== undefined && below !== undefined) delete inner[below]
+    else delete driver[key]
+  }
+  return validate(driverSchema, driver).value
 }
 
 function cniConfigOf(driver: unknown): Readonly<Record<string, unknown>> {

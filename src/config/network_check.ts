@@ -1,9 +1,16 @@
 /** Checks within one network that a schema cannot make. */
 
-import { familyOf, type Prefix, parsePrefix, prefixContains } from "../core/address.ts"
+import {
+  familyOf,
+  type Prefix,
+  parsePrefix,
+  prefixContains,
+  prefixesOverlap,
+} from "../core/address.ts"
 import type { Problem } from "./diagnostic.ts"
 import type { DefaultNetworkInput } from "./driver_schema.ts"
-import type { Netconf } from "./netconf/netconf.ts"
+import { isOurIpam, type Netconf } from "./netconf/netconf.ts"
+import { contradicting, subnetsOfNetconf } from "./netconf/subnets.ts"
 import type { Subnet } from "./network.ts"
 
 /** IPv6 does not run over less (RFC 8200 section 5). */
@@ -42,16 +49,29 @@ export function checkPolicy(rules: NonNullable<DefaultNetworkInput["policy"]>): 
 
 /** A netconf against the subnets of its network. */
 export function checkConf(conf: Netconf, subnets: readonly Subnet[]): Problem[] {
-  return [...checkBridgeSubnet(conf, subnets), ...checkMtu(conf, subnets)]
+  return [
+    ...checkPools(conf, subnets),
+    ...checkBridgeSubnet(conf, subnets),
+    ...checkMtu(conf, subnets),
+  ]
+}
+
+/** A pool of the configuration's own that has nothing in common with the network's is refused by ADD. */
+function checkPools(conf: Netconf, subnets: readonly Subnet[]): Problem[] {
+  if (!isOurIpam(conf)) return []
+  return contradicting(subnetsOfNetconf(conf), subnets).map(({ cidr, path }): Problem => {
+    const said = subnets.map((subnet) => subnet.cidr).join(", ")
+    const message = `${cidr} has nothing in common with the network's ${said}`
+    return { severity: "error", path, message, hint: "make both say the same" }
+  })
 }
 
 function checkBridgeSubnet(conf: Netconf, subnets: readonly Subnet[]): Problem[] {
   const bridge = conf.bridgeSubnets.map(parsePrefix)
   return subnets.flatMap((subnet): Problem[] => {
     const pool = parsePrefix(subnet.cidr)
-    const sameFamily = bridge.filter((candidate) => candidate.family === pool.family)
-    if (sameFamily.length === 0 || sameFamily.some((candidate) => covers(candidate, pool)))
-      return []
+    const meeting = bridge.filter((candidate) => prefixesOverlap(candidate, pool))
+    if (meeting.length === 0 || meeting.some((candidate) => covers(candidate, pool))) return []
     const message = `bridgeSubnet ${conf.bridgeSubnets.join(", ")} does not contain the subnet ${subnet.cidr}`
     const hint = "containers would not be on-link with their gateway"
     return [{ severity: "warning", path: ["bridgeSubnet"], message, hint }]

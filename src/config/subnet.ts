@@ -93,6 +93,7 @@ function readPrefix(input: SubnetInput, say: Say): Prefix | undefined {
     return undefined
   }
   const length = readLength(said, suffix, address.family, input.cidr_size, say)
+  if (length === undefined) return undefined
   const [least, most] = LENGTHS[address.family]
   if (length < least || length > most) {
     const why = length > most ? "leaves no address for a container" : "is more than a pool can hold"
@@ -119,13 +120,13 @@ function readLength(
   family: Family,
   cidrSize: number | undefined,
   say: Say,
-): number {
+): number | undefined {
   const fallback = family === 4 ? DEFAULT_LENGTH : DEFAULT_LENGTH_6
   if (suffix === undefined) return cidrSize ?? fallback
   if (!/^[0-9]{1,3}$/.test(suffix) || Number(suffix) > (family === 4 ? 32 : 128)) {
     const message = `the suffix of network_address ${JSON.stringify(said)} is no prefix length`
-    say("warning", "network_address", message, `it is read as /${fallback}`)
-    return fallback
+    say("error", "network_address", message, "write it as 10.42.0.0/16")
+    return undefined
   }
   if (cidrSize !== undefined && cidrSize !== Number(suffix)) {
     const message = `cidr_size ${cidrSize} differs from the suffix of network_address`

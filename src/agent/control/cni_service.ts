@@ -7,7 +7,7 @@ import { mergeResults } from "../../cni/result_merge.ts"
 import { parseResult } from "../../cni/result_parse.ts"
 import type { CniCommand } from "../../cni/version.ts"
 import { parseCniArgs } from "../../config/netconf/cni_args.ts"
-import { IPAM_TYPES, type Netconf, type NetconfProblem } from "../../config/netconf/netconf.ts"
+import { isOurIpam, type Netconf, type NetconfProblem } from "../../config/netconf/netconf.ts"
 import { type ParsedNetconf, parseNetconf } from "../../config/netconf/parse.ts"
 import type { Network } from "../../config/network.ts"
 import { LariatError, runAllInTurn } from "../../errors.ts"
@@ -84,7 +84,7 @@ export class CniService {
     const delegated = delegatedResult(call)
     // Before anything is made: a result that cannot be read must not cost a half-told attach.
     const previous = previousResult(call)
-    const pool = ownIpam(conf) ? this.#context.networks.forNetconf(conf) : undefined
+    const pool = isOurIpam(conf) ? this.#context.networks.forNetconf(conf) : undefined
     const input = {
       conf,
       env: request.env,
@@ -154,7 +154,7 @@ export class CniService {
 
   async #status(call: Call): Promise<undefined> {
     const { conf } = call
-    if (!ownIpam(conf) && call.request.role === "bridge") return
+    if (!isOurIpam(conf) && call.request.role === "bridge") return
     const { allocator } = this.#context.networks.forNetconf(conf)
     for (const family of allocator.families) {
       const stats = allocator.stats().filter((stat) => stat.family === family)
@@ -231,13 +231,9 @@ function problemText({ path, message }: NetconfProblem): string {
 }
 
 /** Whether the agent itself gives the addresses. */
-function ownIpam(conf: Netconf): boolean {
-  return conf.ipam === undefined || IPAM_TYPES.includes(conf.ipam.type)
-}
-
 function delegatedResult(call: Call): AttachResult | undefined {
   const { ipamResult } = call.request
-  if (ownIpam(call.conf)) return undefined
+  if (isOurIpam(call.conf)) return undefined
   const result = parseResult(
     ipamResult ?? {},
     `the result of ${call.conf.ipam?.type}`,

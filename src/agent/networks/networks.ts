@@ -1,9 +1,8 @@
 import type { Netconf } from "../../config/netconf/netconf.ts"
+import { contradicting, subnetsOfNetconf } from "../../config/netconf/subnets.ts"
 import type { DriverKind, Network, Subnet } from "../../config/network.ts"
-import { resolveSubnet } from "../../config/subnet.ts"
 import {
   familyOf,
-  hostPrefix,
   type Prefix,
   parseAddress,
   parsePrefix,
@@ -166,19 +165,12 @@ export class Networks {
     const wanted = this.#subnetsOf(conf)
     const named = this.#named(conf.name)
     if (named?.configured !== undefined) {
-      for (const { cidr } of wanted) {
-        if (
-          !named.subnets.some((subnet) =>
-            prefixesOverlap(parsePrefix(subnet.cidr), parsePrefix(cidr)),
-          )
-        ) {
-          throw new LariatError(
-            `Cannot use the network ${conf.name}: its configuration says ${cidr}, the agent's says ${named.subnets.map((subnet) => subnet.cidr).join(", ")}`,
-            { code: "config-invalid", hint: "make bridgeSubnet and subnets say the same" },
-          )
-        }
-      }
-      return named
+      const [other] = contradicting(wanted, named.subnets)
+      if (other === undefined) return named
+      throw new LariatError(
+        `Cannot use the network ${conf.name}: its configuration says ${other.cidr}, the agent's says ${named.subnets.map(({ cidr }) => cidr).join(", ")}`,
+        { code: "config-invalid", hint: "make bridgeSubnet and subnets say the same" },
+      )
     }
     if (wanted.length === 0) {
       const fallback = named ?? this.all().find((network) => network.configured !== undefined)
@@ -329,36 +321,16 @@ function refuseOwnOverlap(name: string, subnets: readonly Subnet[]): void {
   }
 }
 
-/** The pools that a netconf brings along: IPAM ranges come before the bridge's subnets. */
+/** @throws LariatError `config-invalid` where one is no usable pool */
 function subnetsOf(conf: Netconf): Subnet[] {
-  const ranges = conf.ipam?.ranges ?? []
-  if (ranges.length > 0) {
-    return ranges.map((range) =>
-      subnetFrom(conf.name, {
-        network_address: range.subnet,
-        gateway: range.gateway,
-        start_address: range.rangeStart,
-        end_address: range.rangeEnd,
-      }),
+  return subnetsOfNetconf(conf).map(({ cidr, subnet, problems }) => {
+    if (subnet !== undefined) return subnet
+    const first = problems.find(({ severity }) => severity === "error")
+    throw new LariatError(
+      `Cannot use ${cidr} for the network ${conf.name}: ${first?.message ?? "it is no usable subnet"}`,
+      { code: "config-invalid", hint: first?.hint },
     )
-  }
-  return conf.bridgeSubnets.map((cidr) => {
-    const prefix = parsePrefix(cidr)
-    const bridgeIp = conf.bridgeIPs
-      .map((text) => text.split("/")[0] ?? text)
-      .find((text) => prefixContains(prefix, parsePrefix(hostPrefix(text))))
-    return subnetFrom(conf.name, { network_address: cidr, gateway: bridgeIp })
   })
-}
-
-function subnetFrom(network: string, input: Parameters<typeof resolveSubnet>[0]): Subnet {
-  const { subnet, problems } = resolveSubnet(input)
-  if (subnet !== undefined) return subnet
-  const [first] = problems.filter(({ severity }) => severity === "error")
-  throw new LariatError(
-    `Cannot use ${input.network_address} for the network ${network}: ${first?.message ?? "it is no usable subnet"}`,
-    { code: "config-invalid", hint: first?.hint },
-  )
 }
 
 function sameSubnets(a: readonly Subnet[], b: readonly Subnet[]): boolean {

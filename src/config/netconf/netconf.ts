@@ -59,3 +59,8 @@ export interface Netconf extends Omit<Said, Reworked | `cni.dev/${string}`> {
 
 /** One thing wrong with a netconf. */
 export type NetconfProblem = Problem
+
+/** Whether containers get their addresses of Lariat, and of no other IPAM plugin. */
+export function isOurIpam({ ipam }: Pick<Netconf, "ipam">): boolean {
+  return ipam === undefined || IPAM_TYPES.includes(ipam.type)
+}
