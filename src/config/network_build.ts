@@ -135,7 +135,8 @@ function subnetsOfConfs(
 /** Whether containers are to have addresses of us, and no key says which: labels may, elsewhere. */
 function lacksSubnet({ conf, netconf }: CniConfigFile): boolean {
   if (netconf === undefined || !BRIDGE_TYPES.includes(netconf.type)) return false
-  return isOurIpam(netconf) && netconf.ipam !== undefined && conf.bridgeSubnet === undefined
+  if (!isOurIpam(netconf) || !isMap(conf.ipam)) return false
+  return (conf.bridgeSubnet ?? conf.ipam.subnet ?? conf.ipam.ranges) === undefined
 }
 
 /** The driver without the keys that have an error, so that the rest of it is looked at too. */
