@@ -64,7 +64,7 @@ const limits = section({
   connections: optional(bound, "TCP connections at once; default 1024, 0 bounds nothing"),
   connectionsInAll: optional(bound, "Those of all sources together; default 32768"),
   connectionsPerSecond: optional(bound, "New TCP connections; default 1000"),
-  bytesPerSecond: optional(byteBound, "Bytes by TCP, heads of packets too; default 500000"),
+  bytesPerSecond: optional(byteBound, "Bytes by TCP, heads of packets too; default 250000"),
   queriesPerSecond: optional(bound, "DNS queries by UDP; default 10000"),
 })
 
@@ -115,7 +115,7 @@ export function defaultAgentSettings(): AgentSettings {
       connections: 1024,
       connectionsInAll: 32_768,
       connectionsPerSecond: 1000,
-      bytesPerSecond: 500_000,
+      bytesPerSecond: 250_000,
       queriesPerSecond: 10_000,
     },
     objects: undefined,
