@@ -103,7 +103,7 @@ export function defaultAgentSettings(): AgentSettings {
       connections: 1024,
       connectionsInAll: 32_768,
       connectionsPerSecond: 1000,
-      bytesPerSecond: 500_000,
+      bytesPerSecond: 250_000,
       queriesPerSecond: 10_000,
     },
     objects: undefined,

@@ -109,9 +109,9 @@ export function limitRules(limits: ServiceLimits | undefined): Rule[] {
   ]
 }
 
-/** A second's worth may come at once; of bytes the kernel lets so much come by itself. */
+/** A second's worth may come at once; of bytes two, since the kernel adds one. */
 function rateOf(of: "packets" | "bytes", perSecond: number): e.Limit {
-  return { kind: "rate-over", of, perSecond, burst: of === "packets" ? perSecond : 0 }
+  return { kind: "rate-over", of, perSecond, burst: perSecond }
 }
 
 function beyond(chain: string, name: LimitName, limit: e.Limit): Rule[] {

@@ -194,8 +194,8 @@ const LISTING = `table inet lariat {
 
 	chain connections {
 		comment "TCP to this host's services"
-		update @sending4 { ip saddr limit rate over 500000 bytes/second } counter drop comment "bytesPerSecond"
-		update @sending6 { ip6 saddr limit rate over 500000 bytes/second } counter drop comment "bytesPerSecond"
+		update @sending4 { ip saddr limit rate over 500000 bytes/second burst 500000 bytes } counter drop comment "bytesPerSecond"
+		update @sending6 { ip6 saddr limit rate over 500000 bytes/second burst 500000 bytes } counter drop comment "bytesPerSecond"
 		tcp flags != syn / syn,ack return comment "of a connection that there is"
 		update @opening4 { ip saddr limit rate over 1000/second burst 1000 packets } counter drop comment "connectionsPerSecond"
 		update @opening6 { ip6 saddr limit rate over 1000/second burst 1000 packets } counter drop comment "connectionsPerSecond"

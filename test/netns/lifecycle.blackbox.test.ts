@@ -159,7 +159,7 @@ lan:
     const before = readFileSync(own, "utf8")
     const limit = async () =>
       (await lab.status()).limits.find(({ name }) => name === "bytesPerSecond")?.limit
-    expect(await limit()).toBe(500_000)
+    expect(await limit()).toBe(250_000)
     writeFileSync(own, `${before}  limits: {bytesPerSecond: 12345}\n`)
     reload()
     await waitFor("the limit", async () => ((await limit()) === 12_345 ? true : undefined))
@@ -168,7 +168,7 @@ lan:
     writeFileSync(own, before)
     reload()
     await waitFor("the limit as before", async () =>
-      (await limit()) === 500_000 ? true : undefined,
+      (await limit()) === 250_000 ? true : undefined,
     )
   })
 
