@@ -78,7 +78,9 @@ export class Removals {
     try {
       this.#reap()
       for (const index of this.#waiting.keys()) if (!this.#ports.exists(index)) this.#settle(index)
-      if (this.#underWay.size < MAX_UNDER_WAY) this.#send(this.#queue.splice(0))
+      if (this.#underWay.size < MAX_UNDER_WAY) {
+        this.#send(this.#queue.splice(0).filter((index) => this.#waiting.has(index)))
+      }
     } catch (error) {
       this.#queue = []
       for (const index of this.#waiting.keys()) this.#settle(index, error)

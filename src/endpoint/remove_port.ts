@@ -65,17 +65,20 @@ function removalsOf(kernel: Kernel): Removals {
 /** On a socket of its own: libc works on one write at a time for each descriptor. */
 function startElsewhere(kernel: Kernel, message: MessageWriter): Deletion {
   const socket = withNetns(kernel.netns, () => NetlinkSocket.open(NETLINK_ROUTE))
-  let isAnswered: (() => boolean) | undefined
-  const deletion = () => {
+  let isAnswered: () => boolean
+  try {
+    isAnswered = socket.requestElsewhere(message)
+  } catch (error) {
+    socket.close()
+    throw error
+  }
+  return () => {
     let isOver = true
     try {
-      isAnswered ??= socket.requestElsewhere(message)
       isOver = isAnswered()
       return isOver
     } finally {
       if (isOver) socket.close()
     }
   }
-  deletion()
-  return deletion
 }

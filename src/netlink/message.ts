@@ -52,11 +52,6 @@ export class MessageWriter {
     this.ack = options.ack ?? true
   }
 
-  /** Bytes written so far, header included. */
-  get length(): number {
-    return this.#length
-  }
-
   u8(value: number): this {
     const at = this.#grow(1)
     this.#view.setUint8(at, value)

@@ -242,3 +242,14 @@ describe("routes, neighbours, namespaces", () => {
     other.close()
   })
 })
+
+test("another thread sends a request, and the answer is heard of once it is there", async () => {
+  const index = bridge("b0")
+  const over = async (isOver: () => boolean) => {
+    while (!isOver()) await Bun.sleep(1)
+  }
+  await over(socket.requestElsewhere(link.deleteLink(index)))
+  expect(link.getLink(socket, "b0")).toBeUndefined()
+  const again = socket.requestElsewhere(link.deleteLink(index))
+  await expect(over(again)).rejects.toMatchObject({ errnoName: "ENODEV" })
+})
