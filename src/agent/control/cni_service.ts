@@ -19,6 +19,7 @@ import { attachRequest, endpointNames, requestedAddresses } from "../endpoints/n
 import { reserve } from "../endpoints/reserve.ts"
 import { verify } from "../endpoints/verify.ts"
 import type { EndpointKey } from "../networks/attach_request.ts"
+import { hostAddresses } from "../services/service_address.ts"
 import { outerFamily } from "../state/identity.ts"
 
 /** One CNI call, read. */
@@ -78,7 +79,9 @@ export class CniService {
         routes: conf.ipam?.routes ?? [],
         names: endpointNames(conf, call.args),
       })
-      const dns = this.#dns(conf, pool.configured, { routes: result.routes })
+      // The plugin that asks puts the gateway on its bridge later.
+      const isOurs = () => true
+      const dns = this.#dns(conf, pool.configured, { routes: result.routes, isOurs })
       return formatResult({ ...result, dns }, version, { ipam: true })
     }
     const delegated = delegatedResult(call)
@@ -105,11 +108,13 @@ export class CniService {
   #dns(
     conf: Netconf,
     network: Network | undefined,
-    said: Pick<AttachDnsInput, "delegated" | "routes">,
+    said: Pick<AttachDnsInput, "delegated" | "routes"> & Partial<Pick<AttachDnsInput, "isOurs">>,
   ): AttachDns {
     const labels = conf.runtimeConfig.labels ?? {}
     const served = this.#context.dns.nameserver
-    return attachDns({ conf, network, labels, served, ...said })
+    const isOurs = (address: string) =>
+      this.#context.bridges.has(conf.bridge, address) || hostAddresses().includes(address)
+    return attachDns({ conf, network, labels, served, isOurs, ...said })
   }
 
   async #del(call: Call): Promise<undefined> {

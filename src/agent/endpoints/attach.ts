@@ -14,10 +14,12 @@ import { type Netns, openNetns, sameNetns } from "../../sys/netns/netns.ts"
 import type { AgentContext } from "../context.ts"
 import type { AttachRequest, EndpointKey } from "../networks/attach_request.ts"
 import { type EndpointSpec, specJson } from "../networks/endpoint_spec.ts"
+import { servedAt } from "../services/service_address.ts"
 import type { NewEndpoint } from "../state/rows.ts"
 import { bridgeAddresses, endpointRoutes, type GivenAddress, withGateways } from "./addressing.ts"
 import { detach, rest } from "./detach.ts"
 import { isAlive } from "./liveness.ts"
+import { serviceRoutes } from "./service_routes.ts"
 import { Undo } from "./undo.ts"
 import { takeUnheld } from "./unheld.ts"
 
@@ -127,7 +129,9 @@ function attachIn(
   undo.push(() => context.bridges.takeBack(bridge))
   const given = withGateways(taken, request, bridge.addresses)
   const addresses = given.map(({ address, prefix }) => `${address}/${prefix}`)
-  const routes = endpointRoutes(given, request)
+  const own = endpointRoutes(given, request)
+  const ours = bridge.addresses.map(withoutPrefix)
+  const routes = [...own, ...serviceRoutes(servedAt(context.settings), addresses, own, ours)]
   const hostName = hostLinkName(request.containerId, request.ifname, request.network)
 
   const spec: EndpointSpec = {

@@ -13,7 +13,8 @@ function decided(more: Partial<AttachDnsInput> & { readonly keys?: object } = {}
   const { keys, ...rest } = more
   const { conf } = parseNetconf({ name: "n", type: "rancher-bridge", ...keys })
   if (conf === undefined) throw new Error("no configuration")
-  return attachDns({ conf, labels: {}, served: SERVED, routes: DEFAULT_ROUTE, ...rest })
+  const isOurs = (address: string) => address === "10.42.0.1"
+  return attachDns({ conf, labels: {}, served: SERVED, routes: DEFAULT_ROUTE, isOurs, ...rest })
 }
 
 describe("nameservers are", () => {
@@ -36,6 +37,7 @@ describe("nameservers are", () => {
   test.each<[string, Parameters<typeof decided>[0]]>([
     ["DNS is not served", { served: undefined }],
     ["no route leads to the server", { routes: [{ dst: "10.42.0.0/16" }] }],
+    ["the routes lead elsewhere", { routes: [{ dst: "0.0.0.0/0", gw: "192.168.1.1" }] }],
     ["there are IPv6 routes alone", { routes: [{ dst: "::/0" }] }],
     ["a label says so", { labels: { "io.rancher.container.dns": "false" }, network: NETWORK }],
   ])("none where %s", (_, input) => {
@@ -44,6 +46,8 @@ describe("nameservers are", () => {
 
   test("this host's with a route to it alone", () => {
     expect(decided({ routes: [{ dst: `${SERVED}/32` }] }).nameservers).toEqual([SERVED])
+    const byGateway = decided({ routes: [{ dst: "0.0.0.0/0", gw: "10.42.0.1" }] })
+    expect(byGateway.nameservers).toEqual([SERVED])
     const ipv6 = decided({ served: "fd00::1", routes: [{ dst: "::/0" }] })
     expect(ipv6.nameservers).toEqual(["fd00::1"])
   })

@@ -1,9 +1,9 @@
 import { type AttachDns, type AttachRoute, NO_DNS } from "../../cni/result.ts"
 import type { Netconf } from "../../config/netconf/netconf.ts"
 import type { Network } from "../../config/network.ts"
-import { parseAddress, parsePrefix, prefixContains } from "../../core/address.ts"
 import { ZONE } from "../../dns/names.ts"
 import { membershipOf, searchDomains } from "../../metadata/feed.ts"
+import { leadsHere } from "./service_routes.ts"
 
 /** `false`: the container is told nothing of the network's DNS, nor of ours. */
 const DNS_LABEL = "io.rancher.container.dns"
@@ -21,8 +21,10 @@ export interface AttachDnsInput {
   readonly labels: Readonly<Record<string, string>>
   /** The address of this host's DNS; undefined where it is not served. */
   readonly served: string | undefined
-  /** The container's routes: it is only told of a server that one of them leads to. */
+  /** The container's routes: it is only told of a server that they lead to. */
   readonly routes: readonly AttachRoute[]
+  /** Whether an address is this host's. */
+  readonly isOurs: (address: string) => boolean
 }
 
 /**
@@ -68,9 +70,6 @@ function searchOf(
   }
 }
 
-function ownServer({ served, routes }: AttachDnsInput): readonly string[] {
-  if (served === undefined) return []
-  const address = parseAddress(served)
-  const leads = routes.some(({ dst }) => prefixContains(parsePrefix(dst), address))
-  return leads ? [served] : []
+function ownServer({ served, routes, isOurs }: AttachDnsInput): readonly string[] {
+  return served !== undefined && leadsHere(served, routes, isOurs) ? [served] : []
 }

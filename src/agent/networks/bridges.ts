@@ -157,6 +157,12 @@ export class Bridges {
     }
   }
 
+  /** Whether a bridge in use has that address, given without prefix length. */
+  has(name: string, address: string): boolean {
+    const addresses = this.#known.get(name)?.bridge.addresses ?? []
+    return addresses.some((one) => one.split("/")[0] === address)
+  }
+
   /** The link of a bridge, also one that nothing hangs on yet. */
   indexOf(name: string): number | undefined {
     return this.#known.get(name)?.bridge.index ?? this.#kernel.link(name)?.index

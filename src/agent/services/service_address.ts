@@ -1,6 +1,7 @@
 /** The addresses that the host serves its containers on. */
 
 import { networkInterfaces } from "node:os"
+import type { AgentSettings } from "../../config/network.ts"
 import { hostPrefix } from "../../core/address.ts"
 import type { Kernel } from "../../endpoint/kernel.ts"
 import { LariatError } from "../../errors.ts"
@@ -53,4 +54,20 @@ export function listenAddress(text: string): ListenAddress {
     })
   }
   return { hostname, port }
+}
+
+/** The addresses of this host that containers ask metadata and DNS at. */
+export function servedAt({
+  metadataListen,
+  dnsListen,
+}: Pick<AgentSettings, "metadataListen" | "dnsListen">): string[] {
+  return [metadataListen, dnsListen]
+    .filter((listen) => listen !== "none")
+    .map((listen) => listenAddress(listen).hostname)
+    .filter((hostname) => !isWildcard(hostname) && !isLoopback(hostname))
+}
+
+/** A container's own loopback is another one. */
+function isLoopback(hostname: string): boolean {
+  return hostname.startsWith("127.") || hostname === "::1"
 }
