@@ -86,7 +86,7 @@ export class PeerPlans<P extends PeerPlan> {
   }
 
   #plan(peers: readonly OverlayPeer[]): void {
-    this.#planner.meet?.(peers)
+    if (peers.length > 0) this.#planner.meet?.(peers)
     for (const peer of peers) {
       const { hostId } = peer
       const before = this.#all.get(hostId)?.plan

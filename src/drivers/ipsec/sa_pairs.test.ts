@@ -35,6 +35,8 @@ class FakeKernel {
   readonly begun = new Map<string, number>()
   readonly log: string[] = []
   refuse: number | undefined
+  /** Of deletions. */
+  refuseDeletion: number | undefined
 
   tryAll(batch: readonly MessageWriter[]): readonly Outcome[] {
     return batch.map((writer) => {
@@ -85,6 +87,7 @@ class FakeKernel {
   }
 
   #delete(message: Message): number {
+    if (this.refuseDeletion !== undefined) return this.refuseDeletion
     const event = parseXfrmEvent(message)
     if (event?.kind !== "deleted") throw new Error("no deletion")
     return this.rows.delete(`${event.id.destination} ${event.id.spi}`) ? 0 : ESRCH
@@ -264,6 +267,15 @@ describe("SaPairs", () => {
     kernel.refuse = undefined
     expect(saPairs.install(ROUTE, [pair(1, true)])).toEqual([])
     expect(kernel.texts).toHaveLength(2)
+  })
+
+  test("a deletion that was refused is thrown, and made again the next time", () => {
+    saPairs.install(ROUTE, [pair(1, true)])
+    kernel.refuseDeletion = ENOSYS
+    expect(() => saPairs.keepOnly(REQID, [])).toThrow("; and 1 more")
+    kernel.refuseDeletion = undefined
+    saPairs.keepOnly(REQID, [])
+    expect(kernel.texts).toEqual([])
   })
 
   test("a new one finds what an earlier one left, and what it deletes itself is no loss", () => {
