@@ -33,6 +33,7 @@ import { HostDns } from "./services/dns_server.ts"
 import { MetadataFeed } from "./services/metadata_feed.ts"
 import { MetadataObjects } from "./services/metadata_objects.ts"
 import { MetadataServer } from "./services/metadata_server.ts"
+import { servedAt } from "./services/service_address.ts"
 import { serviceLimits } from "./services/service_limits.ts"
 import { hostIdentity, outerFamily } from "./state/identity.ts"
 import { StateDatabase } from "./state/state_database.ts"
@@ -144,6 +145,7 @@ export class Agent {
       metadata: metadataFeed,
       dns: new HostDns({ settings, index, networks, model, health, kernel }),
       hostNetns: kernel.netns,
+      serviceAddresses: servedAt(settings),
       log,
       random,
       cluster,

@@ -30,6 +30,8 @@ export interface AgentContext {
   readonly firewall: FirewallKeeper
   readonly networks: Networks
   readonly hostNetns: Netns
+  /** Where containers ask metadata and DNS. */
+  readonly serviceAddresses: readonly string[]
   readonly log: Logger
   readonly random: (length: number) => Uint8Array
   readonly timings: Timings

@@ -14,7 +14,6 @@ import { type Netns, openNetns, sameNetns } from "../../sys/netns/netns.ts"
 import type { AgentContext } from "../context.ts"
 import type { AttachRequest, EndpointKey } from "../networks/attach_request.ts"
 import { type EndpointSpec, specJson } from "../networks/endpoint_spec.ts"
-import { servedAt } from "../services/service_address.ts"
 import type { NewEndpoint } from "../state/rows.ts"
 import { bridgeAddresses, endpointRoutes, type GivenAddress, withGateways } from "./addressing.ts"
 import { detach, rest } from "./detach.ts"
@@ -131,7 +130,7 @@ function attachIn(
   const addresses = given.map(({ address, prefix }) => `${address}/${prefix}`)
   const own = endpointRoutes(given, request)
   const ours = bridge.addresses.map(withoutPrefix)
-  const routes = [...own, ...serviceRoutes(servedAt(context.settings), addresses, own, ours)]
+  const routes = [...own, ...serviceRoutes(context.serviceAddresses, addresses, own, ours)]
   const hostName = hostLinkName(request.containerId, request.ifname, request.network)
 
   const spec: EndpointSpec = {
