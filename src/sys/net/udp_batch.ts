@@ -8,6 +8,24 @@ const MOST = 16
 /** What a datagram may have to be kept in memory that is there already: an Ethernet packet's worth. */
 const SLOT_BYTES = 1536
 
+/**
+ * Memory for one datagram. New memory for each, and clearing it away, would be a tenth of what an
+ * answer costs; views of it, of each length once, are kept too.
+ */
+class Slot {
+  readonly #bytes = new Uint8Array(SLOT_BYTES)
+  readonly #views: Uint8Array[] = []
+
+  /** Undefined where it does not fit. */
+  copyOf(bytes: Uint8Array): Uint8Array | undefined {
+    const { length } = bytes
+    if (length > SLOT_BYTES) return undefined
+    this.#views[length] ??= this.#bytes.subarray(0, length)
+    this.#bytes.set(bytes)
+    return this.#views[length]
+  }
+}
+
 /** Bytes, port and address of one datagram after the other. */
 type Datagrams = (Uint8Array | number | string)[]
 const PARTS = 3
@@ -23,7 +41,7 @@ export type SendMany = (datagrams: Datagrams) => number
 export class UdpBatch {
   readonly #sendMany: SendMany
   readonly #datagrams: Datagrams = []
-  readonly #slots = Array.from({ length: MOST }, () => new Uint8Array(SLOT_BYTES))
+  readonly #slots = Array.from({ length: MOST }, () => new Slot())
   #isScheduled = false
 
   constructor(sendMany: SendMany) {
@@ -34,7 +52,7 @@ export class UdpBatch {
   add(bytes: Uint8Array, port: number, address: string): void {
     if (port === 0) return
     const slot = this.#slots[this.#datagrams.length / PARTS]
-    this.#datagrams.push(copyOf(bytes, slot), port, address)
+    this.#datagrams.push(slot?.copyOf(bytes) ?? bytes.slice(), port, address)
     if (this.#datagrams.length === MOST * PARTS) this.flush()
     else if (!this.#isScheduled) {
       this.#isScheduled = true
@@ -64,11 +82,4 @@ export class UdpBatch {
     }
     datagrams.length = 0
   }
-}
-
-/** New memory for each, and clearing it away, would be a tenth of what an answer costs. */
-function copyOf(bytes: Uint8Array, slot: Uint8Array | undefined): Uint8Array {
-  if (slot === undefined || bytes.length > slot.length) return bytes.slice()
-  slot.set(bytes)
-  return slot.subarray(0, bytes.length)
 }
