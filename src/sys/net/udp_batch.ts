@@ -5,6 +5,26 @@
  * wait for them.
  */
 const MOST = 16
+/** What a datagram may have to be kept in memory that is there already: an Ethernet packet's worth. */
+const SLOT_BYTES = 1536
+
+/**
+ * Memory for one datagram. New memory for each, and clearing it away, would be a tenth of what an
+ * answer costs; views of it, of each length once, are kept too.
+ */
+class Slot {
+  readonly #bytes = new Uint8Array(SLOT_BYTES)
+  readonly #views: Uint8Array[] = []
+
+  /** Undefined where it does not fit. */
+  copyOf(bytes: Uint8Array): Uint8Array | undefined {
+    const { length } = bytes
+    if (length > SLOT_BYTES) return undefined
+    this.#views[length] ??= this.#bytes.subarray(0, length)
+    this.#bytes.set(bytes)
+    return this.#views[length]
+  }
+}
 
 /** Bytes, port and address of one datagram after the other. */
 type Datagrams = (Uint8Array | number | string)[]
@@ -20,7 +40,9 @@ export type SendMany = (datagrams: Datagrams) => number
  */
 export class UdpBatch {
   readonly #sendMany: SendMany
-  #datagrams: Datagrams = []
+  readonly #datagrams: Datagrams = []
+  readonly #slots = Array.from({ length: MOST }, () => new Slot())
+  #isScheduled = false
 
   constructor(sendMany: SendMany) {
     this.#sendMany = sendMany
@@ -29,20 +51,26 @@ export class UdpBatch {
   /** Adds a datagram, of which it makes a copy. Port 0 is nobody's: a forged sender. */
   add(bytes: Uint8Array, port: number, address: string): void {
     if (port === 0) return
-    if (this.#datagrams.length === 0) setImmediate(() => this.flush())
-    this.#datagrams.push(bytes.slice(), port, address)
+    const slot = this.#slots[this.#datagrams.length / PARTS]
+    this.#datagrams.push(slot?.copyOf(bytes) ?? bytes.slice(), port, address)
     if (this.#datagrams.length === MOST * PARTS) this.flush()
+    else if (!this.#isScheduled) {
+      this.#isScheduled = true
+      setImmediate(() => {
+        this.#isScheduled = false
+        this.flush()
+      })
+    }
   }
 
   /** Sends what was added. What the kernel has no room for is lost, as datagrams may be. */
   flush(): void {
     const datagrams = this.#datagrams
-    this.#datagrams = []
     let isSecondTry = false
     for (let at = 0; at < datagrams.length; ) {
       try {
         const sent = this.#sendMany(at === 0 ? datagrams : datagrams.slice(at))
-        if (sent === 0) return
+        if (sent === 0) break
         at += sent * PARTS
         isSecondTry = false
       } catch {
@@ -52,5 +80,6 @@ export class UdpBatch {
         isSecondTry = !isSecondTry
       }
     }
+    datagrams.length = 0
   }
 }
