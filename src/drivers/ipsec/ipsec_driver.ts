@@ -349,12 +349,13 @@ class Ipsec implements OverlayKind<IpsecPlan>, KeyedDriver {
       this.#install(known)
       return
     }
+    const stays = before.local === tunnel?.local && before.remote === tunnel.remote
+    // A NAT may have given the peer another port; what did not take it before may do so now.
+    const isInUdp = before.encapsulation !== undefined && tunnel?.encapsulation !== undefined
+    if (stays && isInUdp && this.#saPairs.movePorts(tunnel)) return
     if (JSON.stringify(before) === JSON.stringify(tunnel)) return
     const had = this.#saPairs.inUse(before.reqid)
-    if (before.local === tunnel?.local && before.remote === tunnel.remote) {
-      // A NAT may have given the peer another port.
-      const onlyPorts = before.encapsulation !== undefined && tunnel.encapsulation !== undefined
-      if (onlyPorts && this.#saPairs.movePorts(tunnel)) return
+    if (stays) {
       // Those of an earlier process are to be renewed anyway.
       if (had) this.#options.onSoftExpired?.(hostId, "its UDP encapsulation changed")
       return

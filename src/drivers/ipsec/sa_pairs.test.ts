@@ -199,6 +199,14 @@ describe("SaPairs", () => {
       expect([...kernel.begun.values()]).toEqual([1, 1, 1])
     })
 
+    test("are asked for of those alone that have others", () => {
+      saPairs.install(inUdp(4500), [pair(1, true)])
+      saPairs.install(inUdp(4501), [pair(2, false), pair(1, true)])
+      kernel.log.length = 0
+      for (let i = 0; i < 2; i++) expect(saPairs.movePorts(inUdp(4501))).toBe(true)
+      expect(kernel.log).toHaveLength(2)
+    })
+
     test("are refused where one is gone, or was made without UDP", () => {
       saPairs.install(inUdp(4500), [pair(1, true)])
       kernel.rows.delete(`${ROUTE.local} ${pair(1, true).inbound.spi}`)

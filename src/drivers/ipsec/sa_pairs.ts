@@ -197,7 +197,10 @@ export class SaPairs {
     const { cipher, ifId, softPackets } = this.#options
     const own = [...this.#standing.values()].filter(({ reqid }) => reqid === route.reqid)
     const inUdp = own.filter(({ encapsulation }) => encapsulation !== undefined)
-    const messages = inUdp.map(({ destination, spi, reqid }) => {
+    const moving = inUdp.filter(
+      ({ destination, encapsulation }) => !samePorts(encapsulation, ports(route, destination)),
+    )
+    const messages = moving.map(({ destination, spi, reqid }) => {
       const outward = destination === route.remote
       return updateState({
         source: outward ? route.local : route.remote,
@@ -213,7 +216,7 @@ export class SaPairs {
       })
     })
     const outcomes = this.#socket.tryAll(messages)
-    inUdp.forEach((one, at) => {
+    moving.forEach((one, at) => {
       if (outcomes[at]?.error !== undefined) return
       this.#standing.set(idText(one), { ...one, encapsulation: ports(route, one.destination) })
     })
@@ -330,6 +333,10 @@ function ports(route: TunnelEndpoints, destination: string): XfrmEncapsulation |
   return destination === route.remote
     ? { sourcePort: ourPort, destinationPort: peerPort }
     : { sourcePort: peerPort, destinationPort: ourPort }
+}
+
+function samePorts(a: XfrmEncapsulation | undefined, b: XfrmEncapsulation | undefined): boolean {
+  return a?.sourcePort === b?.sourcePort && a?.destinationPort === b?.destinationPort
 }
 
 function digestOf(key: Uint8Array): string {
