@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { getLogger } from "@logtape/logtape"
 import type { Netconf } from "../config/netconf/netconf.ts"
 import type { Configuration, Network } from "../config/network.ts"
-import { type Family, familyOf } from "../core/address.ts"
+import { familyOf } from "../core/address.ts"
 import { Kernel } from "../endpoint/kernel.ts"
 import { messageOf, runAll } from "../errors.ts"
 import { bootId, monotonicMs } from "../sys/clock.ts"
@@ -20,6 +20,7 @@ import { ControlServer } from "./control/control_server.ts"
 import { followBridges } from "./endpoints/bridge_change.ts"
 import { collectGarbage, recover } from "./endpoints/recover.ts"
 import { Health } from "./health.ts"
+import { lookAtHost, sourceAddress } from "./host_addresses.ts"
 import { AheadProbe } from "./networks/ahead_probe.ts"
 import { BridgeClaims } from "./networks/bridge_claims.ts"
 import { bridgeConfs } from "./networks/bridge_confs.ts"
@@ -42,9 +43,6 @@ import { Watch } from "./watch.ts"
 
 /** How often the firewall is compared and what is gone is released, milliseconds. */
 const SWEEP_MS = 10_000
-
-/** Addresses that no host has (RFC 5737, RFC 3849): the route to one is the default route. */
-const SOMEWHERE = { 4: "192.0.2.1", 6: "2001:db8::1" } as const
 
 /** When what only the start needed is given back, milliseconds after it. */
 const RELEASE_AFTER_MS = 500
@@ -107,21 +105,24 @@ export class Agent {
     const health = new Health({ onRepair: (what) => log.info("mended: {what}", { what }) })
     const index = new EndpointIndex()
     const log = getLogger(["lariat", "agent"])
-    const sourceOf = (family: Family) => {
-      const source = kernel.routeTo(SOMEWHERE[family])?.preferredSource
-      // A link-local address reaches nobody who is not told the link.
-      return source?.startsWith("fe80:") === true ? undefined : source
-    }
-    const host = hostIdentity(stateDatabase, settings, sourceOf)
-    const random = (length: number) => crypto.getRandomValues(new Uint8Array(length))
-    const dependencies = { settings, host, bootId: boot, stateDatabase, health, log, random }
-    const cluster = settings.store === "sqlite" ? undefined : await openCluster(dependencies)
     const networks = new Networks({
       stateDatabase,
       clock: monotonicMs,
       restMs: settings.quarantineMs,
       leasedPools: (network) => cluster?.pools(network),
     })
+    // Of the file until the networks are set up from it.
+    const managed = () => [...configuration.networks, ...networks.all()]
+    const host = hostIdentity(stateDatabase, settings, (family) =>
+      sourceAddress(
+        kernel,
+        family,
+        managed().flatMap(({ subnets }) => subnets),
+      ),
+    )
+    const random = (length: number) => crypto.getRandomValues(new Uint8Array(length))
+    const dependencies = { settings, host, bootId: boot, stateDatabase, health, log, random }
+    const cluster = settings.store === "sqlite" ? undefined : await openCluster(dependencies)
     const metadataFeed = new MetadataFeed({
       index,
       networks,
@@ -162,6 +163,7 @@ export class Agent {
     objects.read(settings.objects)
     const metadata = new MetadataServer(context)
     await Promise.all([metadata.start(), context.dns.start()])
+    lookAtHost(context)
     const service = new CniService(context)
     const control = await ControlServer.listen(join(settings.runDir, SOCKET), (value) =>
       answerRequest(context, service, value),
@@ -217,6 +219,7 @@ export class Agent {
     this.#context.underlay.forget()
     try {
       runAll("the regular check", [
+        () => lookAtHost(this.#context),
         () => firewall.sync(networks.all()),
         () => this.#services.metadata.ensureAddress(),
         () => dns.ensureAddress(),

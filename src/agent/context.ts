@@ -12,14 +12,14 @@ import type { Networks } from "./networks/networks.ts"
 import type { Underlay } from "./networks/underlay.ts"
 import type { HostDns } from "./services/dns_server.ts"
 import type { MetadataFeed } from "./services/metadata_feed.ts"
-import type { HostIdentity } from "./state/identity.ts"
+import type { WatchedHost } from "./state/identity.ts"
 import type { StateDatabase } from "./state/state_database.ts"
 import type { Timings } from "./timings.ts"
 
 /** What the agent's operations work with; made once by the agent, replaced in tests. */
 export interface AgentContext {
   readonly settings: AgentSettings
-  readonly host: HostIdentity
+  readonly host: WatchedHost
   readonly bootId: string
   readonly health: Health
   readonly stateDatabase: StateDatabase

@@ -3,6 +3,7 @@ import {
   RTM_DELADDR,
   RTM_DELLINK,
   RTM_DELROUTE,
+  RTM_NEWADDR,
   RTM_NEWLINK,
   RTM_NEWROUTE,
   RTNLGRP_IPV4_IFADDR,
@@ -14,10 +15,12 @@ import {
 import type { Message } from "../netlink/message.ts"
 import { Monitor } from "../netlink/monitor.ts"
 import { IFF_UP } from "../netlink/route/link_constants.ts"
+import { after } from "../sys/timer.ts"
 import type { AgentContext } from "./context.ts"
 import { detach } from "./endpoints/detach.ts"
 import { collectGarbage } from "./endpoints/recover.ts"
 import { repairPort } from "./endpoints/repair.ts"
+import { lookAtHost } from "./host_addresses.ts"
 import type { EndpointRow } from "./state/rows.ts"
 
 const GROUPS: readonly number[] = [
@@ -37,6 +40,8 @@ const FLAGS_OFFSET = 8
 
 /** How long notifications of one port are gathered before it is looked at, milliseconds. */
 const SETTLE_MS = 25
+/** How long changes of the host's own addresses and routes are gathered, milliseconds. */
+const HOST_SETTLE_MS = 200
 
 /**
  * Watches the kernel's links and addresses: a port that vanishes with its container is released,
@@ -48,6 +53,7 @@ export class Watch {
   readonly #monitor: Monitor
   readonly #suspects = new Set<EndpointRow>()
   #timer: ReturnType<typeof setTimeout> | undefined
+  #hostTimer: (() => void) | undefined
 
   private constructor(context: AgentContext) {
     this.#context = context
@@ -67,13 +73,17 @@ export class Watch {
 
   stop(): Promise<void> {
     clearTimeout(this.#timer)
+    this.#hostTimer?.()
     return this.#monitor.stop()
   }
 
   #take(messages: readonly Message[]): void {
     for (const message of messages) {
       const { bridges, index: endpoints, underlay } = this.#context
-      if (isDefaultRoute(message)) underlay.forget()
+      if (isDefaultRoute(message)) {
+        underlay.forget()
+        this.#hostMoves()
+      } else if (message.type === RTM_NEWADDR || message.type === RTM_DELADDR) this.#hostMoves()
       const index = indexOf(message)
       if (index === undefined) continue
       const row = endpoints.byHostIndex(index)
@@ -100,6 +110,14 @@ export class Watch {
       }, SETTLE_MS)
     }
     this.#suspects.add(row)
+  }
+
+  /** An address is seldom alone: routes go and come with it. */
+  #hostMoves(): void {
+    this.#hostTimer ??= after(HOST_SETTLE_MS, () => {
+      this.#hostTimer = undefined
+      lookAtHost(this.#context)
+    })
   }
 
   /** The bridge port's own notification comes before the link's: only a missing link is gone. */

@@ -85,6 +85,14 @@ export class Cluster implements ClusterPart {
     void this.#all.networks.open()
   }
 
+  /** This host is reached elsewhere: its drivers send from there, and other hosts are told. */
+  moved(): void {
+    const { networks, exchange } = this.#all
+    for (const { name } of networks.all()) this.#all.selfChanged(name)
+    // Security associations name both ends.
+    exchange?.rotate()
+  }
+
   /** Makes sure that an attach finds addresses. @throws LariatError */
   async roomFor(network: ManagedNetwork, requested: readonly string[]): Promise<void> {
     if (network.leased) await this.#all.blocks.roomFor(network.name, requested)

@@ -11,6 +11,8 @@ export interface ClusterPart {
   roomFor(network: ManagedNetwork, requested: readonly string[]): Promise<void>
   /** The configuration changed. */
   configure(): void
+  /** This host's own addresses, which its identity has, are others. */
+  moved(): void
   /** Compares the drivers with the kernel, and mends what differs. */
   repair(): void
   /** Makes new keys. @throws LariatError `config-invalid` without a network that has keys */

@@ -10,6 +10,7 @@ import { messageOf } from "../../errors.ts"
 import { monotonicMs } from "../../sys/clock.ts"
 import { takeDescriptors } from "../../sys/fd_store.ts"
 import type { AgentContext } from "../context.ts"
+import type { HostIdentity } from "../state/identity.ts"
 import { BlockKeeper } from "./blocks/block_keeper.ts"
 import { ownIdentity } from "./credentials.ts"
 import { DirectoryReconciler } from "./directory_reconciler.ts"
@@ -44,8 +45,11 @@ const RETURN_MS = 12_000
 /** What a cluster is opened with, before anything of it runs. */
 export type ClusterParts = Pick<
   AgentContext,
-  "settings" | "host" | "bootId" | "stateDatabase" | "health" | "log" | "random"
->
+  "settings" | "bootId" | "stateDatabase" | "health" | "log" | "random"
+> & {
+  /** Its addresses may change: {@link Composition.selfChanged} is to be called then. */
+  readonly host: HostIdentity
+}
 
 /**
  * The parts of a cluster, each told what it needs of the others: the one place that knows them all
@@ -206,7 +210,7 @@ export class Composition {
       ...{ memory, stateDatabase, health },
       leases: () => this.leases,
       allocatorOf: (network) => this.context?.networks.get(network)?.allocator,
-      onChange: (network) => this.#selfChanged(network),
+      onChange: (network) => this.selfChanged(network),
       onLost: (left) => void this.publisher.withdraw(left),
       nameOf: (hostId) => this.nameOf(hostId),
     })
@@ -287,13 +291,13 @@ export class Composition {
   /** A network has a driver: it is told what is known. */
   #opened(network: string): void {
     this.exchangeStart.opened()
-    this.#selfChanged(network)
+    this.selfChanged(network)
     for (const { hostId } of this.directory.hosts()) this.mesh.hostChanged(hostId)
     if (this.mesh.isCaughtUp) this.overlays.completed(network)
   }
 
   /** This host's part in a network changed: blocks, or own addresses. */
-  #selfChanged(network: string): void {
+  selfChanged(network: string): void {
     const { host } = this.#parts
     const overlay = this.overlays.get(network)
     if (overlay === undefined) return

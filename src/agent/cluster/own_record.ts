@@ -2,6 +2,7 @@ import { type HostRecord, hostBody } from "../../cluster/records/host_record.ts"
 import type { Keyspace } from "../../cluster/records/keyspace.ts"
 import type { Store } from "../../cluster/store/store.ts"
 import type { AgentContext } from "../context.ts"
+import type { HostIdentity } from "../state/identity.ts"
 import type { BlockKeeper } from "./blocks/block_keeper.ts"
 import type { Overlay } from "./overlays/overlays.ts"
 import type { Signer } from "./signer.ts"
@@ -51,7 +52,7 @@ export class OwnRecord {
  * @param more what is to be known of a network beside its driver's own parameters
  */
 export function hostRecord(
-  { host, settings }: Pick<AgentContext, "host" | "settings">,
+  { host, settings }: { readonly host: HostIdentity } & Pick<AgentContext, "settings">,
   overlays: { all(): readonly Pick<Overlay, "network" | "driver">[] },
   blocks: Pick<BlockKeeper, "overlay">,
   more: (network: string) => Readonly<Record<string, string>>,

@@ -81,6 +81,15 @@ export class MetadataFeed {
     })
   }
 
+  /** This host's own addresses are others. */
+  ownHost(): void {
+    const { host, hostLabels, index } = this.#sources
+    this.model.batch(() => {
+      this.host({ ...host, labels: hostLabels })
+      for (const row of index.attached()) this.#attached(row)
+    })
+  }
+
   removeHost(uuid: string): void {
     this.model.remove("host", uuid)
   }

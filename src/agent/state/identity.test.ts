@@ -31,6 +31,24 @@ test("a host with addresses of both families has them in the order in which they
   stateDatabase.close()
 })
 
+test("addresses that change are followed, and kept while there are none", () => {
+  const stateDatabase = StateDatabase.open(":memory:", { bootId: "b" })
+  const found: { 4?: string; 6?: string } = {}
+  const host = hostIdentity(stateDatabase, defaultAgentSettings(), (family) => found[family])
+  expect([host.ip, host.hasRoute]).toEqual([undefined, false])
+  found[4] = "192.0.2.1"
+  expect(host.look()).toBe(true)
+  expect(host.look()).toBe(false)
+  expect({ ...host }).toMatchObject({ ip: "192.0.2.1", addresses: ["192.0.2.1"], hasRoute: true })
+  found[4] = "192.0.2.2"
+  expect(host.look()).toBe(true)
+  delete found[4]
+  expect([host.look(), host.ip, host.hasRoute]).toEqual([false, "192.0.2.2", false])
+  found[6] = "2001:db8::1"
+  expect([host.look(), host.ip]).toEqual([true, "2001:db8::1"])
+  stateDatabase.close()
+})
+
 test("a derived uuid is stable, of version 8, and differs by text", () => {
   expect(uuidFrom("a")).toMatch(
     /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,

@@ -18,6 +18,19 @@ export interface HostIdentity {
   readonly addresses: readonly string[]
 }
 
+/** The identity of a host whose addresses may change under the agent. */
+export interface WatchedHost extends HostIdentity {
+  /**
+   * Looks for the addresses again. One that is gone without another in its place is kept: a route
+   * that flaps must not take this host off the mesh.
+   *
+   * @returns whether they are others now
+   */
+  look(): boolean
+  /** Whether a way to other hosts was found at the last look. */
+  readonly hasRoute: boolean
+}
+
 const HOST_UUID = "host-uuid"
 
 /**
@@ -30,21 +43,44 @@ export function hostIdentity(
   stateDatabase: StateDatabase,
   settings: AgentSettings,
   detectIp: (family: Family) => string | undefined,
-): HostIdentity {
+): WatchedHost {
   let uuid = stateDatabase.meta(HOST_UUID)
   if (uuid === undefined) {
     uuid = crypto.randomUUID()
     stateDatabase.putMeta(HOST_UUID, uuid)
   }
-  const ip = settings.hostIp ?? detectIp(4) ?? detectIp(6)
-  const chosen = settings.hostIp !== undefined && familyOf(settings.hostIp) === 6
-  const other = ip === undefined || chosen ? undefined : detectIp(familyOf(ip) === 4 ? 6 : 4)
+  let addresses = detectAddresses(settings.hostIp, detectIp)
+  let hasRoute = addresses.length > 0
   return {
     uuid,
     name: settings.hostName ?? hostname(),
-    ip,
-    addresses: [ip, other].filter((address) => address !== undefined),
+    get ip() {
+      return addresses[0]
+    },
+    get addresses() {
+      return addresses
+    },
+    get hasRoute() {
+      return hasRoute
+    },
+    look() {
+      const found = detectAddresses(settings.hostIp, detectIp)
+      hasRoute = found.length > 0
+      if (!hasRoute || found.join() === addresses.join()) return false
+      addresses = found
+      return true
+    },
   }
+}
+
+function detectAddresses(
+  given: string | undefined,
+  detectIp: (family: Family) => string | undefined,
+): readonly string[] {
+  const ip = given ?? detectIp(4) ?? detectIp(6)
+  const chosen = given !== undefined && familyOf(given) === 6
+  const other = ip === undefined || chosen ? undefined : detectIp(familyOf(ip) === 4 ? 6 : 4)
+  return [ip, other].filter((address) => address !== undefined)
 }
 
 /** The family of packets between hosts, as this host's own address says; 4 without one. */
