@@ -12,7 +12,7 @@ import { type PageSnapshot, touchedRanges } from "../sys/ffi/touched_pages.ts"
 import { sdNotify } from "../sys/notify.ts"
 import { warmRuntime } from "../sys/thread_pool.ts"
 import type { Cluster } from "./cluster/cluster.ts"
-import type { ClusterParts } from "./cluster/composition.ts"
+import type { ClusterDependencies } from "./cluster/composition.ts"
 import type { AgentContext } from "./context.ts"
 import { CniService } from "./control/cni_service.ts"
 import { answerRequest } from "./control/control.ts"
@@ -237,7 +237,7 @@ export class Agent {
 }
 
 /** A host alone does not load what only many hosts need. */
-async function openCluster(dependencies: ClusterParts): Promise<Cluster> {
+async function openCluster(dependencies: ClusterDependencies): Promise<Cluster> {
   const { Cluster } = await import("./cluster/cluster.ts")
   return Cluster.open(dependencies)
 }

@@ -39,7 +39,7 @@ const NOTHING: KernelPart = {
 }
 
 /** A driver whose peers have a row for each block, in a kernel that writes down what it is asked. */
-function world() {
+function fixture() {
   const log: string[] = []
   /** Refusals by operation. */
   const refused = new Map<string, number>()
@@ -113,7 +113,7 @@ function world() {
 
 describe("a change", () => {
   test("of one peer asks for what that comes to, and looks at no other", () => {
-    const { driver, log, planned, state } = world()
+    const { driver, log, planned, state } = fixture()
     const others = Array.from({ length: 100 }, (_, i) => peer(`h${i}`, `block${i}`))
     driver.set(desired(others))
     log.length = 0
@@ -128,7 +128,7 @@ describe("a change", () => {
   })
 
   test("of this host's part reads the kernel again and plans for every peer", () => {
-    const { driver, planned, state } = world()
+    const { driver, planned, state } = fixture()
     driver.set(desired([peer("b", "x")]))
     driver.set(desired([peer("b", "x")], { self: { ...SELF, underlay: ["192.0.2.9"] } }))
     expect(planned).toEqual(["b", "b"])
@@ -138,7 +138,7 @@ describe("a change", () => {
 
 describe("a failure", () => {
   test("of the device keeps everything until it is there", () => {
-    const { driver, log, planned, state } = world()
+    const { driver, log, planned, state } = fixture()
     state.device = "no such kind"
     for (let i = 0; i < 2; i++) {
       expect(() => driver.set(desired([peer("b", "x")]))).toThrow("no such kind")
@@ -151,7 +151,7 @@ describe("a failure", () => {
   })
 
   test("of a device that was there does not keep peers from being brought", () => {
-    const { driver, rows, state } = world()
+    const { driver, rows, state } = fixture()
     driver.set(desired([]))
     state.device = "it is another's now"
     const changed = { self: { ...SELF, underlay: ["192.0.2.9"] } }
@@ -164,7 +164,7 @@ describe("a failure", () => {
   })
 
   test("of one peer does not keep others, and is tried again with whatever is set next", () => {
-    const { driver, refused, rows } = world()
+    const { driver, refused, rows } = fixture()
     refused.set("add row x", EBUSY).set("add row y", EBUSY)
     const peers = [peer("b", "x", "y"), peer("c", "z")]
     expect(() => driver.set(desired(peers))).toThrow(/add row x.*; and 1 more/)
@@ -179,7 +179,7 @@ describe("a failure", () => {
   })
 
   test("to remove something is tried again with whatever is set next", () => {
-    const { driver, refused, rows } = world()
+    const { driver, refused, rows } = fixture()
     driver.set(desired([peer("b", "x")]))
     refused.set("remove row x", EBUSY)
     for (let i = 0; i < 2; i++) expect(() => driver.set(desired([]))).toThrow("remove row x")
@@ -189,7 +189,7 @@ describe("a failure", () => {
   })
 
   test("because a link went away reads the kernel and brings everything again, once", () => {
-    const { driver, refused, rows, state } = world()
+    const { driver, refused, rows, state } = fixture()
     driver.set(desired([]))
     refused.set("add row x", ENODEV)
     driver.set(desired([peer("b", "x")]))
@@ -200,7 +200,7 @@ describe("a failure", () => {
 
 describe("what the kernel has", () => {
   test("of an earlier run goes when all peers are named, and the kernel is read", () => {
-    const { driver, rows } = world()
+    const { driver, rows } = fixture()
     rows.add("old").add("x")
     const peers = [peer("b", "x")]
     driver.set(desired(peers))
@@ -212,7 +212,7 @@ describe("what the kernel has", () => {
   })
 
   test("is mended, and a device that is to be otherwise than before is no news", () => {
-    const { driver, rows, state } = world()
+    const { driver, rows, state } = fixture()
     const wanted = desired([peer("b", "x")], { complete: true })
     driver.set(wanted)
     rows.clear()
@@ -222,7 +222,7 @@ describe("what the kernel has", () => {
   })
 
   test("all goes when it is removed, and comes back when it is set again", () => {
-    const { driver, log, rows } = world()
+    const { driver, log, rows } = fixture()
     driver.set(desired([peer("b", "x")]))
     driver.remove()
     expect(log.slice(-2)).toEqual(["remove routes", "remove device"])

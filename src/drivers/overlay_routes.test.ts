@@ -5,7 +5,7 @@ import { settle } from "./kernel_table.ts"
 import { OverlayRoutes } from "./overlay_routes.ts"
 
 /** Routes of a kernel that is asked in vain; the tests in test/netns ask a real one. */
-function world() {
+function fixture() {
   const asked: string[] = []
   const socket = {
     tryAll: (batch: readonly MessageWriter[]) => {
@@ -19,13 +19,13 @@ function world() {
 }
 
 test("the fallback stands before any peer does", () => {
-  const { routes, asked } = world()
+  const { routes, asked } = fixture()
   settle([routes.table])
   expect(asked).toEqual(["add route 10.42.0.0/16", "add route fd00:42::/48"])
 })
 
 test("prefixes outside the network are left out: no host can take the default route", () => {
-  const { routes, asked } = world()
+  const { routes, asked } = fixture()
   const blocks = ["0.0.0.0/0", "10.0.0.0/8", "10.43.0.0/24", "10.42.7.0/24", "::/0", "nonsense"]
   routes.desired(
     "b",
@@ -36,7 +36,7 @@ test("prefixes outside the network are left out: no host can take the default ro
 })
 
 test("contains whole prefixes of the subnets alone", () => {
-  const { routes } = world()
+  const { routes } = fixture()
   expect(routes.contains("10.42.255.0/24")).toBe(true)
   expect(routes.contains("10.42.0.0/16")).toBe(true)
   expect(routes.contains("10.42.0.0/15")).toBe(false)

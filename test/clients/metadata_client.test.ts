@@ -12,7 +12,7 @@ requireTestNetns()
 
 type Fields = Readonly<Record<string, unknown>>
 
-interface World {
+interface Tree {
   readonly version: string
   readonly environment: Fields
   readonly self_host: Fields
@@ -64,7 +64,7 @@ function command(version: string, verb: string, port = PORT): string[] {
   return [program, `http://127.0.0.1:${port}/${version}`, ASKER, verb]
 }
 
-async function read(version: string, verb: string): Promise<World> {
+async function read(version: string, verb: string): Promise<Tree> {
   return JSON.parse(await run(command(version, verb)))
 }
 
@@ -115,29 +115,29 @@ const lower = (texts: unknown) => (texts as readonly string[]).map((text) => tex
 describe.each(["2015-07-25", "2015-12-19", "2016-07-29", "latest"])("%s", (version) => {
   const namesOnly = version === "2015-07-25"
   const keptCase = CASE_KEPT.includes(version)
-  let world: World
+  let tree: Tree
 
   beforeAll(async () => {
-    world = await read(version, namesOnly ? "names" : "read")
+    tree = await read(version, namesOnly ? "names" : "read")
   })
 
   test("all lists are decoded whole", () => {
-    expectComplete("container", world.containers, version)
-    expectComplete("service", world.services, version)
-    expectComplete("stack", world.stacks, version)
-    expectComplete("network", world.networks, version)
+    expectComplete("container", tree.containers, version)
+    expectComplete("service", tree.services, version)
+    expectComplete("stack", tree.stacks, version)
+    expectComplete("network", tree.networks, version)
     expectComplete(
       "host",
-      world.hosts.map(({ hostId: _, ...host }) => host),
+      tree.hosts.map(({ hostId: _, ...host }) => host),
       version,
     )
     const numbers = fixtures("host").map(({ hostId }) => (keptCase ? hostId : 0))
-    expect(world.hosts.map(({ hostId }) => hostId)).toEqual(numbers)
-    expect(world.environment).toMatchObject({ name: "default" })
+    expect(tree.hosts.map(({ hostId }) => hostId)).toEqual(numbers)
+    expect(tree.environment).toMatchObject({ name: "default" })
   })
 
   test("fields that are made of others are there", () => {
-    const web = named(world.containers, "default-web-1")
+    const web = named(tree.containers, "default-web-1")
     expect(web).toMatchObject({
       service_name: keptCase ? "Web" : "web",
       service_uuid: "55555555-eeee-4eee-8eee-000000000001",
@@ -145,17 +145,17 @@ describe.each(["2015-07-25", "2015-12-19", "2016-07-29", "latest"])("%s", (versi
       stack_uuid: "44444444-dddd-4ddd-8ddd-000000000001",
       ports: [keptCase ? "172.31.0.11:8080:80/tcp" : "0.0.0.0:8080:80/tcp"],
     })
-    const service = named(world.services, "web")
+    const service = named(tree.services, "web")
     expect(lower(Object.keys(service?.links ?? {}))).toEqual(["default/db"])
     expect(Object.keys(service?.metadata ?? {}).length).toBeGreaterThan(5)
-    expect(world.networks.some(({ metadata }) => Object.keys(metadata as object).length > 0)).toBe(
+    expect(tree.networks.some(({ metadata }) => Object.keys(metadata as object).length > 0)).toBe(
       true,
     )
   })
 
   test("what is of a service and of a stack hangs on it", () => {
-    const { containers } = named(world.services, "web") as { readonly containers: unknown }
-    const { services } = named(world.stacks, "default") as { readonly services: unknown }
+    const { containers } = named(tree.services, "web") as { readonly containers: unknown }
+    const { services } = named(tree.stacks, "default") as { readonly services: unknown }
     const members = ["default-web-1", "default-web-2"]
     const stack = fixtures("service").filter(({ stack_name }) => stack_name === "Default")
     const inStack = lower(stack.map(({ name }) => String(name))).sort()
@@ -167,18 +167,18 @@ describe.each(["2015-07-25", "2015-12-19", "2016-07-29", "latest"])("%s", (versi
     const names = (list: unknown) => lower((list as readonly Fields[]).map(({ name }) => name))
     expect(names(containers)).toEqual(members)
     expect(names(services).sort()).toEqual(inStack)
-    expect(named(containers, members[0] ?? "")).toEqual(named(world.containers, members[0] ?? ""))
-    expect(named(services, "web")).toEqual(named(world.services, "web"))
+    expect(named(containers, members[0] ?? "")).toEqual(named(tree.containers, members[0] ?? ""))
+    expect(named(services, "web")).toEqual(named(tree.services, "web"))
   })
 
   test("it knows itself by its address", () => {
-    expect(world.self_container).toEqual(named(world.containers, "default-web-1") ?? {})
-    expect(world.self_host).toEqual(named(world.hosts, "host1") ?? {})
-    expect(world.self_stack).toEqual(named(world.stacks, "default") ?? {})
+    expect(tree.self_container).toEqual(named(tree.containers, "default-web-1") ?? {})
+    expect(tree.self_host).toEqual(named(tree.hosts, "host1") ?? {})
+    expect(tree.self_stack).toEqual(named(tree.stacks, "default") ?? {})
     const token = fixtures("service").find(({ name }) => name === "Web")?.token
-    expect(world.self_service).toEqual({ ...named(world.services, "web"), token })
-    if (!namesOnly) expect(world.by_name).toEqual(named(world.services, "web") ?? {})
-    expect(world.version).toMatch(/^[0-9a-f-]{36}$/)
+    expect(tree.self_service).toEqual({ ...named(tree.services, "web"), token })
+    if (!namesOnly) expect(tree.by_name).toEqual(named(tree.services, "web") ?? {})
+    expect(tree.version).toMatch(/^[0-9a-f-]{36}$/)
   })
 })
 

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { EtcdStore } from "../../src/cluster/store/etcd/etcd_store.ts"
 import { EtcdCluster } from "./etcd.ts"
+import { realDependencies } from "./real_dependencies.ts"
 import { storeContract } from "./store_contract.ts"
-import { realWorld } from "./world.ts"
 
 let cluster: EtcdCluster
 const directory = mkdtempSync(join(tmpdir(), "etcd-"))
@@ -18,4 +18,4 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-storeContract("etcd", async () => new EtcdStore(cluster.urls, realWorld()))
+storeContract("etcd", async () => new EtcdStore(cluster.urls, realDependencies()))

@@ -8,7 +8,7 @@ import { waitFor } from "../clients/program.ts"
 import { TestHost } from "../cluster_model/test_host.ts"
 import { type ClusterLab, LAB_PSK } from "../vm/cluster_lab.ts"
 import type { LabHost } from "../vm/lab_host.ts"
-import { realWorld } from "./world.ts"
+import { realDependencies } from "./real_dependencies.ts"
 
 /** The network of labs. */
 export const NETWORK = "mesh"
@@ -20,7 +20,7 @@ export class Intruder {
   readonly store: EtcdStore
 
   constructor(lab: ClusterLab) {
-    this.store = new EtcdStore(lab.store.urls, realWorld())
+    this.store = new EtcdStore(lab.store.urls, realDependencies())
   }
 
   /** A host that is in the cluster and that nobody has taught manners. */

@@ -5,8 +5,8 @@ import { EtcdStore } from "../../src/cluster/store/etcd/etcd_store.ts"
 import { waitFor } from "../clients/program.ts"
 import { Ear, errorOf } from "./ear.ts"
 import { PacketCut } from "./packet_cut.ts"
+import { realDependencies } from "./real_dependencies.ts"
 import { Scene } from "./scene.ts"
-import { realWorld } from "./world.ts"
 import { CountingWriter } from "./writer.ts"
 
 const PASSWORD = "correct horse"
@@ -75,11 +75,11 @@ test("a certificate is demanded, and the server's is checked", async () => {
   const cases = [
     { members: urls, fetch: secureFetch({ ca }) },
     { members: urls, fetch: secureFetch() },
-    { members: named, fetch: realWorld(certificates).fetch },
+    { members: named, fetch: realDependencies(certificates).fetch },
   ]
   const errors = []
   for (const { members, fetch } of cases) {
-    const store = new EtcdStore(members, { ...realWorld(), fetch }, { user, callMs: 1500 })
+    const store = new EtcdStore(members, { ...realDependencies(), fetch }, { user, callMs: 1500 })
     errors.push(await errorOf(store.get("/t/a")))
     await store.close()
   }

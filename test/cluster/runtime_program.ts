@@ -9,7 +9,7 @@ import { EtcdStore } from "../../src/cluster/store/etcd/etcd_store.ts"
 import type { Store } from "../../src/cluster/store/store.ts"
 import { secureFetch } from "../../src/sys/http/fetch.ts"
 import { Ear, errorOf } from "./ear.ts"
-import { timersOfRuntime } from "./world.ts"
+import { timersOfRuntime } from "./real_dependencies.ts"
 
 const [urls = "", password = "", ca = "", cert = "", key = "", prefix = ""] = process.argv.slice(2)
 
@@ -38,8 +38,8 @@ async function use(store: Store): Promise<unknown> {
 
 /** What an etcd that nobody can reach is called. */
 async function refused(): Promise<string> {
-  const world = { ...timersOfRuntime, fetch: secureFetch() }
-  const store = new EtcdStore("http://127.0.0.1:29999", world, { callMs: 500 })
+  const dependencies = { ...timersOfRuntime, fetch: secureFetch() }
+  const store = new EtcdStore("http://127.0.0.1:29999", dependencies, { callMs: 500 })
   const { message } = await errorOf(store.get("a"))
   await store.close()
   return message

@@ -13,7 +13,7 @@ import { blockOfTen, type CrowdHost, crowd } from "../cluster_model/crowd.ts"
 import { ClusterLab, LAB_PSK } from "../vm/cluster_lab.ts"
 import type { LabHost } from "../vm/lab_host.ts"
 import { refusals } from "./intruder.ts"
-import { realWorld } from "./world.ts"
+import { realDependencies } from "./real_dependencies.ts"
 
 const HOSTS = 1000
 /** Blocks of the network, and the first that changes take: hosts have those below. */
@@ -41,7 +41,7 @@ beforeAll(async () => {
     network: { name: NETWORK, subnets: ["10.64.0.0/10"], driverKeys: { block_size: 24 } },
   })
   agent = lab.host("a")
-  store = new EtcdStore(lab.store.urls, realWorld())
+  store = new EtcdStore(lab.store.urls, realDependencies())
   const own = new Set((await agent.ask<BlockReport[]>("blocks")).map(({ block }) => block))
   const free = Array.from({ length: FIRST_SPARE }, (_, index) => blockOfTen(index)).filter(
     (block) => !own.has(block),

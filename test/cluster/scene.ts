@@ -5,7 +5,7 @@ import { join } from "node:path"
 import type { Dependencies } from "../../src/cluster/store/dependencies.ts"
 import { EtcdStore, type EtcdStoreOptions } from "../../src/cluster/store/etcd/etcd_store.ts"
 import { EtcdCluster, type EtcdClusterOptions } from "./etcd.ts"
-import { Gate, realWorld } from "./world.ts"
+import { Gate, realDependencies } from "./real_dependencies.ts"
 
 export class Scene {
   readonly cluster: EtcdCluster
@@ -28,26 +28,26 @@ export class Scene {
    * @param first index of the member that it asks first
    */
   store(options: EtcdStoreOptions = {}, first?: number): EtcdStore {
-    return this.#open(realWorld(this.cluster.certificates), options, first)
+    return this.#open(realDependencies(this.cluster.certificates), options, first)
   }
 
   /** A store of its own, and the gate through which it reaches etcd. */
   gated(options: EtcdStoreOptions = {}): { store: EtcdStore; gate: Gate } {
-    const world = realWorld(this.cluster.certificates)
-    const gate = new Gate(world.fetch)
-    return { store: this.#open({ ...world, fetch: gate.fetch }, options), gate }
+    const dependencies = realDependencies(this.cluster.certificates)
+    const gate = new Gate(dependencies.fetch)
+    return { store: this.#open({ ...dependencies, fetch: gate.fetch }, options), gate }
   }
 
-  #open(world: Dependencies, options: EtcdStoreOptions, first?: number): EtcdStore {
+  #open(dependencies: Dependencies, options: EtcdStoreOptions, first?: number): EtcdStore {
     const { urls } = this.cluster
     // The first number that a store draws picks the member.
     let drawn = first === undefined ? undefined : (first + 0.5) / urls.length
     const random = () => {
-      const number = drawn ?? world.random()
+      const number = drawn ?? dependencies.random()
       drawn = undefined
       return number
     }
-    const store = new EtcdStore(urls, { ...world, random }, options)
+    const store = new EtcdStore(urls, { ...dependencies, random }, options)
     this.#stores.push(store)
     return store
   }

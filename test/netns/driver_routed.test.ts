@@ -9,15 +9,15 @@ import {
   HOSTS,
   type Host,
   NETWORK,
-  OverlayWorld,
+  OverlayLab,
   peerOf,
   selfOf,
-} from "./overlay_world.ts"
+} from "./overlay_lab.ts"
 
-let world: OverlayWorld
+let lab: OverlayLab
 let drivers: Map<Host, DriverHand>
 
-const open = (host: Host) => world.within(host, () => new DriverHand(openRouted(NETWORK)))
+const open = (host: Host) => lab.within(host, () => new DriverHand(openRouted(NETWORK)))
 
 function driver(host: Host): DriverHand {
   const found = drivers.get(host)
@@ -60,39 +60,39 @@ const TO_C = [
 
 beforeEach(async () => {
   drivers = new Map()
-  world = await OverlayWorld.build()
+  lab = await OverlayLab.build()
 })
 afterEach(async () => {
   for (const one of drivers.values()) one.close()
-  await world.close()
+  await lab.close()
 })
 
 describe("traffic", () => {
   test("containers and hosts of all hosts reach each other, in IPv4 and IPv6", async () => {
     meet()
     for (const family of [4, 6] as const) {
-      expect(await world.ping("ca", containerOf("b", family))).toBe(true)
-      expect(await world.ping("cb", containerOf("c", family))).toBe(true)
-      expect(await world.ping("a", containerOf("c", family))).toBe(true)
+      expect(await lab.ping("ca", containerOf("b", family))).toBe(true)
+      expect(await lab.ping("cb", containerOf("c", family))).toBe(true)
+      expect(await lab.ping("a", containerOf("c", family))).toBe(true)
     }
-    expect(await world.ping("ca", "10.42.3.254")).toBe(true)
-    expect(await world.ping("ca", "fd00:42:0:3::fe")).toBe(true)
+    expect(await lab.ping("ca", "10.42.3.254")).toBe(true)
+    expect(await lab.ping("ca", "fd00:42:0:3::fe")).toBe(true)
   })
 
   test("not a byte is added: the largest packet is the underlay's own", async () => {
     meet()
-    expect(await world.ping("ca", containerOf("b"), 1500)).toBe(true)
-    expect(await world.ping("ca", containerOf("b", 6), 1500)).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"), 1500)).toBe(true)
+    expect(await lab.ping("ca", containerOf("b", 6), 1500)).toBe(true)
     driver("a").putPeer(peer("b", { mtu: 1400 }))
-    expect(await world.ping("ca", containerOf("b"), 1400)).toBe(true)
-    expect(await world.ping("ca", containerOf("b"), 1401)).toBe(false)
+    expect(await lab.ping("ca", containerOf("b"), 1400)).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"), 1401)).toBe(false)
   })
 
   test("a host speaks from its own address, and only the host that is asked hears it", async () => {
     meet()
     const [b, c] = await Promise.all([
-      world.capture({ host: "b", link: "up0" }, "icmp", () => world.ping("a", containerOf("b"))),
-      world.capture({ host: "c", link: "up0" }, "icmp", () => world.ping("a", containerOf("b"))),
+      lab.capture({ host: "b", link: "up0" }, "icmp", () => lab.ping("a", containerOf("b"))),
+      lab.capture({ host: "c", link: "up0" }, "icmp", () => lab.ping("a", containerOf("b"))),
     ])
     expect(b.join("\n")).toContain("10.42.1.254 > 10.42.2.2: ICMP echo request")
     expect(c).toEqual([])
@@ -103,9 +103,9 @@ describe("traffic", () => {
     ip("-n", "a", "route", "add", "default", "via", "192.0.2.3")
     ip("-n", "a", "link", "del", "br0")
     driver("a").removePeer("host-b")
-    const sent = await world.capture({ link: "pa" }, "icmp", async () => {
-      expect(await world.ping("a", "10.42.2.2")).toBe(false)
-      expect(await world.ping("a", "10.42.99.9")).toBe(false)
+    const sent = await lab.capture({ link: "pa" }, "icmp", async () => {
+      expect(await lab.ping("a", "10.42.2.2")).toBe(false)
+      expect(await lab.ping("a", "10.42.99.9")).toBe(false)
     })
     expect(sent).toEqual([])
   })
@@ -130,7 +130,7 @@ describe("what the kernel has", () => {
 
   test("a second instance finds all, and asks the kernel for nothing", async () => {
     meet()
-    const events = await world.watch("a", async () => {
+    const events = await lab.watch("a", async () => {
       driver("a").close()
       drivers.set("a", open("a"))
       driver("a").prepare(selfOf("a"))
@@ -159,7 +159,7 @@ describe("what the kernel has", () => {
     ip("-n", "a", "link", "del", "lrr0")
     expect(driver("a").repair()).toContain("made lrr0")
     expect(driver("a").repair()).toEqual([])
-    expect(await world.ping("a", containerOf("b"))).toBe(true)
+    expect(await lab.ping("a", containerOf("b"))).toBe(true)
   })
 
   test("routes of others for the same prefix stay, and come first", () => {
@@ -180,18 +180,18 @@ describe("changes", () => {
   test("a peer's address outside changes: its routes are replaced, none is missing in between", async () => {
     meet()
     ip("-n", "b", "addr", "add", "192.0.2.22/24", "dev", "up0")
-    const events = await world.watch("a", async () =>
+    const events = await lab.watch("a", async () =>
       driver("a").putPeer(peer("b", { underlay: ["192.0.2.22", "2001:db8::2"] })),
     )
     expect(events).toEqual([
       "10.42.2.0/24 via 192.0.2.22 dev up0 proto 76 src 10.42.1.254 metric 76",
     ])
-    expect(await world.ping("ca", containerOf("b"))).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"))).toBe(true)
   })
 
   test("a block passes from host to host in one step", async () => {
     meet()
-    const events = await world.watch("a", async () => {
+    const events = await lab.watch("a", async () => {
       driver("a").putPeer(peer("c", { blocks: [...selfOf("c").blocks, "10.42.2.0/24"] }))
       driver("a").putPeer(peer("b", { blocks: ["fd00:42:0:2::/64"] }))
     })
@@ -205,7 +205,7 @@ describe("changes", () => {
     driver("a").prepare({ ...selfOf("a"), overlay: ["10.42.1.253"] })
     expect(routes("a")[0]).toBe("10.42.2.0/24 via 192.0.2.2 dev up0 src 10.42.1.253")
     expect(ip("-n", "a", "addr", "show", "lrr0")).not.toContain("10.42.1.254")
-    expect(await world.ping("a", containerOf("b"))).toBe(true)
+    expect(await lab.ping("a", containerOf("b"))).toBe(true)
   })
 
   test("IPv4 goes by an IPv6 next hop where hosts have no IPv4", async () => {
@@ -217,7 +217,7 @@ describe("changes", () => {
       driver(host).putPeer(peer(other, { underlay: selfOf(other).underlay.slice(1) }))
     }
     expect(routes("a").join()).toContain('10.42.2.0/24 via {"family":"inet6","host":"2001:db8::2"}')
-    expect(await world.ping("ca", containerOf("b"))).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"))).toBe(true)
     expect(driver("a").repair()).toEqual([])
   })
 

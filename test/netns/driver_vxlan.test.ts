@@ -11,16 +11,16 @@ import {
   HOSTS,
   type Host,
   NETWORK,
-  OverlayWorld,
+  OverlayLab,
   peerOf,
   selfOf,
-} from "./overlay_world.ts"
+} from "./overlay_lab.ts"
 
-let world: OverlayWorld
+let lab: OverlayLab
 let drivers: Map<Host, DriverHand>
 
 function open(host: Host, options: VxlanOptions = {}, network = NETWORK): DriverHand {
-  return world.within(host, () => new DriverHand(openVxlan(network, options)))
+  return lab.within(host, () => new DriverHand(openVxlan(network, options)))
 }
 
 function driver(host: Host): DriverHand {
@@ -75,29 +75,29 @@ function routes(host: Host): string[] {
 
 beforeEach(async () => {
   drivers = new Map()
-  world = await OverlayWorld.build()
+  lab = await OverlayLab.build()
 })
 afterEach(async () => {
   for (const one of drivers.values()) one.close()
-  await world.close()
+  await lab.close()
 })
 
 describe("traffic", () => {
   test("containers and hosts of all hosts reach each other, in IPv4 and IPv6", async () => {
     meet()
     for (const family of [4, 6] as const) {
-      expect(await world.ping("ca", containerOf("b", family))).toBe(true)
-      expect(await world.ping("cb", containerOf("c", family))).toBe(true)
-      expect(await world.ping("a", containerOf("c", family))).toBe(true)
+      expect(await lab.ping("ca", containerOf("b", family))).toBe(true)
+      expect(await lab.ping("cb", containerOf("c", family))).toBe(true)
+      expect(await lab.ping("a", containerOf("c", family))).toBe(true)
     }
-    expect(await world.ping("ca", "10.42.3.254")).toBe(true)
-    expect(await world.ping("ca", "fd00:42:0:3::fe")).toBe(true)
+    expect(await lab.ping("ca", "10.42.3.254")).toBe(true)
+    expect(await lab.ping("ca", "fd00:42:0:3::fe")).toBe(true)
   })
 
   test("a host speaks to containers elsewhere from its own address, not the gateway's", async () => {
     meet()
-    const lines = await world.capture({ host: "b", link: "v0" }, "icmp", () =>
-      world.ping("a", containerOf("b")),
+    const lines = await lab.capture({ host: "b", link: "v0" }, "icmp", () =>
+      lab.ping("a", containerOf("b")),
     )
     expect(lines.join("\n")).toContain("10.42.1.254 > 10.42.2.2: ICMP echo request")
   })
@@ -107,29 +107,29 @@ describe("traffic", () => {
       meet({ family })
       const { mtu } = overheadOf("vxlan", { outer: 1500, family })
       expect(ipJson("-n", "a", "link", "show", "lrv0")[0]?.mtu).toBe(mtu)
-      const outer = await world.capture({ link: "pa" }, "udp port 4789", async () => {
-        expect(await world.ping("ca", containerOf("b"), mtu)).toBe(true)
-        expect(await world.ping("ca", containerOf("b", 6), mtu)).toBe(true)
+      const outer = await lab.capture({ link: "pa" }, "udp port 4789", async () => {
+        expect(await lab.ping("ca", containerOf("b"), mtu)).toBe(true)
+        expect(await lab.ping("ca", containerOf("b", 6), mtu)).toBe(true)
       })
       // 14 bytes of the outer Ethernet header are counted too.
       expect(outer.join("\n")).toContain("length 1514: ")
-      expect(await world.ping("ca", containerOf("b"), mtu + 1)).toBe(false)
-      expect(await world.ping("ca", containerOf("b", 6), mtu + 1)).toBe(false)
+      expect(await lab.ping("ca", containerOf("b"), mtu + 1)).toBe(false)
+      expect(await lab.ping("ca", containerOf("b", 6), mtu + 1)).toBe(false)
     })
   }
 
   test("nothing is flooded: who is not asked hears nothing, and what is unknown goes nowhere", async () => {
     meet()
-    const heard = await world.capture({ link: "pc" }, "udp port 4789", async () => {
-      expect(await world.ping("ca", containerOf("b"))).toBe(true)
+    const heard = await lab.capture({ link: "pc" }, "udp port 4789", async () => {
+      expect(await lab.ping("ca", containerOf("b"))).toBe(true)
     })
     expect(heard).toEqual([])
-    const sent = await world.capture(
+    const sent = await lab.capture(
       { link: "pa" },
       "udp port 4789 or net 10.42.0.0/16",
       async () => {
-        expect(await world.ping("ca", "10.42.99.9")).toBe(false)
-        expect(await world.ping("a", "10.42.99.9")).toBe(false)
+        expect(await lab.ping("ca", "10.42.99.9")).toBe(false)
+        expect(await lab.ping("a", "10.42.99.9")).toBe(false)
         await inNetns("a", "ping", "-c", "1", "-W", "1", "-I", "lrv0", "10.42.2.77")
         await inNetns("a", "ping", "-b", "-c", "1", "-W", "1", "-I", "lrv0", "255.255.255.255")
       },
@@ -145,20 +145,20 @@ describe("traffic", () => {
     ip("-n", "a", "link", "del", "br0")
     meet()
     driver("a").removePeer("host-b")
-    const sent = await world.capture({ link: "pa" }, "icmp", async () => {
-      expect(await world.ping("a", "10.42.2.2")).toBe(false)
-      expect(await world.ping("a", "10.42.99.9")).toBe(false)
+    const sent = await lab.capture({ link: "pa" }, "icmp", async () => {
+      expect(await lab.ping("a", "10.42.2.2")).toBe(false)
+      expect(await lab.ping("a", "10.42.99.9")).toBe(false)
     })
     expect(sent).toEqual([])
-    expect(await world.ping("a", containerOf("c"))).toBe(true)
+    expect(await lab.ping("a", containerOf("c"))).toBe(true)
   })
 
   test("a path that is narrower has routes that say so", async () => {
     meet()
     driver("a").putPeer(peer("b", { mtu: 1400 }))
-    expect(await world.ping("ca", containerOf("b"), 1350)).toBe(true)
-    expect(await world.ping("ca", containerOf("b"), 1351)).toBe(false)
-    expect(await world.ping("ca", containerOf("c"), 1450)).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"), 1350)).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"), 1351)).toBe(false)
+    expect(await lab.ping("ca", containerOf("c"), 1450)).toBe(true)
   })
 })
 
@@ -215,7 +215,7 @@ describe("what the kernel has", () => {
   test("a second instance finds all, and asks the kernel for nothing", async () => {
     meet()
     const before = [forwardings("a"), neighbours("a"), routes("a")]
-    const monitor = await world.watch("a", async () => {
+    const monitor = await lab.watch("a", async () => {
       driver("a").close()
       const again = open("a")
       drivers.set("a", again)
@@ -284,7 +284,7 @@ describe("what the kernel has", () => {
       ].sort(),
     )
     expect(driver("a").repair()).toEqual([])
-    expect(await world.ping("ca", containerOf("b"))).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"))).toBe(true)
   })
 
   test("a device that was deleted or set down comes back whole", async () => {
@@ -295,12 +295,12 @@ describe("what the kernel has", () => {
       reason: "device lrv0 is not there",
     })
     expect(driver("a").repair()).toContain("made lrv0")
-    expect(await world.ping("ca", containerOf("b"))).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"))).toBe(true)
     ip("-n", "a", "link", "set", "lrv0", "down")
     expect(driver("a").links()[0]).toMatchObject({ ready: false, reason: "device lrv0 is down" })
     driver("a").putPeer(peer("b", { blocks: ["10.42.2.0/24", "10.42.4.0/24"] }))
-    expect(await world.ping("ca", containerOf("b"))).toBe(true)
-    expect(await world.ping("ca", containerOf("c", 6))).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"))).toBe(true)
+    expect(await lab.ping("ca", containerOf("c", 6))).toBe(true)
   })
 
   test("remove takes everything out, twice too", () => {
@@ -318,13 +318,13 @@ describe("changes", () => {
     meet()
     ip("-n", "b", "addr", "add", "192.0.2.22/24", "dev", "up0")
     driver("b").prepare({ ...selfOf("b"), underlay: ["192.0.2.22"] })
-    const events = await world.watch("a", async () =>
+    const events = await lab.watch("a", async () =>
       driver("a").putPeer(peer("b", { underlay: ["192.0.2.22"] })),
     )
     expect(events).toEqual([`192.0.2.22 dev lrv0 lladdr ${mac("b")} NOARP PERMANENT`])
-    expect(await world.ping("ca", containerOf("b"))).toBe(true)
-    const back = await world.capture({ link: "pb" }, "udp port 4789", () =>
-      world.ping("ca", containerOf("b")),
+    expect(await lab.ping("ca", containerOf("b"))).toBe(true)
+    const back = await lab.capture({ link: "pb" }, "udp port 4789", () =>
+      lab.ping("ca", containerOf("b")),
     )
     expect(back.some((line) => line.includes("192.0.2.22."))).toBe(true)
     expect(back.some((line) => line.includes("192.0.2.2."))).toBe(false)
@@ -333,7 +333,7 @@ describe("changes", () => {
   test("a block passes from one host to another without a moment on neither", async () => {
     meet()
     const moved = ["10.42.2.0/24"]
-    const events = await world.watch("a", async () => {
+    const events = await lab.watch("a", async () => {
       driver("a").putPeer(peer("c", { blocks: [...selfOf("c").blocks, ...moved] }))
       driver("a").putPeer(peer("b", { blocks: ["fd00:42:0:2::/64"] }))
     })
@@ -366,16 +366,16 @@ describe("changes", () => {
     }
     expect(routes("a").join()).toContain("10.42.2.0/24 via 10.42.2.254 dev lrv0 76 src 10.42.1.253")
     expect(ip("-n", "a", "addr", "show", "lrv0")).not.toContain("10.42.1.254")
-    expect(await world.ping("ca", containerOf("b"))).toBe(true)
-    expect(await world.ping("a", containerOf("c"))).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"))).toBe(true)
+    expect(await lab.ping("a", containerOf("c"))).toBe(true)
   })
 
   test("another VNI or another outer family makes the device anew, with all peers", async () => {
     meet()
     for (const host of HOSTS) driver(host).close()
     meet({ vni: 7, family: 6 })
-    expect(await world.ping("ca", containerOf("b"))).toBe(true)
-    expect(await world.ping("cb", containerOf("c", 6))).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"))).toBe(true)
+    expect(await lab.ping("cb", containerOf("c", 6))).toBe(true)
   })
 
   test("a peer that is removed has nothing left", () => {

@@ -4,7 +4,7 @@ import { Firewall } from "../../src/firewall/firewall.ts"
 import type { LimitValues } from "../../src/firewall/limits.ts"
 import type { FirewallState } from "../../src/firewall/state.ts"
 import { attempt, run, waitFor } from "../clients/program.ts"
-import { FirewallWorld, PORT } from "./firewall_world.ts"
+import { FirewallLab, PORT } from "./firewall_lab.ts"
 import { inNetns } from "./lab.ts"
 
 const HOST = { 4: "10.42.0.1", 6: "fd00:42::1" } as const
@@ -25,17 +25,17 @@ function limited(values: Partial<LimitValues>): FirewallState {
   return { hostNat: [], overlay: [], masquerade: [], limits }
 }
 
-let world: FirewallWorld
+let lab: FirewallLab
 let firewall: Firewall
 
 beforeAll(async () => {
-  world = await FirewallWorld.build()
+  lab = await FirewallLab.build()
   firewall = Firewall.open()
 })
 
 afterAll(async () => {
   firewall?.close()
-  await world?.close()
+  await lab?.close()
 })
 
 const flood = (family: 4 | 6): string =>
@@ -73,8 +73,8 @@ test.each(FAMILIES)(
     await inNetns("a", "bash", "-c", flood(family))
     const after = firewall.dropped()
     expect(after.queriesPerSecond - before.queriesPerSecond).toBeGreaterThan(20)
-    expect(await world.source("b", "udp", HOST[4])).toBe("10.42.0.3")
-    expect(await world.source("a", "tcp", HOST[family])).not.toBe("")
+    expect(await lab.source("b", "udp", HOST[4])).toBe("10.42.0.3")
+    expect(await lab.source("a", "tcp", HOST[family])).not.toBe("")
   },
 )
 
@@ -112,7 +112,7 @@ test.each(FAMILIES)("bytes by TCP over IPv%d are bounded, not others'", async (f
   const write = `exec 3<>/dev/tcp/${HOST[family]}/${PORT}; head -c 200000 /dev/zero >&3`
   expect((await inNetns("a", "timeout", "1", "bash", "-c", write)).status).toBe(124)
   expect(firewall.dropped().bytesPerSecond).toBeGreaterThan(0)
-  expect(await world.source("b", "tcp", HOST[4])).toBe("10.42.0.3")
+  expect(await lab.source("b", "tcp", HOST[4])).toBe("10.42.0.3")
 })
 
 test("new connections of a second are bounded", async () => {

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process"
 import { Firewall } from "../../src/firewall/firewall.ts"
 import type { FirewallState } from "../../src/firewall/state.ts"
 import {
-  FirewallWorld,
+  FirewallLab,
   GROUP,
   hasBridgeNetfilter,
   nft,
@@ -12,7 +12,7 @@ import {
   PORT,
   peer,
   waitFor,
-} from "./firewall_world.ts"
+} from "./firewall_lab.ts"
 
 /** docker0 has hostNat; on br1 container c has ipMasq and d has nothing. */
 const STATE: FirewallState = {
@@ -31,28 +31,28 @@ const OUT6 = "2001:db8::2"
 const OVERLAY = "10.99.0.7"
 const OVERLAY6 = "fd00:99::7"
 
-let world: FirewallWorld
+let lab: FirewallLab
 let firewall: Firewall
 
 beforeAll(async () => {
-  world = await FirewallWorld.build()
+  lab = await FirewallLab.build()
   firewall = Firewall.open()
   firewall.ensure(STATE)
 })
 
 afterAll(async () => {
   firewall?.close()
-  await world?.close()
+  await lab?.close()
 })
 
 describe("hostNat", () => {
   test.each(["udp", "tcp"] as const)("leaves the host under its address, %s", async (protocol) => {
-    expect(await world.source("a", protocol, OUT)).toBe(HOST)
-    expect(await world.source("a", protocol, OUT6)).toBe(HOST6)
+    expect(await lab.source("a", protocol, OUT)).toBe(HOST)
+    expect(await lab.source("a", protocol, OUT6)).toBe(HOST6)
   })
 
   test.each(["udp", "tcp"] as const)("gives %s a source port of 1024 or more", async (protocol) => {
-    const { address, port } = await world.seen("a", protocol, OUT, {
+    const { address, port } = await lab.seen("a", protocol, OUT, {
       source: "10.42.0.2",
       port: 999,
     })
@@ -62,43 +62,41 @@ describe("hostNat", () => {
 
   test("covers ping", async () => {
     const before = await counted("hostNat")
-    await world.ping("a", OUT)
-    await world.ping("a", OUT6)
+    await lab.ping("a", OUT)
+    await lab.ping("a", OUT6)
     expect(await counted("hostNat")).toBe(before + 2)
   })
 
   test("leaves what goes to the overlay alone", async () => {
-    expect(await world.source("a", "tcp", OVERLAY)).toBe("10.42.0.2")
-    expect(await world.source("a", "tcp", OVERLAY6)).toBe("fd00:42::2")
+    expect(await lab.source("a", "tcp", OVERLAY)).toBe("10.42.0.2")
+    expect(await lab.source("a", "tcp", OVERLAY6)).toBe("fd00:42::2")
   })
 
   test("leaves what goes to the metadata address alone, but no other link-local one", async () => {
-    expect(await world.source("a", "tcp", "169.254.169.250")).toBe("10.42.0.2")
-    expect(await world.source("a", "tcp", "169.254.169.254")).toBe(HOST)
+    expect(await lab.source("a", "tcp", "169.254.169.250")).toBe("10.42.0.2")
+    expect(await lab.source("a", "tcp", "169.254.169.254")).toBe(HOST)
   })
 
   test("leaves what goes to the host alone, whichever of its addresses", async () => {
     for (const address of ["10.42.0.1", HOST]) {
-      expect(await world.source("a", "udp", address)).toBe("10.42.0.2")
+      expect(await lab.source("a", "udp", address)).toBe("10.42.0.2")
     }
-    expect(await world.source("a", "tcp", HOST6)).toBe("fd00:42::2")
+    expect(await lab.source("a", "tcp", HOST6)).toBe("fd00:42::2")
   })
 
   test("leaves what the host says to itself alone", async () => {
-    expect(await world.source("host", "tcp", "10.42.0.1", { source: "10.42.0.1" })).toBe(
-      "10.42.0.1",
-    )
-    expect(await world.source("host", "udp", HOST, { source: "10.42.0.1" })).toBe("10.42.0.1")
+    expect(await lab.source("host", "tcp", "10.42.0.1", { source: "10.42.0.1" })).toBe("10.42.0.1")
+    expect(await lab.source("host", "udp", HOST, { source: "10.42.0.1" })).toBe("10.42.0.1")
   })
 
   test("leaves multicast alone, and masquerades the same sender's unicast", async () => {
     const from = { source: "10.42.0.1", via: HOST }
-    expect(await world.source("host", "udp", GROUP, from)).toBe("10.42.0.1")
-    expect(await world.source("host", "udp", OUT, from)).toBe(HOST)
+    expect(await lab.source("host", "udp", GROUP, from)).toBe("10.42.0.1")
+    expect(await lab.source("host", "udp", OUT, from)).toBe(HOST)
   })
 
   test("covers a network on another bridge that is no overlay", async () => {
-    expect(await world.source("a", "udp", "10.43.0.3")).toBe("10.43.0.1")
+    expect(await lab.source("a", "udp", "10.43.0.3")).toBe("10.43.0.1")
   })
 })
 
@@ -106,30 +104,30 @@ describe("ipMasq", () => {
   test.each(["udp", "tcp"] as const)(
     "leaves the subnet under the host's address, %s",
     async (protocol) => {
-      expect(await world.source("c", protocol, OUT)).toBe(HOST)
-      expect(await world.source("c", protocol, OUT6)).toBe(HOST6)
+      expect(await lab.source("c", protocol, OUT)).toBe(HOST)
+      expect(await lab.source("c", protocol, OUT6)).toBe(HOST6)
     },
   )
 
   test("is of one container, not of its neighbour", async () => {
-    expect(await world.source("d", "udp", OUT)).toBe("10.43.0.3")
-    expect(await world.source("d", "udp", OUT6)).toBe("fd00:43::3")
+    expect(await lab.source("d", "udp", OUT)).toBe("10.43.0.3")
+    expect(await lab.source("d", "udp", OUT6)).toBe("fd00:43::3")
   })
 
   test("comes and goes with one element", async () => {
     firewall.addMasquerade("10.43.0.3/16", "fd00:43::3/64")
-    expect(await world.source("d", "udp", OUT)).toBe(HOST)
-    expect(await world.source("d", "udp", OUT6)).toBe(HOST6)
-    expect(await world.source("d", "udp", "10.43.0.1")).toBe("10.43.0.3")
+    expect(await lab.source("d", "udp", OUT)).toBe(HOST)
+    expect(await lab.source("d", "udp", OUT6)).toBe(HOST6)
+    expect(await lab.source("d", "udp", "10.43.0.1")).toBe("10.43.0.3")
     firewall.removeMasquerade("10.43.0.3", "fd00:43::3")
-    expect(await world.source("d", "udp", OUT)).toBe("10.43.0.3")
-    expect(await world.source("d", "udp", OUT6)).toBe("fd00:43::3")
+    expect(await lab.source("d", "udp", OUT)).toBe("10.43.0.3")
+    expect(await lab.source("d", "udp", OUT6)).toBe("fd00:43::3")
   })
 
   test("leaves overlay and metadata alone", async () => {
-    expect(await world.source("c", "tcp", OVERLAY)).toBe("10.43.0.2")
-    expect(await world.source("c", "udp", "10.42.0.3")).toBe("10.43.0.2")
-    expect(await world.source("c", "tcp", "169.254.169.250")).toBe("10.43.0.2")
+    expect(await lab.source("c", "tcp", OVERLAY)).toBe("10.43.0.2")
+    expect(await lab.source("c", "udp", "10.42.0.3")).toBe("10.43.0.2")
+    expect(await lab.source("c", "tcp", "169.254.169.250")).toBe("10.43.0.2")
   })
 })
 
@@ -140,7 +138,7 @@ describe.each([false, true])("on one bridge, bridge-nf-call-iptables=%p", (on) =
     if (!hasBridgeNetfilter) return
     // The overlay's prefixes would hide whether the bridge itself is exempt.
     firewall.ensure({ ...STATE, overlay: [] })
-    world.setBridgeNetfilter(on)
+    lab.setBridgeNetfilter(on)
     await nftScript(`table inet witness {
       chain post {
         type filter hook postrouting priority 300
@@ -156,33 +154,33 @@ describe.each([false, true])("on one bridge, bridge-nf-call-iptables=%p", (on) =
   })
 
   when("hostNat containers see each other's own address", async () => {
-    expect(await world.source("a", "udp", "10.42.0.3")).toBe("10.42.0.2")
-    expect(await world.source("a", "tcp", "10.42.0.3")).toBe("10.42.0.2")
-    expect(await world.source("a", "udp", "fd00:42::3")).toBe("fd00:42::2")
+    expect(await lab.source("a", "udp", "10.42.0.3")).toBe("10.42.0.2")
+    expect(await lab.source("a", "tcp", "10.42.0.3")).toBe("10.42.0.2")
+    expect(await lab.source("a", "udp", "fd00:42::3")).toBe("fd00:42::2")
   })
 
   when("ipMasq containers see each other's own address", async () => {
-    expect(await world.source("c", "udp", "10.43.0.3")).toBe("10.43.0.2")
-    expect(await world.source("c", "tcp", "10.43.0.3")).toBe("10.43.0.2")
-    expect(await world.source("c", "udp", "fd00:43::3")).toBe("fd00:43::2")
+    expect(await lab.source("c", "udp", "10.43.0.3")).toBe("10.43.0.2")
+    expect(await lab.source("c", "tcp", "10.43.0.3")).toBe("10.43.0.2")
+    expect(await lab.source("c", "udp", "fd00:43::3")).toBe("fd00:43::2")
   })
 
   when("multicast keeps its source", async () => {
-    expect(await world.source("a", "udp", GROUP, { source: "10.42.0.2" })).toBe("10.42.0.2")
-    expect(await world.source("c", "udp", GROUP, { source: "10.43.0.2" })).toBe("10.43.0.2")
+    expect(await lab.source("a", "udp", GROUP, { source: "10.42.0.2" })).toBe("10.42.0.2")
+    expect(await lab.source("c", "udp", GROUP, { source: "10.43.0.2" })).toBe("10.43.0.2")
   })
 
   when("the outside is still reached under the host's address", async () => {
-    expect(await world.source("a", "udp", OUT)).toBe(HOST)
-    expect(await world.source("c", "tcp", OUT6)).toBe(HOST6)
+    expect(await lab.source("a", "udp", OUT)).toBe(HOST)
+    expect(await lab.source("c", "tcp", OUT6)).toBe(HOST6)
   })
 
   // Else the tests above would say nothing about frames that go through the table.
   when("frames go through nftables just as the setting says", async () => {
     await nft("reset", "rules", "table", "inet", "witness").catch(() => "")
     const before = [await counted("bridged4"), await counted("bridged6")]
-    await world.source("c", "udp", "10.43.0.3")
-    await world.source("c", "udp", "fd00:43::3")
+    await lab.source("c", "udp", "10.43.0.3")
+    await lab.source("c", "udp", "fd00:43::3")
     const after = [await counted("bridged4"), await counted("bridged6")]
     expect(after.map((count, index) => count > (before[index] ?? 0))).toEqual([on, on])
   })
@@ -203,7 +201,7 @@ describe("while the table changes again and again", () => {
     const asking = async (): Promise<string[]> => {
       const seen = new Set<string>()
       while (changes < 200) {
-        for (const source of await world.sourcesSeen("a", 200, OUT, "10.42.0.2")) seen.add(source)
+        for (const source of await lab.sourcesSeen("a", 200, OUT, "10.42.0.2")) seen.add(source)
       }
       return [...seen]
     }

@@ -7,7 +7,7 @@ import { newElements } from "../../src/netlink/nftables/element.ts"
 import { NfTables } from "../../src/netlink/nftables/socket.ts"
 import { newTable } from "../../src/netlink/nftables/table.ts"
 import { attempt } from "../clients/program.ts"
-import { nft, nftScript } from "./firewall_world.ts"
+import { nft, nftScript } from "./firewall_lab.ts"
 
 const STATE: FirewallState = {
   hostNat: [

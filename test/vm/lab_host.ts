@@ -20,7 +20,7 @@ import type { Cable } from "./underlay.ts"
 const READY_MS = 60_000
 
 /** What a host is made of. */
-export interface HostParts {
+export interface HostDependencies {
   readonly netns: LabNetns
   /** Its own cable, or that of the router which it is behind. */
   readonly cable: Cable
@@ -56,7 +56,7 @@ export class LabHost {
   readonly containers = new Map<string, LabContainer>()
   #agent: Daemon | undefined
 
-  constructor(parts: HostParts, options: AgentOptions) {
+  constructor(parts: HostDependencies, options: AgentOptions) {
     this.netns = parts.netns
     this.cable = parts.cable
     this.router = parts.router

@@ -23,18 +23,18 @@ import {
   HOSTS,
   type Host,
   NETWORK,
-  OverlayWorld,
+  OverlayLab,
   peerOf,
   selfOf,
-} from "../netns/overlay_world.ts"
+} from "../netns/overlay_lab.ts"
 
-let world: OverlayWorld
+let lab: OverlayLab
 let drivers: Map<Host, DriverHand>
 
 const random = (n: number) => crypto.getRandomValues(new Uint8Array(n))
 
 function open(host: Host, options: WireguardOptions = {}): DriverHand {
-  return world.within(host, () => new DriverHand(openWireguard(NETWORK, random, options)))
+  return lab.within(host, () => new DriverHand(openWireguard(NETWORK, random, options)))
 }
 
 function driver(host: Host): DriverHand {
@@ -56,7 +56,7 @@ function meet(optionsOf: (host: Host) => WireguardOptions = () => ({})): void {
 
 /** The device as its kernel tells it. */
 function deviceOf(host: Host) {
-  return world.within(host, () => {
+  return lab.within(host, () => {
     using route = NetlinkSocket.open(NETLINK_ROUTE)
     using generic = NetlinkSocket.open(NETLINK_GENERIC)
     const index = getLink(route, "lrw0")?.index ?? 0
@@ -79,7 +79,7 @@ function routes(host: Host): string[] {
 
 // Building it takes seconds in a virtual machine: every test leaves it as it was.
 beforeAll(async () => {
-  world = await OverlayWorld.build()
+  lab = await OverlayLab.build()
 })
 beforeEach(() => {
   drivers = new Map()
@@ -90,16 +90,16 @@ afterEach(() => {
     one.close()
   }
 })
-afterAll(() => world.close())
+afterAll(() => lab.close())
 
 describe("traffic", () => {
   test("containers of all hosts reach each other in both families, and never in clear", async () => {
     meet()
-    const wire = await world.capture({ link: "pa" }, "ip or ip6", async () => {
+    const wire = await lab.capture({ link: "pa" }, "ip or ip6", async () => {
       for (const family of [4, 6] as const) {
-        expect(await world.ping("ca", containerOf("b", family))).toBe(true)
-        expect(await world.ping("cb", containerOf("c", family))).toBe(true)
-        expect(await world.ping("a", containerOf("c", family))).toBe(true)
+        expect(await lab.ping("ca", containerOf("b", family))).toBe(true)
+        expect(await lab.ping("cb", containerOf("c", family))).toBe(true)
+        expect(await lab.ping("a", containerOf("c", family))).toBe(true)
       }
     })
     expect(wire.some((line) => line.includes("192.0.2.1.51820 > 192.0.2.2.51820"))).toBe(true)
@@ -117,13 +117,13 @@ describe("traffic", () => {
       meet(() => ({ family }))
       const { mtu } = overheadOf("wireguard", { outer: 1500, family })
       expect(ipJson("-n", "a", "link", "show", "lrw0")[0]?.mtu).toBe(mtu)
-      const outer = await world.capture({ link: "pa" }, "udp port 51820", async () => {
-        expect(await world.ping("ca", containerOf("b"), mtu)).toBe(true)
-        expect(await world.ping("ca", containerOf("b", 6), mtu)).toBe(true)
+      const outer = await lab.capture({ link: "pa" }, "udp port 51820", async () => {
+        expect(await lab.ping("ca", containerOf("b"), mtu)).toBe(true)
+        expect(await lab.ping("ca", containerOf("b", 6), mtu)).toBe(true)
       })
       expect(outer.join("\n")).toContain("length 1514: ")
-      expect(await world.ping("ca", containerOf("b"), mtu + 1)).toBe(false)
-      expect(await world.ping("ca", containerOf("b", 6), mtu + 1)).toBe(false)
+      expect(await lab.ping("ca", containerOf("b"), mtu + 1)).toBe(false)
+      expect(await lab.ping("ca", containerOf("b", 6), mtu + 1)).toBe(false)
     })
   }
 
@@ -136,19 +136,19 @@ describe("traffic", () => {
       return other === "host-a" ? key : none
     }
     meet((host) => ({ presharedKey: (other) => known(host, other) }))
-    expect(await world.ping("ca", containerOf("b"))).toBe(true)
-    expect(await world.ping("cb", containerOf("c"))).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"))).toBe(true)
+    expect(await lab.ping("cb", containerOf("c"))).toBe(true)
     expect(kernelPeer("a", "b")?.presharedKey).toEqual(key)
     expect(kernelPeer("a", "c")?.presharedKey).toEqual(none)
-    expect(await world.ping("ca", containerOf("c"))).toBe(false)
+    expect(await lab.ping("ca", containerOf("c"))).toBe(false)
   })
 
   test("who has a peer's key cannot speak for another's block", async () => {
     meet()
-    expect(await world.ping("cc", containerOf("a"))).toBe(true)
+    expect(await lab.ping("cc", containerOf("a"))).toBe(true)
     // c takes an address of b's block and asks a from it.
     ip("-n", "cc", "addr", "add", "10.42.2.9/32", "dev", "eth0")
-    const heard = await world.capture({ host: "a", link: "v0" }, "icmp", async () => {
+    const heard = await lab.capture({ host: "a", link: "v0" }, "icmp", async () => {
       await inNetns("cc", "ping", "-c", "1", "-W", "1", "-I", "10.42.2.9", containerOf("a"))
     })
     ip("-n", "cc", "addr", "del", "10.42.2.9/32", "dev", "eth0")
@@ -187,7 +187,7 @@ describe("what the kernel has", () => {
   test("a second instance has the same key, changes nothing, and no session ends", async () => {
     const key = random(32)
     meet(() => ({ presharedKey: () => key }))
-    expect(await world.ping("ca", containerOf("b"))).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"))).toBe(true)
     const before = deviceOf("a")
     const parameters = driver("a").parameters
     driver("a").close()
@@ -198,7 +198,7 @@ describe("what the kernel has", () => {
     expect(again.repair()).toEqual([])
     expect(again.parameters).toEqual(parameters)
     expect(deviceOf("a")).toEqual(before)
-    expect(await world.ping("ca", containerOf("b"))).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"))).toBe(true)
     expect(kernelPeer("a", "b")?.lastHandshake).toBe(
       before.peers.find(({ allowedIps }) => allowedIps.includes("10.42.2.0/24"))?.lastHandshake ??
         0,
@@ -207,7 +207,7 @@ describe("what the kernel has", () => {
 
   test("repair mends what others broke, and says what", async () => {
     meet()
-    world.within("a", () => {
+    lab.within("a", () => {
       using route = NetlinkSocket.open(NETLINK_ROUTE)
       using generic = NetlinkSocket.open(NETLINK_GENERIC)
       const index = getLink(route, "lrw0")?.index ?? 0
@@ -238,7 +238,7 @@ describe("what the kernel has", () => {
       "10.42.3.0/24",
       "fd00:42:0:3::/64",
     ])
-    expect(await world.ping("ca", containerOf("b"))).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"))).toBe(true)
   })
 
   test("a device that was deleted comes back with its key: no other host need be told", async () => {
@@ -251,8 +251,8 @@ describe("what the kernel has", () => {
     })
     driver("a").putPeer(peer("b", { blocks: ["10.42.2.0/24", "10.42.4.0/24"] }))
     expect(driver("a").parameters).toEqual(parameters)
-    expect(await world.ping("ca", containerOf("b"))).toBe(true)
-    expect(await world.ping("ca", containerOf("c"))).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"))).toBe(true)
+    expect(await lab.ping("ca", containerOf("c"))).toBe(true)
   })
 
   test("remove takes everything out, twice too", () => {
@@ -267,12 +267,12 @@ describe("what the kernel has", () => {
 describe("changes", () => {
   test("a peer's address outside changes", async () => {
     meet()
-    expect(await world.ping("ca", containerOf("b"))).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"))).toBe(true)
     ip("-n", "b", "addr", "del", "192.0.2.2/24", "dev", "up0")
     ip("-n", "b", "addr", "add", "192.0.2.22/24", "dev", "up0")
     driver("a").putPeer(peer("b", { underlay: ["192.0.2.22"] }))
     expect(kernelPeer("a", "b")?.endpoint?.address).toBe("192.0.2.22")
-    const reached = await world.ping("ca", containerOf("b"))
+    const reached = await lab.ping("ca", containerOf("b"))
     ip("-n", "b", "addr", "del", "192.0.2.22/24", "dev", "up0")
     ip("-n", "b", "addr", "add", "192.0.2.2/24", "dev", "up0")
     expect(reached).toBe(true)
@@ -293,7 +293,7 @@ describe("changes", () => {
     driver("a").putPeer(peer("c"))
     expect(kernelPeer("a", "c")?.allowedIps).not.toContain(moved)
     expect(deviceOf("a").peers).toHaveLength(2)
-    expect(await world.ping("ca", containerOf("c"))).toBe(true)
+    expect(await lab.ping("ca", containerOf("c"))).toBe(true)
   })
 
   test("a peer with a new key", async () => {
@@ -305,12 +305,12 @@ describe("changes", () => {
     driver("b").putPeers(others("b").map((other) => peer(other)))
     driver("a").putPeer(peer("b"))
     expect(deviceOf("a").peers).toHaveLength(2)
-    expect(await world.ping("ca", containerOf("b"))).toBe(true)
+    expect(await lab.ping("ca", containerOf("b"))).toBe(true)
   })
 })
 
 test("a port that is taken is named", () => {
-  const holder = world.within(
+  const holder = lab.within(
     "a",
     () =>
       new DriverHand(openWireguard({ ...NETWORK, number: 1, subnets: ["10.43.0.0/16"] }, random)),

@@ -6,7 +6,7 @@ import type { PoolSpec } from "../../ipam/pool.ts"
 import type { AgentContext } from "../context.ts"
 import type { ManagedNetwork } from "../networks/networks.ts"
 import type { ClusterPart } from "./cluster_part.ts"
-import { type ClusterParts, Composition } from "./composition.ts"
+import { type ClusterDependencies, Composition } from "./composition.ts"
 import { clusterKey } from "./credentials.ts"
 import type { KeyExchange } from "./key_exchange.ts"
 import type { BlockReport, ClusterReport, PeerReport, RotationReport } from "./report.ts"
@@ -26,13 +26,17 @@ const TIDY_MS = 30_000
  * stands goes on: addresses are given from the blocks that are held, and no route or key changes.
  */
 export class Cluster implements ClusterPart {
-  readonly #parts: ClusterParts
+  readonly #dependencies: ClusterDependencies
   readonly #all: Composition
   readonly #timers: ReturnType<typeof setInterval>[] = []
 
-  private constructor(parts: ClusterParts, store: Store, psk: PreSharedKey | undefined) {
-    this.#parts = parts
-    this.#all = new Composition(parts, store, psk)
+  private constructor(
+    dependencies: ClusterDependencies,
+    store: Store,
+    psk: PreSharedKey | undefined,
+  ) {
+    this.#dependencies = dependencies
+    this.#all = new Composition(dependencies, store, psk)
   }
 
   /**
@@ -40,13 +44,13 @@ export class Cluster implements ClusterPart {
    *
    * @throws LariatError `config-invalid`, `permission`, `io`: a secret or a setting cannot be used
    */
-  static open(parts: ClusterParts): Cluster {
-    const { settings, log } = parts
+  static open(dependencies: ClusterDependencies): Cluster {
+    const { settings, log } = dependencies
     const psk = clusterKey(settings.cluster.pskFile, settings.cluster.name)
     const store = openStore(settings.store, settings.cluster, (error) =>
       log.info("the store: {why}", { why: messageOf(error) }),
     )
-    return new Cluster(parts, store, psk)
+    return new Cluster(dependencies, store, psk)
   }
 
   /** The pools that this host may give addresses of; undefined for a network of this host alone. */
@@ -114,7 +118,7 @@ export class Cluster implements ClusterPart {
   report(): ClusterReport {
     const { enrolment, store, exchange } = this.#all
     return clusterReport({
-      name: this.#parts.settings.cluster.name,
+      name: this.#dependencies.settings.cluster.name,
       number: enrolment.number,
       health: store.health(),
       peers: this.peers(),
@@ -130,7 +134,7 @@ export class Cluster implements ClusterPart {
   blocks(): BlockReport[] {
     const { networks, context, blocks, directory } = this.#all
     const managed = context?.networks
-    const { host } = this.#parts
+    const { host } = this.#dependencies
     return blockReports({ networks: networks.all(), managed, blocks, directory, host })
   }
 
@@ -184,7 +188,7 @@ export class Cluster implements ClusterPart {
   }
 
   #storeChanged(reachable: boolean): void {
-    const { health } = this.#parts
+    const { health } = this.#dependencies
     const { directory, store, leases, networks, tidy } = this.#all
     // Nobody is silent who could not be heard.
     directory.storeReachable(reachable)
@@ -205,7 +209,7 @@ export class Cluster implements ClusterPart {
 
   #failed(error: unknown): void {
     const hint = error instanceof LariatError ? error.hint : undefined
-    this.#parts.health.raise("cluster", { severity: "error", what: messageOf(error), hint })
+    this.#dependencies.health.raise("cluster", { severity: "error", what: messageOf(error), hint })
   }
 
   /** Tries until it works, and says why it does not yet; undefined when the agent stops meanwhile. */
@@ -213,8 +217,8 @@ export class Cluster implements ClusterPart {
     const onFailure = (error: unknown) => {
       const said = `cannot ${what} yet: ${messageOf(error)}`
       const hint = error instanceof LariatError ? error.hint : undefined
-      this.#parts.health.raise("cluster", { severity: "warning", what: said, hint })
-      this.#parts.log.info("{said}", { said })
+      this.#dependencies.health.raise("cluster", { severity: "warning", what: said, hint })
+      this.#dependencies.log.info("{said}", { said })
     }
     return persist(work, { retryMs: RETRY_MS, isOver: () => this.#all.stopped, onFailure })
   }

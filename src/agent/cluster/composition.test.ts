@@ -13,7 +13,7 @@ import type { AgentContext } from "../context.ts"
 import { Health } from "../health.ts"
 import type { ManagedNetwork } from "../networks/networks.ts"
 import { StateDatabase } from "../state/state_database.ts"
-import { type ClusterParts, Composition } from "./composition.ts"
+import { type ClusterDependencies, Composition } from "./composition.ts"
 
 /** A driver that is told keys and uses them, in memory. */
 class MemoryDriver {
@@ -90,14 +90,14 @@ class Host {
       ...{ name: "edge", allowHosts: undefined, hostTimeoutMs: 60_000 },
       ...{ blockReuseMs: 60_000, rekeyMs: 3_600_000 },
     }
-    const parts: ClusterParts = {
+    const dependencies: ClusterDependencies = {
       settings: { cluster, stateDir, hostLabels: {} } as unknown as AgentSettings,
       host: { uuid: name, name, ip: address, addresses: [address] },
       ...{ bootId: "b", stateDatabase, health: this.health, log },
       random: (bytes) => crypto.getRandomValues(new Uint8Array(bytes)),
     }
     const psk = parsePsk(PSK, { cluster: "edge" })
-    this.all = new Composition(parts, store, psk, ({ name: network }) => {
+    this.all = new Composition(dependencies, store, psk, ({ name: network }) => {
       if (this.broken.has(network)) throw new LariatError("no ESP", { code: "kernel-unsupported" })
       const driver = new MemoryDriver()
       this.drivers.set(network, driver)

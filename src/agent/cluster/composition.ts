@@ -18,7 +18,7 @@ import { EndpointPublisher } from "./endpoint_publisher.ts"
 import { Enrolment } from "./enrolment.ts"
 import { KeyExchange } from "./key_exchange.ts"
 import { KeyExchangeStart } from "./key_exchange_start.ts"
-import { type DriverParts, openDriver } from "./overlays/driver_choice.ts"
+import { type DriverDependencies, openDriver } from "./overlays/driver_choice.ts"
 import { OverlayNetworks } from "./overlays/overlay_networks.ts"
 import { Overlays } from "./overlays/overlays.ts"
 import { Retries } from "./overlays/retries.ts"
@@ -43,7 +43,7 @@ const STATISTICS = "/proc/net/xfrm_stat"
 const RETURN_MS = 12_000
 
 /** What a cluster is opened with, before anything of it runs. */
-export type ClusterParts = Pick<
+export type ClusterDependencies = Pick<
   AgentContext,
   "settings" | "bootId" | "stateDatabase" | "health" | "log" | "random"
 > & {
@@ -56,7 +56,7 @@ export type ClusterParts = Pick<
  * (the composition root). Nothing runs by it; when what happens is the cluster's business.
  */
 export class Composition {
-  readonly #parts: ClusterParts
+  readonly #dependencies: ClusterDependencies
   readonly keys: Keyspace
   readonly memory: ClusterState
   readonly psk: PreSharedKey | undefined
@@ -87,13 +87,13 @@ export class Composition {
 
   /** @param open opens the driver of a network. Default that of this host's kernel */
   constructor(
-    parts: ClusterParts,
+    dependencies: ClusterDependencies,
     store: Store,
     psk: PreSharedKey | undefined,
     open: typeof openDriver = openDriver,
   ) {
-    const { settings, host, stateDatabase, health, log, random } = parts
-    this.#parts = parts
+    const { settings, host, stateDatabase, health, log, random } = dependencies
+    this.#dependencies = dependencies
     this.store = store
     this.psk = psk
     const keys = new Keyspace(settings.cluster.name)
@@ -175,7 +175,7 @@ export class Composition {
         void this.tidy.run()
       },
     })
-    this.members = new MemberState(memory, parts.bootId)
+    this.members = new MemberState(memory, dependencies.bootId)
     const { hostTimeoutMs, blockReuseMs, allowHosts } = settings.cluster
     this.directory = new Directory({
       ...{ keys, selfId: host.uuid, pins: this.enrolment.pins, psk },
@@ -222,7 +222,7 @@ export class Composition {
   }
 
   #beginExchange(number: number, psk: PreSharedKey): KeyExchange {
-    const { host, bootId, settings, random, log } = this.#parts
+    const { host, bootId, settings, random, log } = this.#dependencies
     return new KeyExchange({
       store: this.store,
       keys: this.keys,
@@ -258,13 +258,15 @@ export class Composition {
 
   /** A host's name, else its id. */
   nameOf(hostId: string): string {
-    if (hostId === this.#parts.host.uuid) return this.#parts.host.name
+    if (hostId === this.#dependencies.host.uuid) return this.#dependencies.host.name
     return this.directory.host(hostId)?.record?.name ?? hostId
   }
 
   /** An own record does not stand in the store as it was written. */
   #putBack(key: string, { kind }: ParsedKey, revision: number): void {
-    this.#parts.log.warn("{key} was not as this host wrote it, and is written again", { key })
+    this.#dependencies.log.warn("{key} was not as this host wrote it, and is written again", {
+      key,
+    })
     if (kind === "keys" || kind === "ack") this.exchange?.overwritten(kind, revision)
     else if (kind === "endpoint") this.publisher.rewrite(key)
     else {
@@ -273,8 +275,8 @@ export class Composition {
     }
   }
 
-  #driverParts(network: Network): DriverParts {
-    const { health, host, random } = this.#parts
+  #driverParts(network: Network): DriverDependencies {
+    const { health, host, random } = this.#dependencies
     const { psk } = this
     return {
       presharedKey: psk && ((hostId) => psk.pairSecret("wireguard", host.uuid, hostId)),
@@ -298,7 +300,7 @@ export class Composition {
 
   /** This host's part in a network changed: blocks, or own addresses. */
   selfChanged(network: string): void {
-    const { host } = this.#parts
+    const { host } = this.#dependencies
     const overlay = this.overlays.get(network)
     if (overlay === undefined) return
     this.overlays.prepare(network, {
@@ -317,14 +319,14 @@ export class Composition {
 
   #record() {
     const more = (network: string) => this.encapsulation.parameters(network)
-    return hostRecord(this.#parts, this.overlays, this.blocks, more)
+    return hostRecord(this.#dependencies, this.overlays, this.blocks, more)
   }
 
   async #publish(): Promise<void> {
     try {
       if (!this.stopped) await this.own.publish(this.#record())
     } catch (error) {
-      this.#parts.log.info("this host is not told of yet: {why}", { why: messageOf(error) })
+      this.#dependencies.log.info("this host is not told of yet: {why}", { why: messageOf(error) })
     }
   }
 

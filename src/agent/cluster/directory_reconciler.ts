@@ -34,11 +34,11 @@ export interface DirectoryReconcilerDependencies {
 
 /** Does what the directory tells: to drivers, keys, probes and the metadata. */
 export class DirectoryReconciler implements DirectoryListener {
-  readonly #parts: DirectoryReconcilerDependencies
+  readonly #dependencies: DirectoryReconcilerDependencies
   #caughtUp = false
 
-  constructor(parts: DirectoryReconcilerDependencies) {
-    this.#parts = parts
+  constructor(dependencies: DirectoryReconcilerDependencies) {
+    this.#dependencies = dependencies
   }
 
   /** Whether every host that the store knows was heard of. */
@@ -47,28 +47,28 @@ export class DirectoryReconciler implements DirectoryListener {
   }
 
   hostChanged(hostId: string): void {
-    const host = this.#parts.directory().host(hostId)
-    const context = this.#parts.context()
+    const host = this.#dependencies.directory().host(hostId)
+    const context = this.#dependencies.context()
     if (host === undefined || context === undefined) return
     const shared: number[] = []
-    for (const { name } of this.#parts.networks()) {
-      const peer = this.#parts.directory().peer(name, hostId)
-      const number = this.#parts.memory.networkNumber(name)
+    for (const { name } of this.#dependencies.networks()) {
+      const peer = this.#dependencies.directory().peer(name, hostId)
+      const number = this.#dependencies.memory.networkNumber(name)
       if (peer === undefined || number === undefined) {
-        this.#parts.overlays.removePeer(name, hostId)
-        this.#parts.encapsulation()?.removePeer(name, hostId)
-        this.#parts.watching()?.delete({ network: name, hostId })
+        this.#dependencies.overlays.removePeer(name, hostId)
+        this.#dependencies.encapsulation()?.removePeer(name, hostId)
+        this.#dependencies.watching()?.delete({ network: name, hostId })
         continue
       }
-      this.#parts.encapsulation()?.putPeer(name, peer)
-      this.#parts.overlays.putPeer(name, peer)
-      this.#parts.watching()?.set(name, peer)
+      this.#dependencies.encapsulation()?.putPeer(name, peer)
+      this.#dependencies.overlays.putPeer(name, peer)
+      this.#dependencies.watching()?.set(name, peer)
       if (host.record?.networks[name]?.driver === "ipsec") shared.push(number)
     }
     if (!host.member || host.record === undefined) return
     // Called again when it is settled.
-    if (this.#parts.encapsulation()?.isSettled(hostId) !== false) {
-      this.#parts.exchange()?.putPeer(hostId, host.number, shared)
+    if (this.#dependencies.encapsulation()?.isSettled(hostId) !== false) {
+      this.#dependencies.exchange()?.putPeer(hostId, host.number, shared)
     }
     const { name, underlay, labels } = host.record
     context.metadata.host({ uuid: hostId, name, ip: underlay[0], labels })
@@ -76,73 +76,77 @@ export class DirectoryReconciler implements DirectoryListener {
   }
 
   hostGone(hostId: string): void {
-    this.#parts.log.info("host {name} is off the mesh", { name: this.#parts.nameOf(hostId) })
-    for (const { name } of this.#parts.networks()) {
-      this.#parts.overlays.removePeer(name, hostId)
-      this.#parts.encapsulation()?.removePeer(name, hostId)
-      this.#parts.watching()?.delete({ network: name, hostId })
+    this.#dependencies.log.info("host {name} is off the mesh", {
+      name: this.#dependencies.nameOf(hostId),
+    })
+    for (const { name } of this.#dependencies.networks()) {
+      this.#dependencies.overlays.removePeer(name, hostId)
+      this.#dependencies.encapsulation()?.removePeer(name, hostId)
+      this.#dependencies.watching()?.delete({ network: name, hostId })
     }
-    this.#parts.exchange()?.removePeer(hostId)
-    this.#parts.context()?.metadata.removeHost(hostId)
-    for (const [place, record] of this.#parts.directory().host(hostId)?.endpoints ?? []) {
+    this.#dependencies.exchange()?.removePeer(hostId)
+    this.#dependencies.context()?.metadata.removeHost(hostId)
+    for (const [place, record] of this.#dependencies.directory().host(hostId)?.endpoints ?? []) {
       this.endpointRemoved(networkOf(place), hostId, record)
     }
   }
 
   endpointPut(network: string, hostId: string, record: EndpointRecord): void {
-    if (this.#parts.directory().host(hostId)?.member === true) this.#feed(hostId, network, record)
+    if (this.#dependencies.directory().host(hostId)?.member === true)
+      this.#feed(hostId, network, record)
   }
 
   endpointRemoved(network: string, hostId: string, record: EndpointRecord): void {
     const key = endpointKey(hostId, network, record)
-    this.#parts.context()?.metadata.removeForeignEndpoint(key)
+    this.#dependencies.context()?.metadata.removeForeignEndpoint(key)
   }
 
   keysAnnounced(hostId: string, body: unknown, revision: number): void {
     try {
-      this.#parts.exchange()?.announced(hostId, body, revision)
+      this.#dependencies.exchange()?.announced(hostId, body, revision)
     } catch (error) {
-      this.#parts.exchange()?.refused(hostId)
+      this.#dependencies.exchange()?.refused(hostId)
       throw error
     }
   }
 
   keysAcknowledged(hostId: string, body: unknown, revision: number): void {
-    this.#parts.exchange()?.acknowledged(hostId, body, revision)
+    this.#dependencies.exchange()?.acknowledged(hostId, body, revision)
   }
 
   keysRefused(hostId: string): void {
-    this.#parts.exchange()?.refused(hostId)
+    this.#dependencies.exchange()?.refused(hostId)
   }
 
   ownEndpoint(key: string): void {
-    this.#parts.publisher.found(key)
+    this.#dependencies.publisher.found(key)
   }
 
   ownBlock(network: string, block: string): void {
-    this.#parts.onOwnBlock(network, block)
+    this.#dependencies.onOwnBlock(network, block)
   }
 
   caughtUp(revision: number): void {
-    this.#parts.exchange()?.heard(revision)
+    this.#dependencies.exchange()?.heard(revision)
     if (this.#caughtUp) return
     this.#caughtUp = true
-    for (const { network } of this.#parts.overlays.all()) this.#parts.overlays.completed(network)
+    for (const { network } of this.#dependencies.overlays.all())
+      this.#dependencies.overlays.completed(network)
   }
 
   putBack(revision: number): void {
-    this.#parts.log.warn("the store was put back to an older state (revision {revision})", {
+    this.#dependencies.log.warn("the store was put back to an older state (revision {revision})", {
       revision,
     })
-    this.#parts.exchange()?.restored()
-    this.#parts.publisher.again()
-    this.#parts.onPutBack()
+    this.#dependencies.exchange()?.restored()
+    this.#dependencies.publisher.again()
+    this.#dependencies.onPutBack()
   }
 
   #feed(hostId: string, network: string, record: EndpointRecord): void {
-    const configured = this.#parts.context()?.networks.get(network)?.configured
+    const configured = this.#dependencies.context()?.networks.get(network)?.configured
     const key = endpointKey(hostId, network, record)
-    this.#parts.context()?.metadata.foreignEndpoint(key, {
+    this.#dependencies.context()?.metadata.foreignEndpoint(key, {
       uuid: record.uuid,
       name: record.name,
       externalId: record.containerId,
@@ -150,7 +154,7 @@ export class DirectoryReconciler implements DirectoryListener {
       addresses: record.addresses,
       mac: record.mac,
       hostUuid: hostId,
-      hostIp: this.#parts.directory().host(hostId)?.record?.underlay[0],
+      hostIp: this.#dependencies.directory().host(hostId)?.record?.underlay[0],
       networkUuid: networkUuid(network),
       createIndex: record.createIndex,
       dns: configured?.dns ?? [],

@@ -10,7 +10,7 @@ import { ClusterState } from "./state/cluster_state.ts"
 
 const keys = new Keyspace("edge")
 
-function world() {
+function fixture() {
   const store = new MemoryStore()
   const memory = new ClusterState(StateDatabase.open(":memory:", { bootId: "b" }), "edge")
   const { identity } = new TestHost("me", 1, keys)
@@ -22,7 +22,7 @@ function world() {
 }
 
 test("a host gets its number once, is pinned, and its records are to stand", async () => {
-  const { store, signer, make } = world()
+  const { store, signer, make } = fixture()
   const first = make()
   expect(first.number).toBeUndefined()
   const number = await first.begin()
@@ -33,7 +33,7 @@ test("a host gets its number once, is pinned, and its records are to stand", asy
 })
 
 test("without the store a new host waits, and one that was registered goes on and tells", async () => {
-  const { store, failures, make } = world()
+  const { store, failures, make } = fixture()
   store.away = true
   await expect(make().begin()).rejects.toMatchObject({ code: "store-away" })
   store.away = false
@@ -44,7 +44,7 @@ test("without the store a new host waits, and one that was registered goes on an
 })
 
 test("a store that forgot the host is told again, and nothing before it has a number", async () => {
-  const { store, make } = world()
+  const { store, make } = fixture()
   const before = store.image()
   await make().renew()
   expect(store.listing(keys.prefix).entries).toEqual([])
@@ -56,7 +56,7 @@ test("a store that forgot the host is told again, and nothing before it has a nu
 })
 
 test("whom it met is known to the next process, containers' sequences aside", async () => {
-  const { make } = world()
+  const { make } = fixture()
   const enrolment = make()
   const other = new TestHost("other", 7, keys)
   const { pins } = enrolment

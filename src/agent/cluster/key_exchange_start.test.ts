@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import { KeyExchangeStart } from "./key_exchange_start.ts"
 
-function world() {
+function fixture() {
   const told: string[] = []
   const state = { needed: false }
   const start = new KeyExchangeStart({
@@ -16,7 +16,7 @@ function world() {
 }
 
 test("it begins with the host's number where a driver is open, and hears the first listing", () => {
-  const { start, told, state } = world()
+  const { start, told, state } = fixture()
   state.needed = true
   start.opened()
   expect(start.exchange).toBeUndefined()
@@ -29,7 +29,7 @@ test("it begins with the host's number where a driver is open, and hears the fir
 })
 
 test("a driver that is opened late begins it, and what was told before is told again", () => {
-  const { start, told, state } = world()
+  const { start, told, state } = fixture()
   start.numbered(3)
   start.listening()
   start.opened()
@@ -42,7 +42,7 @@ test("a driver that is opened late begins it, and what was told before is told a
 })
 
 test("nothing begins after the end", () => {
-  const { start, told, state } = world()
+  const { start, told, state } = fixture()
   start.numbered(3)
   start.stop()
   state.needed = true

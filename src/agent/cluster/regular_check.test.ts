@@ -4,7 +4,7 @@ import { LariatError } from "../../errors.ts"
 import { Health } from "../health.ts"
 import { RegularCheck } from "./regular_check.ts"
 
-function world() {
+function fixture() {
   const health = new Health()
   const state = { reachable: true, error: undefined as unknown, calls: 0 }
   const check = new RegularCheck({
@@ -24,7 +24,7 @@ function world() {
 }
 
 test("what fails is a problem until it does not, and keeps nothing else from being done", async () => {
-  const { check, health, state } = world()
+  const { check, health, state } = fixture()
   state.error = new LariatError("no number", { code: "peer-refused", hint: "look" })
   await check.run()
   expect(health.problems()).toEqual([{ severity: "error", what: "no number", hint: "look" }])
@@ -35,7 +35,7 @@ test("what fails is a problem until it does not, and keeps nothing else from bei
 })
 
 test("an outage is none of its own, and nothing is tried in it", async () => {
-  const { check, health, state } = world()
+  const { check, health, state } = fixture()
   state.error = new LariatError("away", { code: "store-away" })
   await check.run()
   expect(health.problems()).toEqual([])

@@ -94,14 +94,14 @@ const REASONS = {
 const OF_OTHERS = { mine: false, used: null, free: null } as const
 
 /** The answer to `blocks`. */
-export function blockReports(parts: {
+export function blockReports(sources: {
   readonly networks: readonly Network[]
   readonly managed: Networks | undefined
   readonly blocks: BlockKeeper
   readonly directory: Directory
   readonly host: HostIdentity
 }): BlockReport[] {
-  const { networks, managed, blocks, directory, host } = parts
+  const { networks, managed, blocks, directory, host } = sources
   const all: BlockReport[] = []
   for (const { name: network } of networks) {
     const stats = managed?.get(network)?.allocator.stats() ?? []
@@ -141,14 +141,14 @@ export function blockReports(parts: {
 }
 
 /** The part of `status`. */
-export function clusterReport(parts: {
+export function clusterReport(sources: {
   readonly name: string
   readonly number: number | undefined
   readonly health: StoreHealth
   readonly peers: readonly PeerReport[]
   readonly rotation: RotationReport | undefined
 }): ClusterReport {
-  const { name, number, health, peers, rotation } = parts
+  const { name, number, health, peers, rotation } = sources
   const states = peers.flatMap(({ paths }) => paths.map(({ state }) => state))
   const count = (state: string) => states.filter((one) => one === state).length
   return {

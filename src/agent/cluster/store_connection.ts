@@ -23,13 +23,13 @@ export function openStore(
   const { storeCa, storeCert, storeKey, storeUser, storePasswordFile } = settings
   const key = storeKey === undefined ? undefined : needed(storeKey, "the key of the store's client")
   const fetch = secureFetch({ ca: textOf(storeCa), cert: textOf(storeCert), key })
-  const world = {
+  const dependencies = {
     fetch,
     now: monotonicMs,
     after,
     random: Math.random,
   }
-  if (storeUser === undefined) return new EtcdStore(endpoints, world, { onError })
+  if (storeUser === undefined) return new EtcdStore(endpoints, dependencies, { onError })
   if (storePasswordFile === undefined) {
     throw new LariatError(
       `Cannot log in to the store as ${storeUser}: no storePasswordFile is set`,
@@ -40,7 +40,7 @@ export function openStore(
     )
   }
   const password = needed(storePasswordFile, "the store's password").replace(/\r?\n$/, "")
-  return new EtcdStore(endpoints, world, { user: { name: storeUser, password }, onError })
+  return new EtcdStore(endpoints, dependencies, { user: { name: storeUser, password }, onError })
 }
 
 function needed(path: string, what: string): string {

@@ -6,7 +6,7 @@ import { StoreWatch } from "./store_watch.ts"
 
 const keys = new Keyspace("edge")
 
-function world(written = new Map<string, string>()) {
+function fixture(written = new Map<string, string>()) {
   const store = new MemoryStore()
   const heard: string[] = []
   const putBack: string[] = []
@@ -26,7 +26,7 @@ function world(written = new Map<string, string>()) {
 }
 
 test("it says that this host is there, and hears what is and what changes, once each", async () => {
-  const { store, heard, watch } = world()
+  const { store, heard, watch } = fixture()
   watch.begin()
   const alive = keys.alive("me")
   expect((await store.get(alive))?.value).toBe("my name")
@@ -43,7 +43,7 @@ test("it says that this host is there, and hears what is and what changes, once 
 
 test("an own record that is not as it was written is put back, until it ends", async () => {
   const key = keys.host("me")
-  const { store, putBack, watch } = world(new Map([[key, "good"]]))
+  const { store, putBack, watch } = fixture(new Map([[key, "good"]]))
   watch.begin()
   store.write([{ key, value: "bad" }])
   store.deliver()

@@ -6,8 +6,9 @@ import { formatResult } from "../../cni/result_format.ts"
 import { mergeResults } from "../../cni/result_merge.ts"
 import { parseResult } from "../../cni/result_parse.ts"
 import type { CniCommand } from "../../cni/version.ts"
+import type { Problem } from "../../config/diagnostic.ts"
 import { parseCniArgs } from "../../config/netconf/cni_args.ts"
-import { isOurIpam, type Netconf, type NetconfProblem } from "../../config/netconf/netconf.ts"
+import { isOurIpam, type Netconf } from "../../config/netconf/netconf.ts"
 import { type ParsedNetconf, parseNetconf } from "../../config/netconf/parse.ts"
 import type { Network } from "../../config/network.ts"
 import { LariatError, runAllInTurn } from "../../errors.ts"
@@ -219,7 +220,7 @@ function readCall(request: CheckedRequest): Call {
   }
 }
 
-function netconfError(name: string, problems: readonly NetconfProblem[]): LariatError {
+function netconfError(name: string, problems: readonly Problem[]): LariatError {
   return new LariatError(
     `Cannot use the configuration of network ${name}: ${problems.map(problemText).join("; ")}`,
     {
@@ -231,7 +232,7 @@ function netconfError(name: string, problems: readonly NetconfProblem[]): Lariat
   )
 }
 
-function problemText({ path, message }: NetconfProblem): string {
+function problemText({ path, message }: Problem): string {
   return path.length === 0 ? message : `${path.join(".")} ${message}`
 }
 

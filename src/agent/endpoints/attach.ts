@@ -157,8 +157,8 @@ function attachIn(
   const id = context.stateDatabase.begin(endpoint, given, { cursors })
   written.id = id
 
-  const parts = { id, bridge, hostName, addresses, routes }
-  const link = makeLink(context, request, netns, parts, undo)
+  const port = { id, bridge, hostName, addresses, routes }
+  const link = makeLink(context, request, netns, port, undo)
   for (const family of familiesOf(given)) enableForwarding(family)
   if (request.masquerade) {
     undo.push(() => context.firewall.removeMasquerade(addresses))
@@ -186,7 +186,7 @@ function attachIn(
 }
 
 /** What a port is made from, beside the request. */
-interface PortParts {
+interface PortInput {
   /** The state database's. */
   readonly id: number
   readonly bridge: Bridge
@@ -212,15 +212,15 @@ function makeLink(
   context: AgentContext,
   request: AttachRequest,
   netns: Netns,
-  parts: PortParts,
+  port: PortInput,
   undo: Undo,
 ): PortLink {
   try {
-    return makePort(context, request, netns, parts, undo)
+    return makePort(context, request, netns, port, undo)
   } catch (error) {
     if (!(error instanceof LariatError) || error.code !== "ifname-exists") throw error
-    context.stateDatabase.adopt(parts.id)
-    return joinPort(context, request, netns, parts, undo)
+    context.stateDatabase.adopt(port.id)
+    return joinPort(context, request, netns, port, undo)
   }
 }
 
@@ -228,7 +228,7 @@ function makePort(
   context: AgentContext,
   request: AttachRequest,
   netns: Netns,
-  { bridge, hostName, addresses, routes }: PortParts,
+  { bridge, hostName, addresses, routes }: PortInput,
   undo: Undo,
 ): PortLink {
   const port = createPort(context.kernel, netns, {
@@ -255,7 +255,7 @@ function joinPort(
   context: AgentContext,
   request: AttachRequest,
   netns: Netns,
-  { bridge, addresses, routes }: PortParts,
+  { bridge, addresses, routes }: PortInput,
   undo: Undo,
 ): PortLink {
   const { ifname, mac, mtu } = request

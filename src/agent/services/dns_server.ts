@@ -44,7 +44,7 @@ export class HostDns {
   readonly #kept: KeptListening<Listening>
   /** The host's addresses and the networks at the last regular check. */
   #own: ReadonlySet<string> = new Set()
-  #surroundings = ""
+  #fingerprint = ""
 
   constructor(sources: HostDnsSources) {
     this.#sources = sources
@@ -99,9 +99,9 @@ export class HostDns {
   refresh(): void {
     const own = hostAddresses()
     const subnets = this.#sources.networks.all().flatMap((network) => network.subnets)
-    const surroundings = [...own, ...subnets.map(({ cidr }) => cidr)].join(" ")
-    if (surroundings === this.#surroundings) return
-    this.#surroundings = surroundings
+    const fingerprint = [...own, ...subnets.map(({ cidr }) => cidr)].join(" ")
+    if (fingerprint === this.#fingerprint) return
+    this.#fingerprint = fingerprint
     this.#own = new Set(own)
     this.#kept.server?.server.networksChanged()
   }

@@ -3,7 +3,7 @@ import { CONSENT_MS, OwnClaims } from "./own_claims.ts"
 
 const KEY = "blocks/n/1"
 
-function world() {
+function fixture() {
   let now = 0
   const claims = new OwnClaims(() => now)
   const pass = (ms: number) => {
@@ -20,7 +20,7 @@ function world() {
 }
 
 test("a claim stands with its commit, and for as long as nothing happens", () => {
-  const { claims, pass } = world()
+  const { claims, pass } = fixture()
   claims.wrote(KEY, "1", "held")
   expect([claims.isNewest(KEY, "1"), claims.isNewest(KEY, "0")]).toEqual([true, false])
   pass(CONSENT_MS * 10)
@@ -32,7 +32,7 @@ test("a claim stands with its commit, and for as long as nothing happens", () =>
 })
 
 test("what is given up, or is about to be, is not sure", () => {
-  const { claims } = world()
+  const { claims } = fixture()
   claims.wrote(KEY, "1", "held")
   claims.givesUp(KEY)
   expect(claims.isSure(KEY)).toBe(false)
@@ -42,7 +42,7 @@ test("what is given up, or is about to be, is not sure", () => {
 })
 
 test("a host that stood still does not know what stands, before its first look", () => {
-  const { claims, sleep } = world()
+  const { claims, sleep } = fixture()
   claims.wrote(KEY, "1", "held")
   sleep(CONSENT_MS)
   expect(claims.isSure(KEY)).toBe(false)

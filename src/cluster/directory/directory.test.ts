@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { keys, world } from "../../../test/cluster_model/directory_world.ts"
+import { fixture, keys } from "../../../test/cluster_model/directory_fixture.ts"
 import { GRACE_MS, Observer, REUSE_MS } from "../../../test/cluster_model/observer.ts"
 import { TestHost } from "../../../test/cluster_model/test_host.ts"
 
@@ -8,7 +8,7 @@ const B = "10.42.2.0/24"
 
 describe("a host", () => {
   test("that joins is a peer with its blocks, told in one event", () => {
-    const { observer, directory, h1, tell } = world()
+    const { observer, directory, h1, tell } = fixture()
     const networks = { n: { driver: "ipsec", overlay: ["10.42.1.254"], parameters: { port: "1" } } }
     tell(h1.identityWrite(), h1.recordWrite({ networks }), h1.aliveWrite(), h1.claimWrite(A))
     expect(observer.take()).toEqual(["host h1"])
@@ -33,7 +33,7 @@ describe("a host", () => {
   })
 
   test("comes in whatever order its records come", () => {
-    const { observer, directory, h1, tell } = world()
+    const { observer, directory, h1, tell } = fixture()
     tell(h1.endpointWrite("10.42.1.7"))
     tell(h1.claimWrite(A))
     tell(h1.aliveWrite())
@@ -50,7 +50,7 @@ describe("a host", () => {
   })
 
   test("that is silent for too long goes off the mesh, keeps its blocks, and comes back", () => {
-    const { observer, directory, h1, tell, pass, gone } = world()
+    const { observer, directory, h1, tell, pass, gone } = fixture()
     tell(...h1.join(), h1.claimWrite(A))
     gone(h1)
     pass(GRACE_MS - 1)
@@ -68,7 +68,7 @@ describe("a host", () => {
   })
 
   test("that was silent for a moment is never off the mesh", () => {
-    const { observer, h1, tell, pass, gone } = world()
+    const { observer, h1, tell, pass, gone } = fixture()
     tell(...h1.join())
     gone(h1)
     pass(GRACE_MS - 1)
@@ -79,7 +79,9 @@ describe("a host", () => {
   })
 
   test("is not silent before it can have noticed that the store is back", () => {
-    const { store, directory, observer, h1, tell, pass, gone } = world({ returnMs: 10 * GRACE_MS })
+    const { store, directory, observer, h1, tell, pass, gone } = fixture({
+      returnMs: 10 * GRACE_MS,
+    })
     tell(...h1.join())
     directory.storeReachable(false)
     pass(100 * GRACE_MS)
@@ -105,7 +107,7 @@ describe("a host", () => {
   })
 
   test("is not silent while the store cannot be heard", () => {
-    const { observer, directory, h1, tell, pass, gone } = world()
+    const { observer, directory, h1, tell, pass, gone } = fixture()
     tell(...h1.join(), h1.claimWrite(A))
     gone(h1)
     pass(GRACE_MS - 1)
@@ -128,7 +130,7 @@ describe("a host", () => {
   })
 
   test("that was never there may lose its blocks one day", () => {
-    const { directory, h1, tell, pass } = world()
+    const { directory, h1, tell, pass } = fixture()
     tell(h1.identityWrite(), h1.claimWrite(A))
     expect(directory.mayTakeOver("n", A, "h1")).toBe(false)
     pass(REUSE_MS)
@@ -136,7 +138,7 @@ describe("a host", () => {
   })
 
   test("whose claim nobody believes keeps its block for as long as one that is gone", () => {
-    const { directory, h1, tell, pass } = world()
+    const { directory, h1, tell, pass } = fixture()
     expect(directory.mayTakeOver("n", A, "h1")).toBe(false)
     tell(h1.claimWrite(A))
     pass(REUSE_MS - 1)
@@ -148,7 +150,7 @@ describe("a host", () => {
 
 describe("what is refused, is told once and changes nothing", () => {
   test("a block of another host, until that host gives it up", () => {
-    const { observer, directory, h1, h2, tell } = world()
+    const { observer, directory, h1, h2, tell } = fixture()
     tell(...h1.join(), ...h2.join(), h1.claimWrite(A))
     tell(h2.claimWrite(A))
     tell(h2.claimWrite(A))
@@ -171,7 +173,7 @@ describe("what is refused, is told once and changes nothing", () => {
   })
 
   test("a block of a host that is there and bears it, until it has done so for minutes", () => {
-    const { observer, directory, store, h1, h2, tell, pass, gone } = world()
+    const { observer, directory, store, h1, h2, tell, pass, gone } = fixture()
     tell(...h1.join(), ...h2.join(), h1.claimWrite(A))
     // The release is missed: the store was compacted meanwhile.
     store.write([h1.claimWrite(A, "released")])
@@ -204,7 +206,7 @@ describe("what is refused, is told once and changes nothing", () => {
   })
 
   test("a block of a host that is gone, until it is so for long enough", () => {
-    const { observer, directory, h1, h2, tell, pass, gone } = world()
+    const { observer, directory, h1, h2, tell, pass, gone } = fixture()
     tell(...h1.join(), ...h2.join(), h1.claimWrite(A), h1.endpointWrite("10.42.1.7"))
     gone(h1)
     pass(REUSE_MS - 1)
@@ -218,7 +220,7 @@ describe("what is refused, is told once and changes nothing", () => {
   })
 
   test("a block of this host, and one that is none", () => {
-    const { observer, directory, h1, tell, pass } = world()
+    const { observer, directory, h1, tell, pass } = fixture()
     observer.mine.add(A)
     tell(...h1.join())
     observer.take()
@@ -233,7 +235,7 @@ describe("what is refused, is told once and changes nothing", () => {
   })
 
   test("an own word from before on a block that this host holds", () => {
-    const { observer, directory, tell } = world()
+    const { observer, directory, tell } = fixture()
     const before = observer.self.claimWrite(A, "released")
     observer.mine.add(A)
     tell(observer.self.claimWrite(A))
@@ -245,7 +247,7 @@ describe("what is refused, is told once and changes nothing", () => {
   })
 
   test("a word of this host that is not its own takes no block from anybody", () => {
-    const { observer, directory, h1, tell } = world()
+    const { observer, directory, h1, tell } = fixture()
     tell(...h1.join(), h1.claimWrite(A))
     const forger = new TestHost("me", 7, keys)
     observer.mine.add(A)
@@ -260,7 +262,7 @@ describe("what is refused, is told once and changes nothing", () => {
   })
 
   test("an own block that vanishes is told", () => {
-    const { observer, tell } = world()
+    const { observer, tell } = fixture()
     observer.mine.add(A)
     tell(observer.self.claimWrite(A))
     expect(observer.take()).toEqual([])
@@ -269,7 +271,7 @@ describe("what is refused, is told once and changes nothing", () => {
   })
 
   test("containers outside of their host's blocks, in any of their addresses", () => {
-    const { observer, h1, h2, tell } = world()
+    const { observer, h1, h2, tell } = fixture()
     tell(...h1.join(), ...h2.join(), h1.claimWrite(A), h2.claimWrite(B))
     observer.take()
     tell(h2.endpointWrite("10.42.1.7"))
@@ -282,7 +284,7 @@ describe("what is refused, is told once and changes nothing", () => {
   })
 
   test("own addresses outside of its blocks, once its blocks would be known", () => {
-    const { observer, directory, h1, tell, pass } = world()
+    const { observer, directory, h1, tell, pass } = fixture()
     const networks = {
       n: { driver: "ipsec", overlay: ["10.42.2.9", "10.42.1.9"], parameters: {} },
     }
@@ -299,7 +301,7 @@ describe("what is refused, is told once and changes nothing", () => {
   })
 
   test("an underlay address that is this host's or another member's", () => {
-    const { observer, directory, h1, h2, tell, pass, gone } = world()
+    const { observer, directory, h1, h2, tell, pass, gone } = fixture()
     tell(...h1.join())
     tell(...h2.join(), h2.recordWrite({ underlay: [h1.underlay] }))
     expect(observer.takeRefused()).toEqual(["underlay underlay h2"])
@@ -325,7 +327,7 @@ describe("what is refused, is told once and changes nothing", () => {
   })
 
   test("two hosts may change addresses with each other", () => {
-    const { directory, h1, h2, tell } = world()
+    const { directory, h1, h2, tell } = fixture()
     tell(...h1.join(), ...h2.join())
     tell(h1.recordWrite({ underlay: [h2.underlay] }))
     tell(h2.recordWrite({ underlay: [h1.underlay] }))
@@ -336,7 +338,7 @@ describe("what is refused, is told once and changes nothing", () => {
   })
 
   test("two hosts with one number, or one with another key", () => {
-    const { observer, directory, h1, tell } = world()
+    const { observer, directory, h1, tell } = fixture()
     tell(...h1.join())
     const twin = new TestHost("h3", 1, keys)
     tell(...twin.join())
@@ -353,7 +355,7 @@ describe("what is refused, is told once and changes nothing", () => {
   })
 
   test("hosts that are not to be let in, with their containers; their blocks stay theirs", () => {
-    const { observer, directory, h1, h2, tell } = world({ allow: ["h1", "name-h9"] })
+    const { observer, directory, h1, h2, tell } = fixture({ allow: ["h1", "name-h9"] })
     tell(...h1.join(), ...h2.join(), h2.claimWrite(B), h2.endpointWrite("10.42.2.7"))
     expect(observer.takeRefused()).toEqual(["host allow h2"])
     expect(directory.peers("n").map(({ hostId }) => hostId)).toEqual(["h1"])
@@ -364,7 +366,7 @@ describe("what is refused, is told once and changes nothing", () => {
   })
 
   test("damaged, moved and old records, in every kind", () => {
-    const { observer, h1, h2, tell, store } = world()
+    const { observer, h1, h2, tell, store } = fixture()
     tell(...h1.join(), ...h2.join(), h1.claimWrite(A), h1.endpointWrite("10.42.1.7"))
     const old = h1.recordWrite({ name: "old" })
     tell(h1.recordWrite({ name: "new" }))
@@ -391,7 +393,7 @@ describe("what is refused, is told once and changes nothing", () => {
 
 describe("containers", () => {
   test("come back with the block that their host lost for a time", () => {
-    const { observer, h1, tell } = world()
+    const { observer, h1, tell } = fixture()
     tell(
       ...h1.join(),
       h1.claimWrite(A),
@@ -407,7 +409,7 @@ describe("containers", () => {
   })
 
   test("with two addresses are one, and gone when both are", () => {
-    const { observer, h1, tell } = world()
+    const { observer, h1, tell } = fixture()
     const six = "fd00:42::/112"
     tell(...h1.join(), h1.claimWrite(A), h1.claimWrite(six))
     const both = { uuid: "u1", addresses: ["10.42.1.7", "fd00:42::7"] }
@@ -420,7 +422,7 @@ describe("containers", () => {
   })
 
   test("that take over an address end the one before", () => {
-    const { observer, h1, tell } = world()
+    const { observer, h1, tell } = fixture()
     tell(...h1.join(), h1.claimWrite(A), h1.endpointWrite("10.42.1.7", { uuid: "u1" }))
     observer.take()
     tell(h1.endpointWrite("10.42.1.7", { uuid: "u2" }))
@@ -429,7 +431,7 @@ describe("containers", () => {
   })
 
   test("that came and went between two looks are not told of", () => {
-    const { observer, store, h1, tell } = world()
+    const { observer, store, h1, tell } = fixture()
     tell(...h1.join(), h1.claimWrite(A))
     observer.take()
     store.write([h1.endpointWrite("10.42.1.7")])
@@ -439,7 +441,7 @@ describe("containers", () => {
   })
 
   test("of this host are its own business: it is told which stand there", () => {
-    const { observer, tell } = world()
+    const { observer, tell } = fixture()
     tell(observer.self.endpointWrite("10.42.9.1"))
     expect(observer.take()).toEqual(["own endpoints/n/10.42.9.1"])
     expect(observer.containers.size).toBe(0)
@@ -453,7 +455,7 @@ describe("keys", () => {
   }
 
   test("are passed on verified, this host's own too, and again when asked for", () => {
-    const { observer, directory, store, h1, tell } = world()
+    const { observer, directory, store, h1, tell } = fixture()
     tell(...h1.join())
     observer.take()
     tell(announce(h1, { x: 1 }), announce(observer.self, { y: 1 }))
@@ -471,7 +473,7 @@ describe("keys", () => {
   })
 
   test("that vanish while all are to be told again are told to be gone", () => {
-    const { observer, directory, store, h1, tell } = world()
+    const { observer, directory, store, h1, tell } = fixture()
     tell(...h1.join(), announce(h1, 1))
     observer.take()
     directory.retellKeys()
@@ -482,7 +484,7 @@ describe("keys", () => {
   })
 
   test("that the ring refuses are looked at again when something of their host changes", () => {
-    const { observer, h1, tell, pass } = world()
+    const { observer, h1, tell, pass } = fixture()
     tell(...h1.join())
     observer.refuseKeys = "generation"
     observer.take()
@@ -500,7 +502,7 @@ describe("keys", () => {
 test("a large cluster is taken in by parts, in order, and is the same in the end", () => {
   const waiting: (() => void)[] = []
   let now = 0
-  const { observer, directory, store, h1, h2, tell } = world({
+  const { observer, directory, store, h1, h2, tell } = fixture({
     clock: () => (now += 4),
     later: (go) => void waiting.push(go),
   })
@@ -521,7 +523,7 @@ test("a large cluster is taken in by parts, in order, and is the same in the end
 })
 
 test("a record that waits for nothing is not looked at again, and a flood of them costs little", () => {
-  const { observer, directory, h1, tell, pass } = world()
+  const { observer, directory, h1, tell, pass } = fixture()
   tell(...h1.join())
   const claims = Array.from({ length: 2000 }, (_, n) => new TestHost(`x${n}`, n + 10, keys))
   tell(...claims.map((host, n) => host.claimWrite(`10.${43 + (n >> 8)}.${n & 255}.0/24`)))

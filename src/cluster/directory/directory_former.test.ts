@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { keys } from "../../../test/cluster_model/directory_world.ts"
+import { keys } from "../../../test/cluster_model/directory_fixture.ts"
 import { MemoryStore } from "../../../test/cluster_model/memory_store.ts"
 import { GRACE_MS, Observer } from "../../../test/cluster_model/observer.ts"
 import { TestHost } from "../../../test/cluster_model/test_host.ts"
@@ -15,7 +15,7 @@ const NOW = 10 * GRACE_MS
  *
  * @param h1Was how h1 stood when the process before ended
  */
-function world(h1Was: FormerMember | undefined, h2Underlay = ["192.0.0.2"]) {
+function fixture(h1Was: FormerMember | undefined, h2Underlay = ["192.0.0.2"]) {
   const store = new MemoryStore()
   const [h1, h2] = [new TestHost("h1", 1, keys), new TestHost("h2", 2, keys)]
   const { value: record } = h2.recordWrite({ underlay: h2Underlay })
@@ -39,7 +39,7 @@ function world(h1Was: FormerMember | undefined, h2Underlay = ["192.0.0.2"]) {
 }
 
 test("a host that was there when the process before ended has all of its time", () => {
-  const { observer, directory, pass, members } = world({ absentSince: undefined })
+  const { observer, directory, pass, members } = fixture({ absentSince: undefined })
   expect(members()).toEqual(["h1", "h2"])
   expect(directory.peer("n", "h1")?.blocks).toEqual([A])
   expect([...observer.containers.keys()]).toEqual(["n uuid h1 10.42.1.7"])
@@ -52,7 +52,7 @@ test("a host that was there when the process before ended has all of its time", 
 })
 
 test("one that was silent by then has what is left of it", () => {
-  const { pass, members } = world({ absentSince: NOW - 100 })
+  const { pass, members } = fixture({ absentSince: NOW - 100 })
   pass(GRACE_MS - 101)
   expect(members()).toEqual(["h1", "h2"])
   pass(1)
@@ -63,14 +63,14 @@ test.each([
   ["was off the mesh, or in another life of the kernel", undefined],
   ["has had its time", { absentSince: NOW - GRACE_MS }],
 ])("one that %s is not on it", (_name, former) => {
-  const { observer, members, pass } = world(former)
+  const { observer, members, pass } = fixture(former)
   expect(members()).toEqual(["h2"])
   pass(GRACE_MS)
   expect(observer.take()).not.toContain("gone h1")
 })
 
 test("one that comes back in its time was never away", () => {
-  const { store, observer, h1, pass, members } = world({ absentSince: undefined })
+  const { store, observer, h1, pass, members } = fixture({ absentSince: undefined })
   pass(GRACE_MS - 1)
   store.write([h1.aliveWrite()])
   store.deliver()
@@ -81,7 +81,7 @@ test("one that comes back in its time was never away", () => {
 })
 
 test("who is there now has the address that both say to have", () => {
-  const { members, observer, pass } = world({ absentSince: undefined }, ["192.0.0.1"])
+  const { members, observer, pass } = fixture({ absentSince: undefined }, ["192.0.0.1"])
   expect(members()).toEqual(["h2"])
   expect(observer.takeRefused()).toEqual(["underlay underlay h1"])
   pass(GRACE_MS)
@@ -89,7 +89,7 @@ test("who is there now has the address that both say to have", () => {
 })
 
 test("what the store says later is as without a process before", () => {
-  const { store, directory, h1, pass, members } = world({ absentSince: undefined })
+  const { store, directory, h1, pass, members } = fixture({ absentSince: undefined })
   pass(GRACE_MS)
   store.write([h1.recordWrite({ name: "again" })])
   store.compact()

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test"
-import { keys, world } from "../../../test/cluster_model/directory_world.ts"
+import { fixture, keys } from "../../../test/cluster_model/directory_fixture.ts"
 
 const A = "10.42.1.0/24"
 const B = "10.42.2.0/24"
 
 describe("a store that is put back", () => {
   test("is told; records of then do not count, and are no attack", () => {
-    const { observer, directory, store, h1, tell } = world()
+    const { observer, directory, store, h1, tell } = fixture()
     tell(...h1.join(), h1.claimWrite(A))
     const image = store.image()
     tell(h1.recordWrite({ name: "later" }), h1.claimWrite(B), h1.endpointWrite("10.42.1.7"))
@@ -21,7 +21,7 @@ describe("a store that is put back", () => {
   })
 
   test("is told though its revisions have passed those of before", () => {
-    const { store, observer, directory, h1, tell } = world()
+    const { store, observer, directory, h1, tell } = fixture()
     tell(...h1.join())
     const image = store.image()
     tell(h1.recordWrite({ name: "later" }))
@@ -37,7 +37,7 @@ describe("a store that is put back", () => {
   })
 
   test("may give a revision to another value than before", () => {
-    const { observer, store, h1, tell } = world()
+    const { observer, store, h1, tell } = fixture()
     tell(...h1.join(), h1.claimWrite(A))
     const image = store.image()
     tell(h1.endpointWrite("10.42.1.7", { uuid: "u1" }))

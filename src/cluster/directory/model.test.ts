@@ -15,7 +15,7 @@ const BLOCKS = 5
 const blockAt = (index: number) => `10.42.${index}.0/24`
 const addressIn = (index: number, last: number) => `10.42.${index}.${last}`
 
-interface World {
+interface ModelState {
   readonly store: MemoryStore
   readonly hosts: readonly TestHost[]
 }
@@ -29,7 +29,7 @@ interface Step {
   readonly other: number
 }
 
-type Work = (world: World, host: TestHost, step: Step) => Write | undefined
+type Work = (fixture: ModelState, host: TestHost, step: Step) => Write | undefined
 
 /** Each is one write, or none where a host that keeps to the rules would not do it. */
 const STEPS = {
@@ -41,14 +41,14 @@ const STEPS = {
     }),
   come: (_world, host) => host.aliveWrite(),
   go: (_world, host) => ({ key: keys.alive(host.id), value: undefined }),
-  claim: (world, host, { block }) =>
-    holderOf(world, block) === undefined && isRegistered(world, host)
+  claim: (fixture, host, { block }) =>
+    holderOf(fixture, block) === undefined && isRegistered(fixture, host)
       ? host.claimWrite(blockAt(block))
       : undefined,
-  release: (world, host, { block }) =>
-    holderOf(world, block) === host.id ? host.claimWrite(blockAt(block), "released") : undefined,
-  attach: (world, host, { block, other }) =>
-    holderOf(world, block) === host.id
+  release: (fixture, host, { block }) =>
+    holderOf(fixture, block) === host.id ? host.claimWrite(blockAt(block), "released") : undefined,
+  attach: (fixture, host, { block, other }) =>
+    holderOf(fixture, block) === host.id
       ? host.endpointWrite(addressIn(block, other & 3), { uuid: `${host.id} ${block} ${other}` })
       : undefined,
   detach: (_world, _host, { block, other }) => ({
@@ -92,22 +92,22 @@ function stepOf(what: readonly (keyof typeof STEPS)[]): fc.Arbitrary<Step> {
   })
 }
 
-function run(world: World, step: Step): void {
-  const host = world.hosts[step.host]
+function run(fixture: ModelState, step: Step): void {
+  const host = fixture.hosts[step.host]
   const work: Work = STEPS[step.what]
-  const write = host === undefined ? undefined : work(world, host, step)
-  if (write !== undefined) world.store.write([write])
+  const write = host === undefined ? undefined : work(fixture, host, step)
+  if (write !== undefined) fixture.store.write([write])
 }
 
-function isRegistered({ store }: World, { id }: TestHost): boolean {
+function isRegistered({ store }: ModelState, { id }: TestHost): boolean {
   return store.listing(keys.identity(id)).entries.length > 0
 }
 
-function holderOf({ store }: World, block: number): string | undefined {
+function holderOf({ store }: ModelState, block: number): string | undefined {
   return standingClaim(store.listing(keys.block("n", blockAt(block))).entries[0]).holder
 }
 
-function begin(): World & { readonly observer: Observer } {
+function begin(): ModelState & { readonly observer: Observer } {
   const store = new MemoryStore()
   const hosts = Array.from({ length: HOSTS }, (_, n) => new TestHost(`h${n}`, n + 1, keys))
   const observer = new Observer(keys)
@@ -151,18 +151,18 @@ describe("whatever hosts do", () => {
       fc.property(
         fc.array(fc.tuple(stepOf(HONEST), hearing), { minLength: 30, maxLength: 90 }),
         (steps) => {
-          const world = begin()
+          const fixture = begin()
           for (const [step, how] of steps) {
-            run(world, step)
-            hear(world, how)
+            run(fixture, step)
+            hear(fixture, how)
           }
-          finish(world)
+          finish(fixture)
           const fresh = new Observer(keys)
-          fresh.directory.snapshot(world.store.listing(keys.prefix))
+          fresh.directory.snapshot(fixture.store.listing(keys.prefix))
           fresh.now += REUSE_MS
           fresh.directory.tick()
-          expect(world.observer.shape()).toEqual(fresh.shape())
-          expect(sorted(world.observer.containers)).toEqual(sorted(fresh.containers))
+          expect(fixture.observer.shape()).toEqual(fresh.shape())
+          expect(sorted(fixture.observer.containers)).toEqual(sorted(fresh.containers))
         },
       ),
       { numRuns: 100 },
@@ -174,15 +174,15 @@ describe("whatever hosts do", () => {
       fc.property(
         fc.array(fc.tuple(stepOf(ALL), hearing, fc.nat(20)), { minLength: 20, maxLength: 80 }),
         (steps) => {
-          const world = begin()
-          const { observer } = world
+          const fixture = begin()
+          const { observer } = fixture
           for (const [one, how, long] of steps) {
-            run(world, one)
-            hear(world, how)
+            run(fixture, one)
+            hear(fixture, how)
             if (long === 0) observer.now += REUSE_MS
             expectSound(observer)
           }
-          finish(world)
+          finish(fixture)
           expectSound(observer)
         },
       ),

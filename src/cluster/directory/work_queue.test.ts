@@ -2,7 +2,7 @@ import { expect, test } from "bun:test"
 import { WorkQueue } from "./work_queue.ts"
 
 /** A clock that a test moves, and what is to be called back. */
-function world() {
+function fixture() {
   const state = { now: 0, waiting: [] as (() => void)[], done: [] as string[] }
   const later = (go: () => void) => void state.waiting.push(go)
   const queue = new WorkQueue({ clock: () => state.now, later })
@@ -18,7 +18,7 @@ function world() {
 }
 
 test("what is quick is done at once", () => {
-  const { state, queue, work } = world()
+  const { state, queue, work } = fixture()
   queue.add(work("a", 3))
   queue.add(work("b", 1))
   expect(state.done).toEqual(["a0", "a1", "a2", "b0"])
@@ -26,7 +26,7 @@ test("what is quick is done at once", () => {
 })
 
 test("what takes long lets others have their turn, and what comes later waits for it", () => {
-  const { state, queue, work, go } = world()
+  const { state, queue, work, go } = fixture()
   queue.add(work("a", 4, 6))
   expect(state.done).toEqual(["a0", "a1"])
   queue.add(work("b", 1))
@@ -55,7 +55,7 @@ test("without anybody to call back all is done at once", () => {
 })
 
 test("work that adds work does not come before itself", () => {
-  const { state, queue, work } = world()
+  const { state, queue, work } = fixture()
   queue.add(
     (function* () {
       queue.add(work("b", 1))
@@ -68,7 +68,7 @@ test("work that adds work does not come before itself", () => {
 })
 
 test("work that throws is over, and the rest goes on", () => {
-  const { state, queue, work, go } = world()
+  const { state, queue, work, go } = fixture()
   queue.add(work("a", 2, 20))
   queue.add(
     (function* () {
@@ -87,7 +87,7 @@ test("work that throws is over, and the rest goes on", () => {
 })
 
 test("what was cleared is not done", () => {
-  const { state, queue, work, go } = world()
+  const { state, queue, work, go } = fixture()
   queue.add(work("a", 3, 20))
   queue.add(work("b", 1))
   queue.clear()

@@ -4,7 +4,7 @@ import { StoreView } from "./store_view.ts"
 
 const GRACE_MS = 10
 
-function world() {
+function fixture() {
   const view = new StoreView(0, () => acknowledger.forgetRevisions())
   const acknowledger: Acknowledger = new Acknowledger(view, GRACE_MS)
   const next = (now: number, more: Partial<Acknowledged> = {}) =>
@@ -22,7 +22,7 @@ const ack = (revision: number, more = {}) => ({
 })
 
 test("nothing is said before the store was heard, then what is new, once", () => {
-  const { view, next, write } = world()
+  const { view, next, write } = fixture()
   expect(next(0)).toEqual({})
   view.hear(5)
   expect(next(0)).toEqual(ack(5))
@@ -33,7 +33,7 @@ test("nothing is said before the store was heard, then what is new, once", () =>
 })
 
 test("what is owed is said when that much was heard, and nothing less before", () => {
-  const { view, acknowledger, next, write } = world()
+  const { view, acknowledger, next, write } = fixture()
   view.hear(5)
   write(0, 6)
   acknowledger.owe(9)
@@ -47,7 +47,7 @@ test("what is owed is said when that much was heard, and nothing less before", (
 })
 
 test("who waits is told again, once per grace", () => {
-  const { view, next, write } = world()
+  const { view, next, write } = fixture()
   view.hear(5)
   write(100, 6)
   const isWaitedFor = (revision: number) => revision === 5
@@ -57,7 +57,7 @@ test("who waits is told again, once per grace", () => {
 })
 
 test("in a new era nothing of before is owed, and all is said anew", () => {
-  const { view, acknowledger, next, write } = world()
+  const { view, acknowledger, next, write } = fixture()
   view.hear(5)
   write(0, 6)
   acknowledger.owe(50)

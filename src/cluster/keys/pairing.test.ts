@@ -6,7 +6,7 @@ import { RingPeer } from "./ring_peer.ts"
 
 const NETWORK = { number: 0, cipher: "aes256gcm16" } as const
 
-function world() {
+function fixture() {
   let seed = 1
   const random = (bytes: number) => new Uint8Array(bytes).fill(seed++)
   const own = new OwnGenerations({ random, reserve: () => undefined }, 0, [])
@@ -27,7 +27,7 @@ function world() {
 }
 
 test("the newest of both are paired, once", () => {
-  const { own, pairing, peer, announce, pairs } = world()
+  const { own, pairing, peer, announce, pairs } = fixture()
   pairing.pair(peer)
   expect(pairs()).toEqual([])
   announce(1)
@@ -43,7 +43,7 @@ test("the newest of both are paired, once", () => {
 })
 
 test("keys that a peer had and that went are not made again: a new generation is wanted", () => {
-  const { own, pairing, peer, announce, pairs, spent } = world()
+  const { own, pairing, peer, announce, pairs, spent } = fixture()
   announce(1)
   own.newest.used.add("b")
   pairing.pair(peer)
@@ -54,7 +54,7 @@ test("keys that a peer had and that went are not made again: a new generation is
 })
 
 test("a network that comes back gets no keys of the newest pair: a new generation is wanted", () => {
-  const { own, pairing, peer, announce, spent } = world()
+  const { own, pairing, peer, announce, spent } = fixture()
   announce(1)
   pairing.pair(peer)
   peer.settings = { number: 2, networks: [] }
@@ -69,7 +69,7 @@ test("a network that comes back gets no keys of the newest pair: a new generatio
 })
 
 test("a public value that gives no secret is refused once", () => {
-  const { pairing, peer, announce, pairs } = world()
+  const { pairing, peer, announce, pairs } = fixture()
   announce(1, new Uint8Array(32))
   expect(() => pairing.pair(peer)).toThrow("public-value")
   pairing.pair(peer)

@@ -4,7 +4,7 @@ import { Rollover } from "./rollover.ts"
 
 const TIMES = { graceMs: 10, patienceMs: 1000 }
 
-function world() {
+function fixture() {
   const failure = { error: undefined as unknown }
   const reserve = () => {
     if (failure.error !== undefined) throw failure.error
@@ -22,7 +22,7 @@ function world() {
 }
 
 test("a generation is made when it is wanted, after the one before was published, and once", () => {
-  const { rollover, live, publish } = world()
+  const { rollover, live, publish } = fixture()
   publish(0)
   rollover.make()
   expect(live()).toEqual([1])
@@ -39,7 +39,7 @@ test("a generation is made when it is wanted, after the one before was published
 })
 
 test("what keeps it from being made is told, and it is made later", () => {
-  const { rollover, live, publish, failure } = world()
+  const { rollover, live, publish, failure } = fixture()
   publish(0)
   rollover.want()
   failure.error = new Error("no room on the disk")
@@ -52,7 +52,7 @@ test("what keeps it from being made is told, and it is made later", () => {
 
 /** Two generations, both published at 100. */
 function rotated() {
-  const made = world()
+  const made = fixture()
   made.publish(0)
   made.rollover.want()
   made.rollover.make()

@@ -18,7 +18,7 @@ function random(length: number): Uint8Array {
 }
 
 /** Two hosts; A may be behind a NAT that maps its address once it has sent something. */
-class World {
+class TwoHosts {
   readonly a: NatDetection
   readonly b: NatDetection
   now = 1000
@@ -71,30 +71,30 @@ const outcome = (encapsulate: boolean, { address, port }: Endpoint) => ({
 
 describe("two hosts", () => {
   test("without a NAT send ESP as it is, to the addresses that they announce", () => {
-    const world = new World(false)
-    world.run(5000)
-    expect(world.a.outcome(B_NUMBER)).toEqual(outcome(false, B))
-    expect(world.b.outcome(A)).toEqual(outcome(false, A_OWN))
-    expect(world.a.outside(B_NUMBER)).toEqual(A_OWN)
-    expect(world.keepalives).toBe(0)
+    const hosts = new TwoHosts(false)
+    hosts.run(5000)
+    expect(hosts.a.outcome(B_NUMBER)).toEqual(outcome(false, B))
+    expect(hosts.b.outcome(A)).toEqual(outcome(false, A_OWN))
+    expect(hosts.a.outside(B_NUMBER)).toEqual(A_OWN)
+    expect(hosts.keepalives).toBe(0)
   })
 
   test("with one behind a NAT encapsulate, and the other learns where that one is", () => {
-    const world = new World(true)
-    expect(world.b.outcome(A)).toEqual(outcome(false, A_OWN))
-    world.run(5000)
-    expect(world.a.outcome(B_NUMBER)).toEqual(outcome(true, B))
-    expect(world.b.outcome(A)).toEqual(outcome(true, A_OUTSIDE))
-    expect(world.a.outside(B_NUMBER)).toEqual(A_OUTSIDE)
+    const hosts = new TwoHosts(true)
+    expect(hosts.b.outcome(A)).toEqual(outcome(false, A_OWN))
+    hosts.run(5000)
+    expect(hosts.a.outcome(B_NUMBER)).toEqual(outcome(true, B))
+    expect(hosts.b.outcome(A)).toEqual(outcome(true, A_OUTSIDE))
+    expect(hosts.a.outside(B_NUMBER)).toEqual(A_OUTSIDE)
   })
 
   test("follow a NAT that forgets its mapping, or that comes between them", () => {
-    const world = new World(true)
-    world.run(5000)
-    world.mapping = { address: "203.0.113.7", port: 7777 }
-    world.run(70_000)
-    expect(world.b.outcome(A)).toEqual(outcome(true, world.mapping))
-    const later = new World(false)
+    const hosts = new TwoHosts(true)
+    hosts.run(5000)
+    hosts.mapping = { address: "203.0.113.7", port: 7777 }
+    hosts.run(70_000)
+    expect(hosts.b.outcome(A)).toEqual(outcome(true, hosts.mapping))
+    const later = new TwoHosts(false)
     later.run(5000)
     later.mapping = A_OUTSIDE
     later.run(70_000)
@@ -103,62 +103,62 @@ describe("two hosts", () => {
   })
 
   test("follow at once where the kernel says that packets come from, and ask whether it is so", () => {
-    const world = new World(true)
-    expect(world.b.knows(A)).toBe(false)
-    world.run(5000)
-    expect([world.a.knows(B_NUMBER), world.b.knows(A), world.b.knows(9)]).toEqual([
+    const hosts = new TwoHosts(true)
+    expect(hosts.b.knows(A)).toBe(false)
+    hosts.run(5000)
+    expect([hosts.a.knows(B_NUMBER), hosts.b.knows(A), hosts.b.knows(9)]).toEqual([
       true,
       true,
       false,
     ])
-    world.mapping = { address: "203.0.113.7", port: 7777 }
-    expect(world.b.moved(A, world.mapping, world.now)).toBe(true)
-    expect(world.b.outcome(A)).toEqual(outcome(true, world.mapping))
-    expect(world.b.due(world.now)).toMatchObject([{ kind: "message", to: world.mapping }])
-    expect(world.b.moved(A, world.mapping, world.now)).toBe(false)
-    expect(world.b.moved(9, world.mapping, world.now)).toBe(false)
+    hosts.mapping = { address: "203.0.113.7", port: 7777 }
+    expect(hosts.b.moved(A, hosts.mapping, hosts.now)).toBe(true)
+    expect(hosts.b.outcome(A)).toEqual(outcome(true, hosts.mapping))
+    expect(hosts.b.due(hosts.now)).toMatchObject([{ kind: "message", to: hosts.mapping }])
+    expect(hosts.b.moved(A, hosts.mapping, hosts.now)).toBe(false)
+    expect(hosts.b.moved(9, hosts.mapping, hosts.now)).toBe(false)
     // Packets of A's that another sent on from elsewhere: A is heard of again, and is where it was.
-    expect(world.b.moved(A, { address: "192.0.2.66", port: 666 }, world.now)).toBe(true)
-    world.run(70_000)
-    expect(world.b.outcome(A)).toEqual(outcome(true, world.mapping))
+    expect(hosts.b.moved(A, { address: "192.0.2.66", port: 666 }, hosts.now)).toBe(true)
+    hosts.run(70_000)
+    expect(hosts.b.outcome(A)).toEqual(outcome(true, hosts.mapping))
   })
 
   test("agree, whatever is lost", () => {
     fc.assert(
       fc.property(fc.boolean(), fc.infiniteStream(fc.nat({ max: 2 })), (nat, losses) => {
-        const world = new World(nat)
-        world.lost = () => losses.next().value === 0
-        world.run(60_000)
-        world.lost = () => false
-        world.run(130_000)
-        expect(world.a.outcome(B_NUMBER)).toEqual(outcome(nat, B))
-        expect(world.b.outcome(A)).toEqual(outcome(nat, world.mapping))
+        const hosts = new TwoHosts(nat)
+        hosts.lost = () => losses.next().value === 0
+        hosts.run(60_000)
+        hosts.lost = () => false
+        hosts.run(130_000)
+        expect(hosts.a.outcome(B_NUMBER)).toEqual(outcome(nat, B))
+        expect(hosts.b.outcome(A)).toEqual(outcome(nat, hosts.mapping))
       }),
       { numRuns: 30 },
     )
   })
 
   test("of which one never answers are asked less and less, and stay as announced", () => {
-    const world = new World(false)
-    world.lost = () => true
+    const hosts = new TwoHosts(false)
+    hosts.lost = () => true
     const asked: number[] = []
     for (let now = 0; now <= 400_000; now += 100) {
-      if (world.a.due(now).length > 0) asked.push(now)
+      if (hosts.a.due(now).length > 0) asked.push(now)
     }
     expect(asked.slice(0, 6)).toEqual([1000, 1500, 2500, 4500, 8500, 16_500])
     expect(asked.length).toBeLessThan(15)
-    expect(world.a.outcome(B_NUMBER)).toEqual(outcome(false, B))
-    expect(world.a.outside(B_NUMBER)).toBeUndefined()
+    expect(hosts.a.outcome(B_NUMBER)).toEqual(outcome(false, B))
+    expect(hosts.a.outside(B_NUMBER)).toBeUndefined()
   })
 })
 
 describe("keepalives", () => {
   test("go each 20 s from the host behind the NAT alone", () => {
-    const world = new World(true)
-    world.run(5000)
-    world.keepalives = 0
-    world.run(100_000)
-    expect(world.keepalives).toBe(5)
+    const hosts = new TwoHosts(true)
+    hosts.run(5000)
+    hosts.keepalives = 0
+    hosts.run(100_000)
+    expect(hosts.keepalives).toBe(5)
   })
 })
 
@@ -166,68 +166,68 @@ describe("strangers, liars and listeners", () => {
   const EVIL = { address: "192.0.2.66", port: 666 }
 
   /** A request of A as it was on the wire. */
-  function request(world: World): Uint8Array {
-    const [first] = world.a.due(world.now)
+  function request(hosts: TwoHosts): Uint8Array {
+    const [first] = hosts.a.due(hosts.now)
     if (first?.kind !== "message") throw new Error("no request")
     return first.bytes
   }
 
   test("a replayed request gets an answer of its own length at the most, and moves nobody", () => {
-    const world = new World(false)
-    const bytes = request(world)
+    const hosts = new TwoHosts(false)
+    const bytes = request(hosts)
     for (let copy = 0; copy < 3; copy++) {
-      const { send, changed } = world.b.receive(bytes, EVIL, B, world.now)
+      const { send, changed } = hosts.b.receive(bytes, EVIL, B, hosts.now)
       expect(changed).toBeUndefined()
       expect(send.length).toBe(1)
       const [answer] = send
       expect(answer?.kind === "message" ? answer.bytes.length : 0).toBe(bytes.length)
     }
-    expect(world.b.outcome(A)).toEqual(outcome(false, A_OWN))
+    expect(hosts.b.outcome(A)).toEqual(outcome(false, A_OWN))
   })
 
   test("a confirmation counts from where its request came, and for a minute at the most", () => {
-    const world = new World(true)
-    const { send } = world.b.receive(request(world), A_OUTSIDE, B, world.now)
+    const hosts = new TwoHosts(true)
+    const { send } = hosts.b.receive(request(hosts), A_OUTSIDE, B, hosts.now)
     const [answer] = send
     if (answer?.kind !== "message") throw new Error("no answer")
-    const [confirm] = world.a.receive(answer.bytes, B, A_OWN, world.now).send
+    const [confirm] = hosts.a.receive(answer.bytes, B, A_OWN, hosts.now).send
     if (confirm?.kind !== "message") throw new Error("no confirmation")
-    expect(world.b.receive(confirm.bytes, EVIL, B, world.now).changed).toBeUndefined()
-    expect(world.b.receive(confirm.bytes, A_OUTSIDE, B, world.now + 60_000).changed).toBeUndefined()
-    expect(world.b.outcome(A)?.peerAddress).toBe(A_OWN.address)
-    expect(world.b.receive(confirm.bytes, A_OUTSIDE, B, world.now).changed).toBe(A)
+    expect(hosts.b.receive(confirm.bytes, EVIL, B, hosts.now).changed).toBeUndefined()
+    expect(hosts.b.receive(confirm.bytes, A_OUTSIDE, B, hosts.now + 60_000).changed).toBeUndefined()
+    expect(hosts.b.outcome(A)?.peerAddress).toBe(A_OWN.address)
+    expect(hosts.b.receive(confirm.bytes, A_OUTSIDE, B, hosts.now).changed).toBe(A)
     // Again: it says nothing new.
-    expect(world.b.receive(confirm.bytes, A_OUTSIDE, B, world.now).changed).toBeUndefined()
+    expect(hosts.b.receive(confirm.bytes, A_OUTSIDE, B, hosts.now).changed).toBeUndefined()
   })
 
   test("an answer counts once, and in time", () => {
-    const world = new World(true)
-    const { send } = world.b.receive(request(world), A_OUTSIDE, B, world.now)
+    const hosts = new TwoHosts(true)
+    const { send } = hosts.b.receive(request(hosts), A_OUTSIDE, B, hosts.now)
     const [answer] = send
     if (answer?.kind !== "message") throw new Error("no answer")
-    expect(world.a.receive(answer.bytes, B, A_OWN, world.now + 10_001).send).toEqual([])
-    expect(world.a.receive(answer.bytes, B, A_OWN, world.now).changed).toBe(B_NUMBER)
-    expect(world.a.receive(answer.bytes, EVIL, A_OWN, world.now).send).toEqual([])
+    expect(hosts.a.receive(answer.bytes, B, A_OWN, hosts.now + 10_001).send).toEqual([])
+    expect(hosts.a.receive(answer.bytes, B, A_OWN, hosts.now).changed).toBe(B_NUMBER)
+    expect(hosts.a.receive(answer.bytes, EVIL, A_OWN, hosts.now).send).toEqual([])
   })
 
   test("messages of others, to others, or thrown back are ignored", () => {
-    const world = new World(false)
-    const bytes = request(world)
+    const hosts = new TwoHosts(false)
+    const bytes = request(hosts)
     const third = new NatDetection({ number: 3, random })
     expect(third.receive(bytes, A_OWN, B, 0).send).toEqual([])
     third.setPeer(A, { announced: A_OWN, own: B, key: KEY }, 0)
     expect(third.receive(bytes, A_OWN, B, 0).send).toEqual([])
-    expect(world.a.receive(bytes, B, A_OWN, world.now).send).toEqual([])
-    world.b.removePeer(A)
-    expect(world.b.receive(bytes, A_OWN, B, world.now).send).toEqual([])
-    expect(world.b.outcome(A)).toBeUndefined()
+    expect(hosts.a.receive(bytes, B, A_OWN, hosts.now).send).toEqual([])
+    hosts.b.removePeer(A)
+    expect(hosts.b.receive(bytes, A_OWN, B, hosts.now).send).toEqual([])
+    expect(hosts.b.outcome(A)).toBeUndefined()
   })
 
   test("no bytes harm", () => {
-    const world = new World(false)
+    const hosts = new TwoHosts(false)
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
-        expect(world.b.receive(bytes, EVIL, B, world.now)).toEqual({ send: [], changed: undefined })
+        expect(hosts.b.receive(bytes, EVIL, B, hosts.now)).toEqual({ send: [], changed: undefined })
       }),
     )
   })
@@ -251,13 +251,13 @@ describe("many peers", () => {
   })
 
   test("that move are forgotten, those that only have a new key are not", () => {
-    const world = new World(true)
-    world.run(5000)
+    const hosts = new TwoHosts(true)
+    hosts.run(5000)
     const peer = { announced: A_OWN, own: B, key: KEY.with(0, 1) }
-    world.b.setPeer(A, peer, world.now)
-    expect(world.b.outcome(A)).toEqual(outcome(true, A_OUTSIDE))
+    hosts.b.setPeer(A, peer, hosts.now)
+    expect(hosts.b.outcome(A)).toEqual(outcome(true, A_OUTSIDE))
     const moved = { address: "192.168.9.9", port: 4500 }
-    world.b.setPeer(A, { ...peer, announced: moved }, world.now)
-    expect(world.b.outcome(A)).toEqual(outcome(false, moved))
+    hosts.b.setPeer(A, { ...peer, announced: moved }, hosts.now)
+    expect(hosts.b.outcome(A)).toEqual(outcome(false, moved))
   })
 })

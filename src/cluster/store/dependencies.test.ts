@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { FakeWorld, settle } from "../../../test/cluster/fake_world.ts"
+import { FakeDependencies, settle } from "../../../test/cluster/fake_dependencies.ts"
 import { pause } from "./dependencies.ts"
 
 function observed(promise: Promise<void>): () => boolean {
@@ -11,22 +11,22 @@ function observed(promise: Promise<void>): () => boolean {
 }
 
 test("a pause ends after its time and leaves nothing", async () => {
-  const world = new FakeWorld(() => undefined)
-  const done = observed(pause(world, 100, new AbortController().signal))
-  await world.advance(99)
+  const dependencies = new FakeDependencies(() => undefined)
+  const done = observed(pause(dependencies, 100, new AbortController().signal))
+  await dependencies.advance(99)
   expect(done()).toBe(false)
-  await world.advance(1)
+  await dependencies.advance(1)
   expect(done()).toBe(true)
-  expect(world.timers).toBe(0)
+  expect(dependencies.timers).toBe(0)
 })
 
 test("a pause ends when its signal aborts, also if that was before", async () => {
-  const world = new FakeWorld(() => undefined)
+  const dependencies = new FakeDependencies(() => undefined)
   const end = new AbortController()
-  const done = observed(pause(world, 100, end.signal))
+  const done = observed(pause(dependencies, 100, end.signal))
   end.abort()
   await settle()
   expect(done()).toBe(true)
-  expect(world.timers).toBe(0)
-  await pause(world, 100, end.signal)
+  expect(dependencies.timers).toBe(0)
+  await pause(dependencies, 100, end.signal)
 })

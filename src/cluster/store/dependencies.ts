@@ -1,4 +1,4 @@
-/** What a store needs of the world: the network, time and randomness. */
+/** What a store needs of the outside: the network, time and randomness. */
 
 /** One HTTP request; `fetch` of the runtime, or one with certificates. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
@@ -17,7 +17,7 @@ export interface Dependencies {
 }
 
 /** Waits so long, or until the signal aborts; never rejects. */
-export function pause(world: Dependencies, ms: number, signal: AbortSignal): Promise<void> {
+export function pause(dependencies: Dependencies, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) {
       resolve()
@@ -28,7 +28,7 @@ export function pause(world: Dependencies, ms: number, signal: AbortSignal): Pro
       signal.removeEventListener("abort", end)
       resolve()
     }
-    const cancel = world.after(Math.max(0, ms), end)
+    const cancel = dependencies.after(Math.max(0, ms), end)
     signal.addEventListener("abort", end, { once: true })
   })
 }

@@ -22,12 +22,12 @@ export interface Repeated {
 
 /** Does work until the signal aborts; after an error it waits, longer each time. */
 export async function repeat(
-  world: Dependencies,
+  dependencies: Dependencies,
   signal: AbortSignal,
   { work, onError }: Repeated,
 ): Promise<void> {
-  const backoff = new Backoff(world.random)
-  const refusals = new Backoff(world.random, { firstMs: 1000, longestMs: REFUSED_MS })
+  const backoff = new Backoff(dependencies.random)
+  const refusals = new Backoff(dependencies.random, { firstMs: 1000, longestMs: REFUSED_MS })
   const worked = () => {
     backoff.reset()
     refusals.reset()
@@ -42,7 +42,7 @@ export async function repeat(
       const refused = error instanceof LariatError && error.code === "permission"
       waitMs = (refused ? refusals : backoff).next()
     }
-    await pause(world, waitMs, signal)
+    await pause(dependencies, waitMs, signal)
   }
 }
 

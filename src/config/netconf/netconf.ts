@@ -1,6 +1,5 @@
 /** The network configuration of the CNI types that Lariat answers to, normalised. */
 
-import type { Problem } from "../diagnostic.ts"
 import type { Output } from "../value_schema.ts"
 import type * as schema from "./schema.ts"
 
@@ -56,9 +55,6 @@ export interface Netconf extends Omit<Said, Reworked | `cni.dev/${string}`> {
   /** `cni.dev/valid-attachments` or its legacy name; null counts as the empty list. */
   readonly validAttachments: Said["cni.dev/valid-attachments"]
 }
-
-/** One thing wrong with a netconf. */
-export type NetconfProblem = Problem
 
 /** Whether containers get their addresses of Lariat, and of no other IPAM plugin. */
 export function isOurIpam({ ipam }: Pick<Netconf, "ipam">): boolean {

@@ -1,7 +1,7 @@
 /** The store's contract over the small etcd, and what of it the contract does not reach. */
 import { expect, test } from "bun:test"
 import { Ear } from "../../../test/cluster/ear.ts"
-import { FakeWorld, settle } from "../../../test/cluster/fake_world.ts"
+import { FakeDependencies, settle } from "../../../test/cluster/fake_dependencies.ts"
 import { storeContract } from "../../../test/cluster/store_contract.ts"
 import { EtcdStore } from "../../cluster/store/etcd/etcd_store.ts"
 import { after } from "../../sys/timer.ts"
@@ -25,9 +25,9 @@ storeContract("etcd's store over the small etcd", async () => {
 
 /** A small etcd whose time stands still until told. */
 function still() {
-  const world = new FakeWorld(() => undefined)
-  const gateway = new EtcdGateway(world.after)
-  world.answer = ({ path, body, signal }) =>
+  const dependencies = new FakeDependencies(() => undefined)
+  const gateway = new EtcdGateway(dependencies.after)
+  dependencies.answer = ({ path, body, signal }) =>
     overNetwork(gateway, `http://small:2379${path}`, {
       ...{ method: "POST", body: JSON.stringify(body), signal },
     })
@@ -37,7 +37,7 @@ function still() {
     )
     return { status: response.status, body: (await response.json()) as Record<string, unknown> }
   }
-  return { world, gateway, ask }
+  return { dependencies, gateway, ask }
 }
 
 const put = (key: string, value: string, lease = "0") => ({
@@ -45,53 +45,53 @@ const put = (key: string, value: string, lease = "0") => ({
 })
 
 test("a key goes when nobody renews its lease, and not before", async () => {
-  const { world, ask } = still()
+  const { dependencies, ask } = still()
   const { body } = await ask("/v3/lease/grant", { TTL: "10" })
   expect(body).toMatchObject({ TTL: "10" })
   await ask("/v3/kv/txn", put("alive", "yes", String(body.ID)))
-  await world.advance(9000)
+  await dependencies.advance(9000)
   expect((await ask("/v3/lease/keepalive", { ID: body.ID })).body).toMatchObject({
     result: { ID: body.ID, TTL: "10" },
   })
-  await world.advance(9999)
+  await dependencies.advance(9999)
   expect((await ask("/v3/kv/range", { key: btoa("alive") })).body.kvs).toHaveLength(1)
-  await world.advance(1)
+  await dependencies.advance(1)
   expect((await ask("/v3/kv/range", { key: btoa("alive") })).body.kvs).toEqual([])
   expect((await ask("/v3/lease/keepalive", { ID: body.ID })).body.result).toEqual({ ID: "1" })
   expect((await ask("/v3/kv/txn", put("alive", "yes", "1"))).status).toBe(400)
 })
 
 test("a presence outlives an etcd that forgot its lease", async () => {
-  const { world, ask } = still()
-  const store = new EtcdStore("http://small:2379", world)
+  const { dependencies, ask } = still()
+  const store = new EtcdStore("http://small:2379", dependencies)
   store.present("/alive", "here", { ttlMs: 6000 })
   await settle()
   await ask("/v3/lease/revoke", { ID: "1" })
   expect((await store.get("/alive"))?.value).toBeUndefined()
-  await world.advance(2000)
+  await dependencies.advance(2000)
   expect((await store.get("/alive"))?.value).toBe("here")
   await store.close()
 })
 
 test("a watch that comes back hears what it missed", async () => {
-  const { world, ask } = still()
-  const store = new EtcdStore("http://small:2379", world)
+  const { dependencies, ask } = still()
+  const store = new EtcdStore("http://small:2379", dependencies)
   const ear = new Ear()
   store.watch("/w/", ear)
   await settle()
   await ask("/v3/kv/txn", put("/w/a", "1"))
   await settle()
-  const answer = world.answer
-  world.answer = () => {
+  const answer = dependencies.answer
+  dependencies.answer = () => {
     throw new Error("ECONNREFUSED")
   }
   // Silence makes it suspicious: it asks, nobody answers, it is to be opened anew.
-  await world.advance(30_000)
+  await dependencies.advance(30_000)
   await ask("/v3/kv/txn", put("/w/a", "2"))
   await ask("/v3/kv/txn", { success: [{ request_delete_range: { key: btoa("/w/a") } }] })
   await ask("/v3/kv/txn", put("/w/b", "1"))
-  world.answer = answer
-  await world.advance(30_000)
+  dependencies.answer = answer
+  await dependencies.advance(30_000)
   expect(ear.heard.map(({ key, value }) => [key, value])).toEqual([
     ["/w/a", "1"],
     ["/w/a", "2"],
@@ -103,7 +103,7 @@ test("a watch that comes back hears what it missed", async () => {
 })
 
 test("closed, it ends watches and lets nothing expire", async () => {
-  const { world, gateway, ask } = still()
+  const { dependencies, gateway, ask } = still()
   await ask("/v3/lease/grant", { TTL: "10" })
   const body = JSON.stringify({ create_request: { key: btoa("a") } })
   const response = await gateway.fetch(
@@ -111,7 +111,7 @@ test("closed, it ends watches and lets nothing expire", async () => {
   )
   gateway.close()
   expect((await response.text()).trimEnd().split("\n")).toHaveLength(1)
-  expect(world.timers).toBe(0)
+  expect(dependencies.timers).toBe(0)
 })
 
 test.each([

@@ -7,7 +7,7 @@ import { LostBlocks } from "./lost_blocks.ts"
 const BLOCK = "10.42.7.0/24"
 
 /** Containers `c0` and on with an address of the block and one of another, and `x` with none. */
-function world(containers: number) {
+function fixture(containers: number) {
   const stateDatabase = StateDatabase.open(":memory:", { bootId: "b" })
   const common = { network: "n", ifname: "eth0", kind: "port", netns: undefined } as const
   const names = { aliases: [], labels: {} }
@@ -31,7 +31,7 @@ function world(containers: number) {
 }
 
 test("the containers that are left in a block are named, and of many the number", () => {
-  const { lost, health } = world(7)
+  const { lost, health } = fixture(7)
   lost.add("n", BLOCK, "h2")
   const what = health.problems()[0]?.what ?? ""
   expect(what).toStartWith(`block ${BLOCK} of network n is name of h2's`)
@@ -41,7 +41,7 @@ test("the containers that are left in a block are named, and of many the number"
 })
 
 test("they are known by their addresses, also to a process that begins anew", () => {
-  const { lost, make, health, stateDatabase } = world(1)
+  const { lost, make, health, stateDatabase } = fixture(1)
   lost.add("n", BLOCK, "h2")
   lost.add("n", "10.42.9.0/24", "h3")
   for (const one of [lost, make()]) {

@@ -7,7 +7,7 @@ import { openWireguard } from "../../../drivers/wireguard/wireguard_driver.ts"
 import { LariatError } from "../../../errors.ts"
 
 /** What a driver may need of the agent. */
-export interface DriverParts {
+export interface DriverDependencies {
   /** The key that this host and another one know, 32 bytes; undefined in a cluster without one. */
   readonly presharedKey: ((hostId: string) => Uint8Array) | undefined
   /** MTU of the links to other hosts, bytes. */
@@ -28,9 +28,13 @@ const KEYED: ReadonlySet<string> = new Set(["ipsec", "wireguard"])
  * @param number of the network in the cluster
  * @throws LariatError `config-invalid` where it needs a key and there is none; what the driver says
  */
-export function openDriver(network: Network, number: number, parts: DriverParts): Driver {
+export function openDriver(
+  network: Network,
+  number: number,
+  dependencies: DriverDependencies,
+): Driver {
   const { name, driver, subnets } = network
-  if (KEYED.has(driver) && parts.presharedKey === undefined) {
+  if (KEYED.has(driver) && dependencies.presharedKey === undefined) {
     throw new LariatError(`Cannot carry network ${name} by ${driver}: no pskFile is set`, {
       code: "config-invalid",
       hint: "openssl rand -base64 48 makes a key; set agent.pskFile to its file on every host",
@@ -40,18 +44,18 @@ export function openDriver(network: Network, number: number, parts: DriverParts)
     name,
     number,
     subnets: subnets.map(({ cidr }) => cidr),
-    underlayMtu: parts.underlayMtu,
+    underlayMtu: dependencies.underlayMtu,
   }
   const { cipher, port, vni } = network.encapsulation
   switch (network.driver) {
     case "ipsec":
-      return openIpsec(overlay, { cipher, ...parts })
+      return openIpsec(overlay, { cipher, ...dependencies })
     case "vxlan":
       return openVxlan(overlay, { vni: vni + overlay.number, port })
     case "wireguard":
-      return openWireguard(overlay, parts.random, {
+      return openWireguard(overlay, dependencies.random, {
         port: (port ?? 51_820) + overlay.number,
-        presharedKey: parts.presharedKey,
+        presharedKey: dependencies.presharedKey,
       })
     case "routed":
       return openRouted(overlay)

@@ -13,7 +13,7 @@ import { Overlays } from "./overlays.ts"
 import { Retries } from "./retries.ts"
 
 /** Networks by name; those of this host alone begin with `own`. */
-function world(names: string[]) {
+function fixture(names: string[]) {
   const store = new MemoryStore()
   const health = new Health()
   const memory = new ClusterState(StateDatabase.open(":memory:", { bootId: "b" }), "edge")
@@ -59,7 +59,7 @@ function world(names: string[]) {
 }
 
 test("each network that reaches other hosts gets a number and a driver, once", async () => {
-  const { networks, done, store } = world(["a", "own", "b"])
+  const { networks, done, store } = fixture(["a", "own", "b"])
   expect(networks.all().map(({ name }) => name)).toEqual(["a", "b"])
   await networks.open()
   expect(done).toEqual(["open a 0", "opened a", "open b 1", "opened b"])
@@ -71,7 +71,7 @@ test("each network that reaches other hosts gets a number and a driver, once", a
 })
 
 test("a network that is gone takes its driver along", async () => {
-  const { networks, done, names, overlays } = world(["a", "b"])
+  const { networks, done, names, overlays } = fixture(["a", "b"])
   await networks.open()
   names.splice(0, 1)
   await networks.open()
@@ -80,7 +80,7 @@ test("a network that is gone takes its driver along", async () => {
 })
 
 test("a driver that cannot be opened is told and tried again, and the others go on", async () => {
-  const { networks, done, health, broken, due, wait } = world(["a", "b"])
+  const { networks, done, health, broken, due, wait } = fixture(["a", "b"])
   broken.add("a")
   await networks.open()
   expect(done).toEqual(["open b 1", "opened b"])
@@ -96,7 +96,7 @@ test("a driver that cannot be opened is told and tried again, and the others go 
 })
 
 test("a network without number waits for the store, and who closes ends that", async () => {
-  const { networks, store, done, health, wait, due, retries } = world(["a"])
+  const { networks, store, done, health, wait, due, retries } = fixture(["a"])
   store.away = true
   await networks.open()
   expect(health.problems()).toHaveLength(1)
@@ -112,10 +112,10 @@ test("a network without number waits for the store, and who closes ends that", a
 })
 
 test("who asks while a network is opened waits for the same attempt; closed meanwhile it is none", async () => {
-  const { networks, done } = world(["a"])
+  const { networks, done } = fixture(["a"])
   await Promise.all([networks.open(), networks.open()])
   expect(done).toEqual(["open a 0", "opened a"])
-  const closed = world(["a"])
+  const closed = fixture(["a"])
   const opening = closed.networks.open()
   closed.networks.close()
   await opening
@@ -123,7 +123,7 @@ test("who asks while a network is opened waits for the same attempt; closed mean
 })
 
 test("a network that is gone before it could be opened is no problem any more", async () => {
-  const { networks, names, broken, health, due } = world(["a"])
+  const { networks, names, broken, health, due } = fixture(["a"])
   broken.add("a")
   await networks.open()
   names.splice(0, 1)

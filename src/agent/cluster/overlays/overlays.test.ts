@@ -24,7 +24,7 @@ function peer(hostId: string): OverlayPeer {
 }
 
 /** Overlays whose waits end when the test says so. */
-function world() {
+function fixture() {
   const health = new Health()
   const due = new Set<() => void>()
   const waits: number[] = []
@@ -73,7 +73,7 @@ function recorder(fail: () => boolean = () => false) {
 }
 
 test("peers that are known before the host is ready are there when it is", () => {
-  const { overlays } = world()
+  const { overlays } = fixture()
   const { asked, driver } = recorder()
   overlays.add({ network: "n", driver, configured: CONFIGURED })
   overlays.putPeer("n", peer("b"))
@@ -89,7 +89,7 @@ test("peers that are known before the host is ready are there when it is", () =>
 })
 
 test("nothing is taken away before every peer was named", () => {
-  const { health, overlays } = world()
+  const { health, overlays } = fixture()
   const { asked, driver } = recorder()
   overlays.add({ network: "n", driver, configured: CONFIGURED })
   overlays.prepare("n", SELF)
@@ -101,7 +101,7 @@ test("nothing is taken away before every peer was named", () => {
 })
 
 test("a driver that fails is a problem, and is tried again until it holds; another goes on", () => {
-  const { health, overlays, wait, waits, due } = world()
+  const { health, overlays, wait, waits, due } = fixture()
   let broken = true
   const bad = recorder(() => broken)
   const good = recorder()
@@ -125,7 +125,7 @@ test("a driver that fails is a problem, and is tried again until it holds; anoth
 })
 
 test("a peer that fails stands until all holds, and keeps nothing from being tried", () => {
-  const { health, overlays, wait, waits } = world()
+  const { health, overlays, wait, waits } = fixture()
   let broken = false
   const { asked, driver } = recorder(() => broken)
   overlays.add({ network: "n", driver, configured: CONFIGURED })
@@ -147,7 +147,7 @@ test("a peer that fails stands until all holds, and keeps nothing from being tri
 })
 
 test("a peer's removal that failed is made again, and stands in status until it holds", () => {
-  const { health, overlays, wait, due } = world()
+  const { health, overlays, wait, due } = fixture()
   let broken = false
   const { asked, driver } = recorder(() => broken)
   overlays.add({ network: "n", driver, configured: CONFIGURED })
@@ -164,7 +164,7 @@ test("a peer's removal that failed is made again, and stands in status until it 
 })
 
 test("who closes or takes the network away ends the trying", () => {
-  const { health, retries, overlays, due } = world()
+  const { health, retries, overlays, due } = fixture()
   const { asked, driver } = recorder(() => asked.length === 1)
   const other = recorder(() => true)
   overlays.add({ network: "gone", driver, configured: CONFIGURED })
@@ -182,7 +182,7 @@ test("who closes or takes the network away ends the trying", () => {
 })
 
 test("a network that is gone leaves nothing, an agent that ends leaves everything", () => {
-  const { overlays } = world()
+  const { overlays } = fixture()
   const [one, two] = [recorder(), recorder()]
   overlays.add({ network: "one", driver: one.driver, configured: CONFIGURED })
   overlays.add({ network: "two", driver: two.driver, configured: CONFIGURED })
@@ -194,7 +194,7 @@ test("a network that is gone leaves nothing, an agent that ends leaves everythin
 })
 
 test("a network that cannot be taken away is a problem, and is tried again until it is gone", () => {
-  const { health, overlays, wait, due } = world()
+  const { health, overlays, wait, due } = fixture()
   let broken = true
   const { asked, driver } = recorder(() => broken)
   overlays.add({ network: "n", driver, configured: CONFIGURED })
@@ -212,7 +212,7 @@ test("a network that cannot be taken away is a problem, and is tried again until
 })
 
 test("a network that comes back before it was gone is not taken away any more", () => {
-  const { health, overlays, due } = world()
+  const { health, overlays, due } = fixture()
   const [old, now] = [recorder(() => true), recorder()]
   overlays.add({ network: "n", driver: old.driver, configured: CONFIGURED })
   overlays.remove("n")
@@ -225,7 +225,7 @@ test("a network that comes back before it was gone is not taken away any more", 
 })
 
 test("room for UDP is taken by a running driver", () => {
-  const { overlays } = world()
+  const { overlays } = fixture()
   const { asked, driver } = recorder()
   overlays.add({ network: "n", driver, configured: CONFIGURED })
   overlays.prepare("n", SELF)
@@ -235,7 +235,7 @@ test("room for UDP is taken by a running driver", () => {
 })
 
 test("what a running driver cannot change is a problem until it is put back", () => {
-  const { health, overlays } = world()
+  const { health, overlays } = fixture()
   expect(overlays.adjust({ name: "n", ...CONFIGURED })).toBe(false)
   overlays.add({ network: "n", driver: recorder().driver, configured: CONFIGURED })
   const encapsulation = { ...CONFIGURED.encapsulation, vni: 7 }

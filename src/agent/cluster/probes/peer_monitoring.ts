@@ -50,9 +50,9 @@ export interface PeerMonitoring {
 }
 
 /** Starts both; where one cannot be, the other goes on and `status` says so. */
-export function startPeerMonitoring(parts: PeerMonitoringDependencies): PeerMonitoring {
-  const { context, overlays, directory } = parts
-  const monitor = listenToKernel(parts)
+export function startPeerMonitoring(dependencies: PeerMonitoringDependencies): PeerMonitoring {
+  const { context, overlays, directory } = dependencies
+  const monitor = listenToKernel(dependencies)
   const nameOf = (hostId: string) => directory.host(hostId)?.record?.name ?? hostId
   /** When each path was first heard of. */
   const since = new Map<string, number>()
@@ -74,7 +74,7 @@ export function startPeerMonitoring(parts: PeerMonitoringDependencies): PeerMoni
       const rotates = repair === "rotate-keys" && keyed !== undefined
       const what = rotates ? "new keys" : "policies and routes put back"
       context.health.repaired(`network ${network}: ${what}, since ${nameOf(hostId)} did not answer`)
-      if (rotates) parts.rotate()
+      if (rotates) dependencies.rotate()
       else overlays.repair(network)
     },
     onChange: ({ network, hostId }, { before, after }) => {
@@ -95,10 +95,10 @@ export function startPeerMonitoring(parts: PeerMonitoringDependencies): PeerMoni
   watch.start()
   return {
     set(network, peer) {
-      const fullBytes = fullSize(parts, network)
+      const fullBytes = fullSize(dependencies, network)
       const [destination] = peer.overlay
       if (destination === undefined || fullBytes === undefined) return
-      const source = parts
+      const source = dependencies
         .selfOverlay(network)
         .find((address) => familyOf(address) === familyOf(destination))
       if (source === undefined) return

@@ -32,7 +32,7 @@ const LEAST_MS = 10
 const MOST_MS = 60_000
 
 /** What {@link Encapsulation} works with. */
-export interface EncapsulationParts {
+export interface EncapsulationDependencies {
   readonly hostId: string
   /** Where other hosts reach this one. */
   readonly underlay: () => readonly string[]
@@ -69,7 +69,7 @@ interface Peer {
 }
 
 export class Encapsulation {
-  readonly #parts: EncapsulationParts
+  readonly #dependencies: EncapsulationDependencies
   readonly #own: OwnEncapsulation
   readonly #peers = new Map<string, Peer>()
   /** By this host's port. */
@@ -80,9 +80,9 @@ export class Encapsulation {
   #keepAt = Number.POSITIVE_INFINITY
   #stopped = false
 
-  constructor(parts: EncapsulationParts) {
-    this.#parts = parts
-    const { kept, health, log } = parts
+  constructor(dependencies: EncapsulationDependencies) {
+    this.#dependencies = dependencies
+    const { kept, health, log } = dependencies
     const onDatagrams = (datagrams: readonly UdpDatagram[]) => this.#hear(datagrams)
     const family = () => this.#family()
     this.#own = new OwnEncapsulation(family, { kept, health, log, onDatagrams })
@@ -93,7 +93,7 @@ export class Encapsulation {
    * first: they are to know it before the keys that are made by it.
    */
   configure(networks: readonly Network[]): void {
-    const changed = this.#own.configure(networks, this.#parts.clock())
+    const changed = this.#own.configure(networks, this.#dependencies.clock())
     this.#wake()
     if (changed && this.#number !== undefined) void this.#tellAll()
   }
@@ -120,7 +120,7 @@ export class Encapsulation {
     const { hostId, number } = peer
     const old = this.#peers.get(hostId)
     const known = old?.number === number ? old : undefined
-    const waitsUntil = this.#parts.clock() + FIRST_ANSWER_MS + TURN_MS * this.#peers.size
+    const waitsUntil = this.#dependencies.clock() + FIRST_ANSWER_MS + TURN_MS * this.#peers.size
     const entry = known ?? { number, pairs: new Map(), waitsUntil }
     this.#peers.set(hostId, entry)
     const before = entry.pairs.get(network)
@@ -153,13 +153,13 @@ export class Encapsulation {
 
   /** Takes in that a peer's packets come from another place. */
   moved({ reqid, address, port }: XfrmEvent & { readonly kind: "moved" }): void {
-    for (const { network, driver } of this.#parts.drivers()) {
+    for (const { network, driver } of this.#dependencies.drivers()) {
       const hostId = driver.keyed?.hostOf(reqid)
       const peer = this.#peers.get(hostId ?? "")
       const pair = peer?.pairs.get(network)
       if (hostId === undefined || peer === undefined || pair === undefined) continue
       const detection = this.#detections.get(pair.ourPort)
-      const now = this.#parts.clock()
+      const now = this.#dependencies.clock()
       if (detection?.moved(peer.number, { address, port }, now) === true) this.#applyAll(hostId)
     }
     this.#wake()
@@ -172,35 +172,35 @@ export class Encapsulation {
   }
 
   #family(): 4 | 6 | undefined {
-    return ownFamily(this.#parts.underlay())
+    return ownFamily(this.#dependencies.underlay())
   }
 
   /** This host's part is another now: each host is gone over with that, after it can know it. */
   async #tellAll(): Promise<void> {
-    await this.#parts.onParameters()
+    await this.#dependencies.onParameters()
     if (this.#stopped) return
-    for (const hostId of [...this.#peers.keys()]) this.#parts.onSettled(hostId)
+    for (const hostId of [...this.#peers.keys()]) this.#dependencies.onSettled(hostId)
   }
 
   /** Keeps NATs open towards hosts that are sent to and that detection knows nothing of yet. */
   #keepOpen(): void {
-    const remotes = this.#parts
+    const remotes = this.#dependencies
       .drivers()
       .flatMap(({ driver }) => [...(driver.keyed?.udpRemotes() ?? [])])
     const detections = [...this.#detections.values()]
     const unknown = remotes.filter(([number]) => !detections.some((one) => one.knows(number)))
     for (const [, { address, ourPort, peerPort }] of unknown) {
       const family = familyOf(address)
-      const from = addressOf(this.#parts.underlay(), family)
+      const from = addressOf(this.#dependencies.underlay(), family)
       this.#own.socket(family, ourPort)?.keepAlive({ address, port: peerPort }, from)
     }
     this.#keepAt =
-      unknown.length === 0 ? Number.POSITIVE_INFINITY : this.#parts.clock() + KEEPALIVE_MS
+      unknown.length === 0 ? Number.POSITIVE_INFINITY : this.#dependencies.clock() + KEEPALIVE_MS
   }
 
   /** Whether associations still come in by a port. */
   #isUsed(port: number): boolean {
-    return this.#parts
+    return this.#dependencies
       .drivers()
       .some(({ driver }) => driver.keyed?.encapsulationPorts().has(port) === true)
   }
@@ -215,7 +215,8 @@ export class Encapsulation {
     const own = this.#own.of(network)
     const family = this.#family()
     const port = Number(parameters.port)
-    if (own === undefined || family === undefined || this.#parts.psk === undefined) return undefined
+    if (own === undefined || family === undefined || this.#dependencies.psk === undefined)
+      return undefined
     if (!Number.isInteger(port) || port < 1 || port > 65_535) return undefined
     const address = addressOf(underlay, family)
     if (address === undefined) return undefined
@@ -224,7 +225,7 @@ export class Encapsulation {
   }
 
   #detect(hostId: string, number: number, { ourPort, announced }: Pair): void {
-    const { psk, hostId: own, random, clock, underlay } = this.#parts
+    const { psk, hostId: own, random, clock, underlay } = this.#dependencies
     const family = this.#family()
     const address = family === undefined ? undefined : addressOf(underlay(), family)
     if (psk === undefined || address === undefined || this.#number === undefined) return
@@ -243,7 +244,7 @@ export class Encapsulation {
 
   #waits(peer: Peer): boolean {
     if (peer.waitsUntil === undefined) return false
-    if (this.#parts.clock() < peer.waitsUntil && !this.#knows(peer)) return true
+    if (this.#dependencies.clock() < peer.waitsUntil && !this.#knows(peer)) return true
     peer.waitsUntil = undefined
     return false
   }
@@ -256,7 +257,7 @@ export class Encapsulation {
 
   /** Tells a network's driver how a host is reached, as far as that is known. */
   #apply(hostId: string, peer: Peer, network: string): void {
-    const { drivers, log } = this.#parts
+    const { drivers, log } = this.#dependencies
     const driver = drivers().find((one) => one.network === network)?.driver.keyed
     if (driver === undefined) return
     const pair = peer.pairs.get(network)
@@ -281,7 +282,7 @@ export class Encapsulation {
   }
 
   #hear(datagrams: readonly UdpDatagram[]): void {
-    const now = this.#parts.clock()
+    const now = this.#dependencies.clock()
     for (const { payload, source, local } of datagrams) {
       const reaction = this.#detections.get(local.port)?.receive(payload, source, local, now)
       this.#send(reaction?.send ?? [])
@@ -298,7 +299,7 @@ export class Encapsulation {
     for (const [hostId, peer] of this.#peers) {
       if (peer.waitsUntil === undefined || this.#waits(peer)) continue
       this.#applyAll(hostId)
-      this.#parts.onSettled(hostId)
+      this.#dependencies.onSettled(hostId)
     }
   }
 
@@ -312,18 +313,18 @@ export class Encapsulation {
   }
 
   #work(): void {
-    const now = this.#parts.clock()
+    const now = this.#dependencies.clock()
     try {
       if (this.#own.reopen(now)) void this.#tellAll()
       if (this.#own.release(now, (port) => this.#isUsed(port))) {
-        this.#parts.onPortClosed()
+        this.#dependencies.onPortClosed()
         void this.#tellAll()
       }
       if (now >= this.#keepAt) this.#keepOpen()
       for (const detection of this.#detections.values()) this.#send(detection.due(now))
       this.#settle()
     } catch (error) {
-      this.#parts.log.info("NAT detection: {why}", { why: messageOf(error) })
+      this.#dependencies.log.info("NAT detection: {why}", { why: messageOf(error) })
     }
     this.#wake()
   }
@@ -331,7 +332,7 @@ export class Encapsulation {
   /** Sets the timer to what is due next. */
   #wake(): void {
     if (this.#stopped) return
-    const now = this.#parts.clock()
+    const now = this.#dependencies.clock()
     const times = [
       this.#own.nextMs,
       this.#keepAt,

@@ -3,11 +3,11 @@ import * as z from "zod/mini"
 import { errorOf } from "../../../../test/cluster/ear.ts"
 import {
   type FakeAnswer,
-  FakeWorld,
+  FakeDependencies,
   refusal,
   refuse,
   settle,
-} from "../../../../test/cluster/fake_world.ts"
+} from "../../../../test/cluster/fake_dependencies.ts"
 import { EtcdClient, type EtcdClientOptions } from "./client.ts"
 import { reader } from "./messages.ts"
 
@@ -16,9 +16,9 @@ let client: EtcdClient | undefined
 afterEach(() => client?.close())
 
 function clientOf(answer: FakeAnswer, options: EtcdClientOptions = {}, urls = URLS) {
-  const world = new FakeWorld(answer)
-  client = new EtcdClient(urls, world, options)
-  return { world, client }
+  const dependencies = new FakeDependencies(answer)
+  client = new EtcdClient(urls, dependencies, options)
+  return { dependencies, client }
 }
 
 const same = reader(z.looseObject({}))
@@ -27,14 +27,16 @@ const good = () => Response.json({ header: {} })
 
 test("the member that answers is asked again; when it is gone the next one takes its place", async () => {
   let gone = ""
-  const { world, client } = clientOf(({ endpoint }) => (endpoint === gone ? refuse() : good()))
+  const { dependencies, client } = clientOf(({ endpoint }) =>
+    endpoint === gone ? refuse() : good(),
+  )
   await call(client)
   await call(client)
   gone = "http://a:1"
   expect((await call(client)).doubtful).toBe(false)
   gone = ""
   await call(client)
-  expect(world.requests.map(({ endpoint }) => endpoint)).toEqual([
+  expect(dependencies.requests.map(({ endpoint }) => endpoint)).toEqual([
     ...["http://a:1", "http://a:1", "http://a:1"],
     ...["http://b:1", "http://b:1"],
   ])
@@ -42,20 +44,20 @@ test("the member that answers is asked again; when it is gone the next one takes
 })
 
 test("a member that says nothing is left after a second, and the answer is doubtful", async () => {
-  const { world, client } = clientOf(({ endpoint }) =>
+  const { dependencies, client } = clientOf(({ endpoint }) =>
     endpoint === "http://a:1" ? undefined : good(),
   )
   const answer = call(client)
-  await world.advance(999)
-  expect(world.requests).toHaveLength(1)
-  await world.advance(1)
+  await dependencies.advance(999)
+  expect(dependencies.requests).toHaveLength(1)
+  await dependencies.advance(1)
   expect((await answer).doubtful).toBe(true)
-  expect(world.requests[0]?.signal.aborted).toBe(true)
-  expect(world.timers).toBe(0)
+  expect(dependencies.requests[0]?.signal.aborted).toBe(true)
+  expect(dependencies.timers).toBe(0)
 })
 
 test("when none answers the call fails within its time and says why of each", async () => {
-  const { world, client } = clientOf(({ endpoint }) =>
+  const { dependencies, client } = clientOf(({ endpoint }) =>
     endpoint === "http://a:1"
       ? undefined
       : endpoint === "http://b:1"
@@ -63,7 +65,7 @@ test("when none answers the call fails within its time and says why of each", as
         : new Response("<html>", { status: 502 }),
   )
   const failed = errorOf(call(client))
-  await world.advance(3000)
+  await dependencies.advance(3000)
   const error = await failed
   expect(error.code).toBe("store-away")
   expect(error.message).toBe(
@@ -76,26 +78,26 @@ test("when none answers the call fails within its time and says why of each", as
 
 test("a short absence is bridged, a known one is not waited for", async () => {
   let away = true
-  const { world, client } = clientOf(() => (away ? refuse() : good()))
+  const { dependencies, client } = clientOf(() => (away ? refuse() : good()))
   const bridged = call(client)
-  await world.advance(1000)
+  await dependencies.advance(1000)
   away = false
-  await world.advance(1000)
+  await dependencies.advance(1000)
   await bridged
   away = true
   const failed = errorOf(call(client))
-  await world.advance(3000)
+  await dependencies.advance(3000)
   await failed
-  const before = world.requests.length
+  const before = dependencies.requests.length
   await errorOf(call(client))
-  expect(world.requests.length - before).toBe(3)
+  expect(dependencies.requests.length - before).toBe(3)
   away = false
   await call(client)
   expect(client.health.get().reachable).toBe(true)
 })
 
 test("what every member would say is not asked of the next", async () => {
-  const { world, client } = clientOf(() =>
+  const { dependencies, client } = clientOf(() =>
     refusal(400, 11, "etcdserver: mvcc: required revision has been compacted"),
   )
   expect(await errorOf(call(client))).toMatchObject({
@@ -103,7 +105,7 @@ test("what every member would say is not asked of the next", async () => {
     message:
       "Cannot read x: etcd refuses it: etcdserver: mvcc: required revision has been compacted",
   })
-  expect(world.requests).toHaveLength(1)
+  expect(dependencies.requests).toHaveLength(1)
   expect(client.health.get().reachable).toBe(true)
 })
 
@@ -118,16 +120,19 @@ test("a refusal of rights is an error of its own", async () => {
 test("an answer that is none makes the member as good as away", async () => {
   const bad = ["", "{", "[]", "null", '"x"']
   for (const text of bad) {
-    const { world, client } = clientOf(({ endpoint }) =>
+    const { dependencies, client } = clientOf(({ endpoint }) =>
       endpoint === "http://a:1" ? new Response(text) : good(),
     )
     await call(client)
-    expect(world.requests.map(({ endpoint }) => endpoint)).toEqual(["http://a:1", "http://b:1"])
+    expect(dependencies.requests.map(({ endpoint }) => endpoint)).toEqual([
+      "http://a:1",
+      "http://b:1",
+    ])
   }
 })
 
 test("an answer that stops in the middle is not waited for", async () => {
-  const { world, client } = clientOf(({ endpoint }) => {
+  const { dependencies, client } = clientOf(({ endpoint }) => {
     if (endpoint !== "http://a:1") return good()
     return new Response(
       new ReadableStream({
@@ -136,7 +141,7 @@ test("an answer that stops in the middle is not waited for", async () => {
     )
   })
   const answer = call(client)
-  await world.advance(1000)
+  await dependencies.advance(1000)
   expect((await answer).value).toEqual({ header: {} })
 })
 
@@ -163,7 +168,7 @@ test("a token is shown once there is one, and renewed when it is refused", async
   let valid = "t1"
   let logins = 0
   const user = { name: "u", password: "hunter2" }
-  const { world, client } = clientOf(
+  const { dependencies, client } = clientOf(
     ({ path, headers }) => {
       if (path === "/v3/auth/authenticate") {
         logins++
@@ -180,13 +185,13 @@ test("a token is shown once there is one, and renewed when it is refused", async
   valid = "t2"
   await call(client)
   expect(logins).toBe(2)
-  expect(world.requests[0]?.body).toEqual(user)
-  expect(world.requests[0]?.headers.has("authorization")).toBe(false)
+  expect(dependencies.requests[0]?.body).toEqual(user)
+  expect(dependencies.requests[0]?.headers.has("authorization")).toBe(false)
 })
 
 test("a token by which no member ever answers is fetched anew, and not before an election is over", async () => {
   let valid = "of before"
-  const { world, client } = clientOf(
+  const { dependencies, client } = clientOf(
     ({ path, headers }) => {
       if (path === "/v3/auth/authenticate") return Response.json({ token: valid })
       if (path === "/v3/maintenance/status") return good()
@@ -197,15 +202,15 @@ test("a token by which no member ever answers is fetched anew, and not before an
   )
   await call(client)
   valid = "of now"
-  const logins = () => world.paths.filter((path) => path === "/v3/auth/authenticate").length
+  const logins = () => dependencies.paths.filter((path) => path === "/v3/auth/authenticate").length
   const failed = errorOf(call(client))
-  await world.advance(3000)
+  await dependencies.advance(3000)
   expect((await failed).code).toBe("store-away")
   expect(logins()).toBe(1)
   // What answers any token says nothing of this one.
   await client.call("/v3/maintenance/status", {}, "look", same)
   const again = errorOf(call(client))
-  await world.advance(3000)
+  await dependencies.advance(3000)
   expect((await again).code).toBe("store-away")
   await call(client)
   expect(logins()).toBe(2)
@@ -213,7 +218,7 @@ test("a token by which no member ever answers is fetched anew, and not before an
 
 test("a token that no member takes ends in an error, not in a loop", async () => {
   const user = { name: "u", password: "p" }
-  const { world, client } = clientOf(
+  const { dependencies, client } = clientOf(
     ({ path }) =>
       path === "/v3/auth/authenticate"
         ? Response.json({ token: "t" })
@@ -221,35 +226,35 @@ test("a token that no member takes ends in an error, not in a loop", async () =>
     { user },
   )
   const failed = errorOf(call(client))
-  await world.advance(3000)
+  await dependencies.advance(3000)
   expect((await failed).message).toContain("http://a:1: etcdserver: invalid auth token")
-  expect(world.requests.length).toBeLessThan(150)
+  expect(dependencies.requests.length).toBeLessThan(150)
 })
 
 test("a request asks for a member that knows the others, and goes nowhere else", async () => {
-  const { world, client } = clientOf(good)
+  const { dependencies, client } = clientOf(good)
   await call(client)
-  expect(world.requests[0]?.headers.get("grpc-metadata-hasleader")).toBe("true")
+  expect(dependencies.requests[0]?.headers.get("grpc-metadata-hasleader")).toBe("true")
 })
 
 test("closing fails what is under way, and all after it", async () => {
-  const { world, client } = clientOf(() => undefined)
+  const { dependencies, client } = clientOf(() => undefined)
   const failed = errorOf(call(client))
   await settle()
   client.close()
   expect((await failed).message).toBe("Cannot read x: the store is closed")
   expect((await errorOf(call(client))).message).toContain("closed")
-  expect(world.timers).toBe(0)
+  expect(dependencies.timers).toBe(0)
 })
 
 test("many members share the time of a call", async () => {
   const urls = Array.from({ length: 10 }, (_, n) => `http://h${n}:1`)
-  const { world, client } = clientOf(
+  const { dependencies, client } = clientOf(
     ({ endpoint }) => (endpoint === "http://h9:1" ? good() : undefined),
     {},
     urls,
   )
   const answer = call(client)
-  await world.advance(3000)
+  await dependencies.advance(3000)
   expect((await answer).doubtful).toBe(true)
 })

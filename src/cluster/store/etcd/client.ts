@@ -47,7 +47,7 @@ const HINT =
 /** Talks to etcd's v3 JSON gateway. */
 export class EtcdClient {
   readonly health: HealthKeeper
-  readonly #world: Dependencies
+  readonly #dependencies: Dependencies
   readonly #endpoints: Endpoints
   readonly #token: EtcdToken
   readonly #memberMs: number
@@ -65,17 +65,21 @@ export class EtcdClient {
    */
   constructor(
     endpoints: string | readonly string[],
-    world: Dependencies,
+    dependencies: Dependencies,
     options: EtcdClientOptions = {},
   ) {
     const urls = parseEndpoints(endpoints)
-    this.#world = world
-    this.#endpoints = new Endpoints(urls, world.random)
+    this.#dependencies = dependencies
+    this.#endpoints = new Endpoints(urls, dependencies.random)
     this.#token = new EtcdToken(options.user)
     this.#callMs = options.callMs ?? 3000
     const share = Math.max(LEAST_MEMBER_MS, Math.floor(this.#callMs / urls.length))
     this.#memberMs = Math.min(MEMBER_MS, share)
-    this.health = new HealthKeeper(world.now, this.#endpoints.current, "it was not asked yet")
+    this.health = new HealthKeeper(
+      dependencies.now,
+      this.#endpoints.current,
+      "it was not asked yet",
+    )
   }
 
   /** Aborts when the client is closed. */
@@ -107,14 +111,14 @@ export class EtcdClient {
     doing: string,
     parse: (answer: unknown) => T,
   ): Promise<CallAnswer<T>> {
-    const until = this.#world.now() + this.#callMs
+    const until = this.#dependencies.now() + this.#callMs
     const patient = !this.#away
-    const backoff = new Backoff(this.#world.random)
+    const backoff = new Backoff(this.#dependencies.random)
     const failures = new Map<string, string>()
     let doubtful = false
     for (;;) {
       for (const endpoint of this.#endpoints.inTurn()) {
-        const left = until - this.#world.now()
+        const left = until - this.#dependencies.now()
         if (left < LEAST_MEMBER_MS || this.signal.aborted) break
         try {
           const silenceMs = Math.min(left, this.#memberMs)
@@ -131,8 +135,8 @@ export class EtcdClient {
         }
       }
       const waitMs = backoff.next()
-      if (!patient || this.signal.aborted || this.#world.now() + waitMs >= until) break
-      await pause(this.#world, waitMs, this.signal)
+      if (!patient || this.signal.aborted || this.#dependencies.now() + waitMs >= until) break
+      await pause(this.#dependencies, waitMs, this.signal)
     }
     throw this.#noAnswer(doing, failures)
   }
@@ -159,16 +163,16 @@ export class EtcdClient {
 
   /** Sends a request with a token, and once more with another one where that is refused. */
   async #send<T>(
-    how: (world: Dependencies, exchange: Exchange) => Promise<T>,
+    how: (dependencies: Dependencies, exchange: Exchange) => Promise<T>,
     request: Pick<Exchange, "endpoint" | "path" | "body" | "silenceMs">,
   ): Promise<T> {
     const { signal } = this
     for (let logins = 0; ; logins++) {
       const token = await this.#token.get((path, body) =>
-        ask(this.#world, { ...request, path, body, token: undefined, signal }),
+        ask(this.#dependencies, { ...request, path, body, token: undefined, signal }),
       )
       try {
-        return await how(this.#world, { ...request, token, signal })
+        return await how(this.#dependencies, { ...request, token, signal })
       } catch (error) {
         const failure = failureOf(error)
         if (!failure.staleToken || token === undefined) throw failure
@@ -180,7 +184,7 @@ export class EtcdClient {
   }
 
   #answered(endpoint: string): void {
-    this.#answeredMs = this.#world.now()
+    this.#answeredMs = this.#dependencies.now()
     this.#away = false
     this.#endpoints.answered(endpoint)
     this.health.up(endpoint)
@@ -205,7 +209,7 @@ export class EtcdClient {
     const why = closed ? "the store is closed" : `etcd does not answer: ${each || "no time left"}`
     if (!closed) {
       this.#away = true
-      const now = this.#world.now()
+      const now = this.#dependencies.now()
       this.#unansweredSince ??= now - this.#callMs
       if (now - this.#unansweredSince >= TOKEN_CALLS * this.#callMs) this.#token.forget()
       this.health.down(this.#endpoints.current, each)

@@ -2,11 +2,11 @@ import { afterEach, expect, test } from "bun:test"
 import { errorOf } from "../../../../test/cluster/ear.ts"
 import {
   type FakeAnswer,
-  FakeWorld,
+  FakeDependencies,
   header,
   refusal,
   refuse,
-} from "../../../../test/cluster/fake_world.ts"
+} from "../../../../test/cluster/fake_dependencies.ts"
 import { EtcdStore } from "./etcd_store.ts"
 
 // What it does in full: test/cluster/etcd_contract.test.ts, against a real etcd.
@@ -15,9 +15,9 @@ let store: EtcdStore | undefined
 afterEach(() => store?.close())
 
 function storeOf(answer: FakeAnswer) {
-  const world = new FakeWorld(answer)
-  store = new EtcdStore("http://a:1,http://b:1", world)
-  return { world, store }
+  const dependencies = new FakeDependencies(answer)
+  store = new EtcdStore("http://a:1,http://b:1", dependencies)
+  return { dependencies, store }
 }
 
 const create = (of: EtcdStore) =>
@@ -34,19 +34,19 @@ test("a commit that failed for sure says so", async () => {
 test("one that may have been carried out by a member that did not answer does not", async () => {
   const silent: FakeAnswer = ({ path, endpoint }) =>
     path !== "/v3/kv/txn" ? Response.json({}) : endpoint === "http://a:1" ? undefined : txn(false)
-  const { world, store } = storeOf(silent)
+  const { dependencies, store } = storeOf(silent)
   const failed = errorOf(create(store))
-  await world.advance(1000)
+  await dependencies.advance(1000)
   expect(await failed).toMatchObject({ code: "store-away" })
   expect((await failed).message).toContain("unknown whether it was written")
 })
 
 test("one that the next member carried out did succeed", async () => {
-  const { world, store } = storeOf(({ path, endpoint }) =>
+  const { dependencies, store } = storeOf(({ path, endpoint }) =>
     path !== "/v3/kv/txn" ? Response.json({}) : endpoint === "http://a:1" ? undefined : txn(true),
   )
   const commit = create(store)
-  await world.advance(1000)
+  await dependencies.advance(1000)
   expect(await commit).toEqual({ committed: true, revision: 9 })
 })
 
@@ -61,48 +61,50 @@ test("what etcd refuses is an error with its words", async () => {
 
 test("nobody has to ask for the health to be known, and to change", async () => {
   let away = true
-  const { world, store } = storeOf(() => (away ? refuse() : Response.json({ header: header(1) })))
+  const { dependencies, store } = storeOf(() =>
+    away ? refuse() : Response.json({ header: header(1) }),
+  )
   const told: boolean[] = []
   store.onHealth(({ reachable }) => told.push(reachable))
-  await world.advance(10_000)
+  await dependencies.advance(10_000)
   expect(store.health()).toMatchObject({ reachable: false })
   expect(store.health().reason).toContain("connection refused")
   away = false
-  await world.advance(5000)
+  await dependencies.advance(5000)
   expect(store.health().reachable).toBe(true)
   away = true
-  await world.advance(15_000)
+  await dependencies.advance(15_000)
   expect(told).toEqual([true, false])
 })
 
 test("a closed store has no timers and asks nothing", async () => {
-  const { world, store } = storeOf(() => Response.json({ header: header(1) }))
+  const { dependencies, store } = storeOf(() => Response.json({ header: header(1) }))
   store.watch("/a/", { snapshot: () => undefined, changes: () => undefined })
-  await world.advance(1000)
+  await dependencies.advance(1000)
   const closing = store.close()
-  await world.advance(3000)
+  await dependencies.advance(3000)
   await closing
-  const asked = world.requests.length
-  await world.advance(100_000)
-  expect(world.timers).toBe(0)
-  expect(world.requests).toHaveLength(asked)
+  const asked = dependencies.requests.length
+  await dependencies.advance(100_000)
+  expect(dependencies.timers).toBe(0)
+  expect(dependencies.requests).toHaveLength(asked)
 })
 
 test("one that stays has no timers either, and gives nothing back", async () => {
-  const { world, store } = storeOf(({ path }) =>
+  const { dependencies, store } = storeOf(({ path }) =>
     path === "/v3/lease/grant"
       ? Response.json({ header: header(2), ID: "7", TTL: "9" })
       : txn(true),
   )
   store.present("/alive/me", "here", { ttlMs: 9000 })
-  await world.advance(1000)
+  await dependencies.advance(1000)
   await store.close({ stay: true })
-  await world.advance(0)
-  expect(world.timers).toBe(0)
-  expect(world.paths).not.toContain("/v3/lease/revoke")
+  await dependencies.advance(0)
+  expect(dependencies.timers).toBe(0)
+  expect(dependencies.paths).not.toContain("/v3/lease/revoke")
 })
 
 test("a wrong list of members is refused at once", () => {
-  const world = new FakeWorld(refuse)
-  expect(() => new EtcdStore("10.0.0.1:2379", world)).toThrow("Cannot use the store")
+  const dependencies = new FakeDependencies(refuse)
+  expect(() => new EtcdStore("10.0.0.1:2379", dependencies)).toThrow("Cannot use the store")
 })

@@ -34,7 +34,7 @@ const AWAY_MS = 1000
 export class EtcdStore implements Store {
   readonly kind = "etcd"
   readonly #client: EtcdClient
-  readonly #world: Dependencies
+  readonly #dependencies: Dependencies
   readonly #options: EtcdStoreOptions
   readonly #watches = new Set<EtcdWatch>()
   readonly #leases = new Map<string, EtcdLease>()
@@ -47,12 +47,12 @@ export class EtcdStore implements Store {
    */
   constructor(
     endpoints: string | readonly string[],
-    world: Dependencies,
+    dependencies: Dependencies,
     options: EtcdStoreOptions = {},
   ) {
-    this.#world = world
+    this.#dependencies = dependencies
     this.#options = options
-    this.#client = new EtcdClient(endpoints, world, options)
+    this.#client = new EtcdClient(endpoints, dependencies, options)
     void this.#look()
   }
 
@@ -97,7 +97,7 @@ export class EtcdStore implements Store {
   }
 
   watch(prefix: string, listener: WatchListener): Subscription {
-    const watch = new EtcdWatch(this.#client, this.#world, prefix, listener, this.#options)
+    const watch = new EtcdWatch(this.#client, this.#dependencies, prefix, listener, this.#options)
     this.#watches.add(watch)
     return {
       close: () => {
@@ -115,7 +115,10 @@ export class EtcdStore implements Store {
       })
     }
     const { onError } = this.#options
-    const lease = new EtcdLease(this.#client, this.#world, key, value, { ...options, onError })
+    const lease = new EtcdLease(this.#client, this.#dependencies, key, value, {
+      ...options,
+      onError,
+    })
     this.#leases.set(key, lease)
     return { close: () => this.#leave(lease) }
   }
@@ -141,7 +144,7 @@ export class EtcdStore implements Store {
     for (const lease of [...this.#leases.values()]) this.#leave(lease)
     const left = Promise.all(this.#ending)
     const enough = new AbortController()
-    await Promise.race([left, pause(this.#world, CLOSE_MS, enough.signal)])
+    await Promise.race([left, pause(this.#dependencies, CLOSE_MS, enough.signal)])
     enough.abort()
     this.#client.close()
   }
@@ -157,11 +160,11 @@ export class EtcdStore implements Store {
   /** Keeps the health true while nobody asks for anything, and sees when etcd comes back. */
   async #look(): Promise<void> {
     const { signal } = this.#client
-    const { random } = this.#world
+    const { random } = this.#dependencies
     const backoff = new Backoff(random, { firstMs: AWAY_MS, longestMs: IDLE_MS })
     while (!signal.aborted) {
       const { reachable } = this.#client.health.get()
-      const idleMs = this.#world.now() - this.#client.answeredMs
+      const idleMs = this.#dependencies.now() - this.#client.answeredMs
       if (!reachable || idleMs >= IDLE_MS) {
         await this.#client
           .call("/v3/maintenance/status", {}, "ask etcd how it is", headerAnswer)
@@ -170,7 +173,7 @@ export class EtcdStore implements Store {
       const well = this.#client.health.get().reachable
       if (well) backoff.reset()
       const waitMs = well ? IDLE_MS * (0.75 + 0.5 * random()) : backoff.next()
-      await pause(this.#world, waitMs, signal)
+      await pause(this.#dependencies, waitMs, signal)
     }
   }
 }

@@ -41,8 +41,8 @@ export interface MessageStream {
  *
  * @throws EtcdFailure
  */
-export async function ask(world: Dependencies, exchange: Exchange): Promise<unknown> {
-  const connection = new Connection(world, exchange)
+export async function ask(dependencies: Dependencies, exchange: Exchange): Promise<unknown> {
+  const connection = new Connection(dependencies, exchange)
   try {
     await connection.open()
     return parseJson(await connection.rest())
@@ -58,8 +58,11 @@ export async function ask(world: Dependencies, exchange: Exchange): Promise<unkn
  *
  * @throws EtcdFailure
  */
-export async function openStream(world: Dependencies, exchange: Exchange): Promise<MessageStream> {
-  const connection = new Connection(world, exchange)
+export async function openStream(
+  dependencies: Dependencies,
+  exchange: Exchange,
+): Promise<MessageStream> {
+  const connection = new Connection(dependencies, exchange)
   try {
     await connection.open()
   } catch (error) {
@@ -99,7 +102,7 @@ const SILENCE = Symbol("silence")
 type Chunk = { readonly value?: Uint8Array | undefined }
 
 class Connection {
-  readonly #world: Dependencies
+  readonly #dependencies: Dependencies
   readonly #exchange: Exchange
   readonly #abort = new AbortController()
   readonly #onOutside = () => this.close()
@@ -108,8 +111,8 @@ class Connection {
   /** The same read is waited for again after a silence. */
   #reading: Promise<Chunk> | undefined
 
-  constructor(world: Dependencies, exchange: Exchange) {
-    this.#world = world
+  constructor(dependencies: Dependencies, exchange: Exchange) {
+    this.#dependencies = dependencies
     this.#exchange = exchange
     exchange.signal.addEventListener("abort", this.#onOutside, { once: true })
   }
@@ -126,7 +129,7 @@ class Connection {
     if (token !== undefined) headers.authorization = token
     const response = await this.#within(
       silenceMs,
-      this.#world.fetch(`${endpoint}${path}`, {
+      this.#dependencies.fetch(`${endpoint}${path}`, {
         method: "POST",
         headers,
         body: JSON.stringify(body),
@@ -177,7 +180,7 @@ class Connection {
         signal.removeEventListener("abort", onClose)
         then()
       }
-      const cancel = this.#world.after(ms, () => settle(() => resolve(SILENCE)))
+      const cancel = this.#dependencies.after(ms, () => settle(() => resolve(SILENCE)))
       signal.addEventListener("abort", onClose, { once: true })
       work.then(
         (value) => settle(() => resolve(value)),

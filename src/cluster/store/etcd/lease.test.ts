@@ -1,5 +1,10 @@
 import { afterEach, expect, test } from "bun:test"
-import { FakeWorld, header, refuse, settle } from "../../../../test/cluster/fake_world.ts"
+import {
+  FakeDependencies,
+  header,
+  refuse,
+  settle,
+} from "../../../../test/cluster/fake_dependencies.ts"
 import { EtcdClient } from "./client.ts"
 import { EtcdLease } from "./lease.ts"
 
@@ -32,7 +37,7 @@ function leased() {
     renewedMs: [],
     current: () => etcd.key,
   }
-  const world: FakeWorld = new FakeWorld(({ path, body }) => {
+  const dependencies: FakeDependencies = new FakeDependencies(({ path, body }) => {
     if (etcd.away) return refuse()
     if (path === "/v3/lease/grant") {
       const ID = String(etcd.next++)
@@ -40,7 +45,7 @@ function leased() {
       return Response.json({ header: header(2), ID, TTL: body.TTL })
     }
     if (path === "/v3/lease/keepalive") {
-      etcd.renewedMs.push(world.now())
+      etcd.renewedMs.push(dependencies.now())
       const ID = String(body.ID)
       const TTL = etcd.leases.has(ID) ? "9" : undefined
       return Response.json({ result: { header: header(2), ID, TTL } })
@@ -62,75 +67,75 @@ function leased() {
     }
     return Response.json({ header: header(3), succeeded: same })
   })
-  const client = new EtcdClient(["http://a:1"], world)
+  const client = new EtcdClient(["http://a:1"], dependencies)
   const errors: unknown[] = []
-  const lease = new EtcdLease(client, world, "/alive/me", "here", {
+  const lease = new EtcdLease(client, dependencies, "/alive/me", "here", {
     ttlMs: 9000,
     onError: (error) => errors.push(error),
   })
   cleanUp.push(() => client.close())
-  return { etcd, world, client, lease, errors }
+  return { etcd, dependencies, client, lease, errors }
 }
 
 test("the key hangs on the lease, which is renewed three times within its time", async () => {
-  const { etcd, world } = leased()
-  await world.advance(9000)
+  const { etcd, dependencies } = leased()
+  await dependencies.advance(9000)
   expect(etcd.current()).toEqual({ value: "here", lease: "100" })
   expect(etcd.renewedMs).toEqual([4000, 7000, 10_000])
   expect(etcd.writes).toEqual(["here"])
 })
 
 test("a lost lease is granted again, with the key", async () => {
-  const { etcd, world } = leased()
+  const { etcd, dependencies } = leased()
   await settle()
   etcd.leases.clear()
   etcd.key = undefined
-  await world.advance(3000)
+  await dependencies.advance(3000)
   expect(etcd.current()).toEqual({ value: "here", lease: "101" })
 })
 
 test("a key taken away or written over is put back by the next renewal", async () => {
-  const { etcd, world } = leased()
+  const { etcd, dependencies } = leased()
   await settle()
   etcd.key = undefined
-  await world.advance(3000)
+  await dependencies.advance(3000)
   expect(etcd.current()).toEqual({ value: "here", lease: "100" })
   etcd.key = { value: "theirs", lease: "0" }
-  await world.advance(3000)
+  await dependencies.advance(3000)
   expect(etcd.current()).toEqual({ value: "here", lease: "100" })
 })
 
 test("etcd that is away for long is tried for ever; the key is back soon after it is", async () => {
-  const { etcd, world, errors } = leased()
+  const { etcd, dependencies, errors } = leased()
   await settle()
   etcd.away = true
-  await world.advance(3_600_000)
+  await dependencies.advance(3_600_000)
   etcd.away = false
   etcd.leases.clear()
   etcd.key = undefined
-  await world.advance(5000)
+  await dependencies.advance(5000)
   expect(etcd.current()).toEqual({ value: "here", lease: "101" })
   expect(errors[0]).toMatchObject({ code: "store-away" })
   expect(String(errors[0])).toContain("/alive/me")
 })
 
 test("closing gives the lease back and leaves nothing", async () => {
-  const { etcd, world, lease } = leased()
+  const { etcd, dependencies, lease } = leased()
   await settle()
   lease.close()
   await lease.ended
   expect(etcd.current()).toBeUndefined()
   expect(etcd.leases.size).toBe(0)
-  await world.advance(20_000)
-  expect(world.timers).toBe(0)
+  await dependencies.advance(20_000)
+  expect(dependencies.timers).toBe(0)
 })
 
 test("closing while etcd is away ends soon", async () => {
-  const { etcd, world, lease } = leased()
+  const { etcd, dependencies, lease } = leased()
   await settle()
   etcd.away = true
   lease.close()
-  await world.advance(1000)
+  await dependencies.advance(1000)
   await lease.ended
   expect(etcd.leases.size).toBe(1)
 })

@@ -29,7 +29,7 @@ export class EtcdLease implements Subscription {
   /** Resolves when nothing is under way any more, after {@link close}. */
   readonly ended: Promise<void>
   readonly #client: EtcdClient
-  readonly #world: Dependencies
+  readonly #dependencies: Dependencies
   readonly #value: string
   readonly #ttlSeconds: number
   readonly #end = new AbortController()
@@ -37,19 +37,19 @@ export class EtcdLease implements Subscription {
 
   constructor(
     client: EtcdClient,
-    world: Dependencies,
+    dependencies: Dependencies,
     key: string,
     value: string,
     { ttlMs, onError }: EtcdLeaseOptions,
   ) {
     this.#client = client
-    this.#world = world
+    this.#dependencies = dependencies
     this.key = key
     this.#value = value
     this.#ttlSeconds = Math.max(1, Math.ceil(ttlMs / 1000))
     const signal = AbortSignal.any([this.#end.signal, client.signal])
     const work = (worked: () => void) => this.#keep(worked)
-    this.ended = repeat(world, signal, { work, onError }).then(() => this.#revoke())
+    this.ended = repeat(dependencies, signal, { work, onError }).then(() => this.#revoke())
   }
 
   close(): void {
@@ -59,14 +59,14 @@ export class EtcdLease implements Subscription {
   /** Renews the lease, or gets one, and sees that the key is there under it. */
   async #keep(worked: () => void): Promise<number> {
     // Of before the request: etcd counts from when it was served, which is later.
-    const begunMs = this.#world.now()
+    const begunMs = this.#dependencies.now()
     if (this.#lease !== undefined && !(await this.#renew(this.#lease))) this.#lease = undefined
     this.#lease ??= await this.#grant()
     // Closed meanwhile, and the key may be another presence's by now.
     if (this.#end.signal.aborted) return 0
     await this.#put(this.#lease)
     worked()
-    return begunMs + this.#lease.ttlMs / RENEWALS - this.#world.now()
+    return begunMs + this.#lease.ttlMs / RENEWALS - this.#dependencies.now()
   }
 
   async #grant(): Promise<Lease> {
@@ -107,7 +107,7 @@ export class EtcdLease implements Subscription {
     const asked = this.#call("/v3/lease/revoke", { ID: lease.id }, () => undefined).catch(
       () => undefined,
     )
-    await Promise.race([asked, pause(this.#world, REVOKE_MS, done.signal)])
+    await Promise.race([asked, pause(this.#dependencies, REVOKE_MS, done.signal)])
     done.abort()
   }
 

@@ -1,6 +1,11 @@
 import { expect, test } from "bun:test"
 import { errorOf } from "../../../../test/cluster/ear.ts"
-import { FakeWorld, header, kv, refusal } from "../../../../test/cluster/fake_world.ts"
+import {
+  FakeDependencies,
+  header,
+  kv,
+  refusal,
+} from "../../../../test/cluster/fake_dependencies.ts"
 import { EtcdClient } from "./client.ts"
 import { listPrefix } from "./list.ts"
 
@@ -14,7 +19,7 @@ interface Asked {
 function clientOf(count: number, before: (asked: Asked, n: number) => Response | undefined) {
   const keys = Array.from({ length: count }, (_, n) => `/n/${String(n).padStart(4, "0")}`)
   const asked: Asked[] = []
-  const world = new FakeWorld(({ body }) => {
+  const dependencies = new FakeDependencies(({ body }) => {
     const key = Buffer.from(String(body.key), "base64").toString()
     const request = { key, limit: Number(body.limit), revision: String(body.revision) }
     asked.push(request)
@@ -29,7 +34,7 @@ function clientOf(count: number, before: (asked: Asked, n: number) => Response |
       count: String(count),
     })
   })
-  return { asked, keys, client: new EtcdClient(["http://a:1"], world) }
+  return { asked, keys, client: new EtcdClient(["http://a:1"], dependencies) }
 }
 
 test("pages follow one another at the revision of the first", async () => {

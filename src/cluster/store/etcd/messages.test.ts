@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
 import * as z from "zod/mini"
-import { header, kv } from "../../../../test/cluster/fake_world.ts"
+import { header, kv } from "../../../../test/cluster/fake_dependencies.ts"
 import { LariatError } from "../../../errors.ts"
 import {
   count,

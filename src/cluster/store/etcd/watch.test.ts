@@ -3,14 +3,14 @@ import fc from "fast-check"
 import { Ear } from "../../../../test/cluster/ear.ts"
 import {
   type FakeAnswer,
+  FakeDependencies,
   FakeStream,
-  FakeWorld,
   header,
   kv,
   refusal,
   refuse,
   settle,
-} from "../../../../test/cluster/fake_world.ts"
+} from "../../../../test/cluster/fake_dependencies.ts"
 import { EtcdClient } from "./client.ts"
 import { EtcdWatch, type EtcdWatchOptions } from "./watch.ts"
 
@@ -26,7 +26,7 @@ function watching(options: EtcdWatchOptions = {}) {
   const asked: Record<string, unknown>[] = []
   const errors: unknown[] = []
   const etcd = { entries: [kv("/a/x", "1", 5)], revision: 5 }
-  const world = new FakeWorld(({ path, body }) => {
+  const dependencies = new FakeDependencies(({ path, body }) => {
     if (path === "/v3/watch") {
       asked.push(body.create_request as Record<string, unknown>)
       const stream = new FakeStream().result(created)
@@ -42,14 +42,14 @@ function watching(options: EtcdWatchOptions = {}) {
     }
     return Response.json({ header: header(etcd.revision) })
   })
-  const client = new EtcdClient(["http://a:1", "http://b:1"], world)
+  const client = new EtcdClient(["http://a:1", "http://b:1"], dependencies)
   const ear = new Ear()
-  const watch = new EtcdWatch(client, world, "/a/", ear, {
+  const watch = new EtcdWatch(client, dependencies, "/a/", ear, {
     ...options,
     onError: (error) => errors.push(error),
   })
   cleanUp.push(() => client.close())
-  return { world, client, ear, watch, streams, asked, errors, etcd }
+  return { dependencies, client, ear, watch, streams, asked, errors, etcd }
 }
 
 const put = (value: string, revision: number) => ({
@@ -69,14 +69,14 @@ test("it lists, tells, and goes on right behind the listing", async () => {
 })
 
 test("after a break it goes on behind the last change, told once", async () => {
-  const { world, ear, streams, asked, etcd } = watching()
+  const { dependencies, ear, streams, asked, etcd } = watching()
   await settle()
   streams[0]?.result(put("2", 7))
   await settle()
   etcd.entries = [kv("/a/x", "2", 7, 5)]
   etcd.revision = 9
   streams[0]?.break()
-  await world.advance(200)
+  await dependencies.advance(200)
   expect(asked[1]).toMatchObject({ start_revision: "8" })
   // A member that repeats itself.
   streams[1]?.result(put("2", 7)).result(put("3", 8))
@@ -98,12 +98,12 @@ test("parts of an answer are told as one", async () => {
 })
 
 test("a break between two parts tells none of them twice", async () => {
-  const { world, ear, streams, asked } = watching()
+  const { dependencies, ear, streams, asked } = watching()
   await settle()
   streams[0]?.result({ ...put("2", 6), fragment: true })
   await settle()
   streams[0]?.break()
-  await world.advance(200)
+  await dependencies.advance(200)
   expect(asked[1]).toMatchObject({ start_revision: "6" })
   streams[1]?.result(put("2", 6))
   await settle()
@@ -111,63 +111,66 @@ test("a break between two parts tells none of them twice", async () => {
 })
 
 test("a lower revision means another history: everything is told anew", async () => {
-  const { world, ear, streams, etcd } = watching()
+  const { dependencies, ear, streams, etcd } = watching()
   await settle()
   etcd.entries = [kv("/a/y", "old", 3)]
   etcd.revision = 3
   streams[0]?.break()
-  await world.advance(200)
+  await dependencies.advance(200)
   expect(ear.listings.map(({ revision }) => revision)).toEqual([5, 3])
   expect([...ear.state]).toEqual([["/a/y", "old"]])
 })
 
 test("so does another cluster, or an earlier term", async () => {
   for (const other of [header(9, 2, "8"), header(9, 1)]) {
-    const { world, ear, streams } = watching()
+    const { dependencies, ear, streams } = watching()
     await settle()
-    const before = world.answer
-    world.answer = (request) =>
+    const before = dependencies.answer
+    dependencies.answer = (request) =>
       request.path === "/v3/kv/range"
         ? Response.json({ header: other, kvs: [kv("/a/x", "1", 5)], count: "1" })
         : before(request)
     streams[0]?.break()
-    await world.advance(200)
+    await dependencies.advance(200)
     expect(ear.listings).toHaveLength(2)
   }
 })
 
 test("a member that is silent is asked, and left when it says nothing then either", async () => {
-  const { world, streams, asked } = watching({ suspectMs: 5000 })
+  const { dependencies, streams, asked } = watching({ suspectMs: 5000 })
   await settle()
-  await world.advance(2000)
+  await dependencies.advance(2000)
   streams[0]?.result({ header: header(6) })
-  await world.advance(4999)
-  expect(world.paths).not.toContain("/v3/maintenance/status")
-  const before = world.answer
-  world.answer = (request) => (request.endpoint === "http://a:1" ? undefined : before(request))
-  await world.advance(2000)
+  await dependencies.advance(4999)
+  expect(dependencies.paths).not.toContain("/v3/maintenance/status")
+  const before = dependencies.answer
+  dependencies.answer = (request) =>
+    request.endpoint === "http://a:1" ? undefined : before(request)
+  await dependencies.advance(2000)
   expect(asked).toHaveLength(2)
   expect(
-    world.requests.filter(({ path }) => path === "/v3/watch").map(({ endpoint }) => endpoint),
+    dependencies.requests
+      .filter(({ path }) => path === "/v3/watch")
+      .map(({ endpoint }) => endpoint),
   ).toEqual(["http://a:1", "http://b:1"])
 })
 
 test("a member that has nothing new is believed, for as long as it says so", async () => {
-  const { world, asked } = watching({ suspectMs: 5000 })
+  const { dependencies, asked } = watching({ suspectMs: 5000 })
   await settle()
-  await world.advance(59_000)
+  await dependencies.advance(59_000)
   expect(asked).toHaveLength(1)
-  expect(world.paths.filter((path) => path === "/v3/maintenance/status")).toHaveLength(11)
+  expect(dependencies.paths.filter((path) => path === "/v3/maintenance/status")).toHaveLength(11)
 })
 
 test("a connection that died while its member is well is noticed by the revision", async () => {
-  const { world, ear, streams, asked, etcd } = watching({ suspectMs: 5000 })
+  const { dependencies, ear, streams, asked, etcd } = watching({ suspectMs: 5000 })
   await settle()
-  await world.advance(20_000)
+  await dependencies.advance(20_000)
   etcd.entries.push(kv("/a/y", "2", 6))
   etcd.revision = 6
   // Told on a stream that nobody hears: the first question finds it, the second that it is overdue.
-  await world.advance(10_000)
+  await dependencies.advance(10_000)
   expect(asked).toHaveLength(2)
   expect(asked[1]).toMatchObject({ start_revision: "6" })
   streams[1]?.result({ header: header(6), events: [{ kv: kv("/a/y", "2", 6) }] })
@@ -177,13 +180,13 @@ test("a connection that died while its member is well is noticed by the revision
 })
 
 test("what a member has and nobody heard of is looked for later each time it is of other keys", async () => {
-  const { world, asked, etcd } = watching({ suspectMs: 5000 })
+  const { dependencies, asked, etcd } = watching({ suspectMs: 5000 })
   await settle()
   etcd.revision = 99
   const opened: number[] = []
   for (let second = 1; second <= 200; second++) {
     const before = asked.length
-    await world.advance(1000)
+    await dependencies.advance(1000)
     if (asked.length > before) opened.push(second)
   }
   // Twice the silence, doubled up to a minute, and up to half of it earlier.
@@ -198,48 +201,48 @@ test("a deletion is known by what was there before it; another history is listed
     { at: { "6": there, "5": there }, listings: 2 },
   ]
   for (const { at, listings } of cases) {
-    const { world, ear, streams } = watching()
+    const { dependencies, ear, streams } = watching()
     await settle()
     const { key } = kv("/a/x", "", 6)
     const gone = { type: "DELETE", kv: { key, mod_revision: "6" } }
     streams[0]?.result({ header: header(6), events: [gone] })
     await settle()
-    const before = world.answer
-    world.answer = (request) => {
+    const before = dependencies.answer
+    dependencies.answer = (request) => {
       const kvs = at[String(request.body.revision)]
       return kvs === undefined ? before(request) : Response.json({ header: header(9), kvs })
     }
     streams[0]?.break()
-    await world.advance(200)
+    await dependencies.advance(200)
     expect(ear.listings).toHaveLength(listings)
   }
 })
 
 test("what is far behind is listed, and not read change by change", async () => {
-  const { world, ear, streams, etcd } = watching()
+  const { dependencies, ear, streams, etcd } = watching()
   await settle()
   etcd.revision = 50_000
   streams[0]?.break()
-  await world.advance(200)
+  await dependencies.advance(200)
   expect(ear.listings.map(({ revision }) => revision)).toEqual([5, 50_000])
 })
 
 test("a member that always says compacted is not asked in a loop without end", async () => {
-  const { world, streams, asked } = watching()
-  const before = world.answer
-  world.answer = (request) => {
+  const { dependencies, streams, asked } = watching()
+  const before = dependencies.answer
+  dependencies.answer = (request) => {
     const answer = before(request)
     if (request.path === "/v3/watch") {
       streams.at(-1)?.result({ header: header(5), canceled: true, compact_revision: "99" })
     }
     return answer
   }
-  await world.advance(20_000)
+  await dependencies.advance(20_000)
   expect(asked.length).toBeLessThan(40)
 })
 
 test("a refused watch is asked for again, ever more rarely, and says why", async () => {
-  const { world, errors, streams, asked } = watching()
+  const { dependencies, errors, streams, asked } = watching()
   await settle()
   for (let n = 0; n < 6; n++) {
     streams.at(-1)?.result({
@@ -247,7 +250,7 @@ test("a refused watch is asked for again, ever more rarely, and says why", async
       canceled: true,
       cancel_reason: "rpc error: code = PermissionDenied desc = etcdserver: permission denied",
     })
-    await world.advance(11_000)
+    await dependencies.advance(11_000)
   }
   expect(errors[0]).toMatchObject({ code: "permission" })
   expect(String(errors[0])).toContain("/a/")
@@ -255,38 +258,38 @@ test("a refused watch is asked for again, ever more rarely, and says why", async
 })
 
 test("etcd that is away for long is tried for ever, and its coming back noticed", async () => {
-  const { world, ear, streams, asked, etcd } = watching()
+  const { dependencies, ear, streams, asked, etcd } = watching()
   await settle()
-  const before = world.answer
-  world.answer = () => refuse()
+  const before = dependencies.answer
+  dependencies.answer = () => refuse()
   streams[0]?.break()
-  await world.advance(600_000)
-  world.answer = before
+  await dependencies.advance(600_000)
+  dependencies.answer = before
   etcd.entries.push(kv("/a/y", "2", 6))
   etcd.revision = 6
-  await world.advance(3000)
+  await dependencies.advance(3000)
   expect(asked).toHaveLength(2)
   expect(asked[1]).toMatchObject({ start_revision: "6" })
   expect(ear.listings).toHaveLength(1)
 })
 
 test("a closed watch says nothing, asks nothing and leaves nothing", async () => {
-  const { world, ear, watch, streams } = watching()
+  const { dependencies, ear, watch, streams } = watching()
   await settle()
   watch.close()
-  const asked = world.requests.length
+  const asked = dependencies.requests.length
   streams[0]?.result(put("2", 6))
-  await world.advance(100_000)
+  await dependencies.advance(100_000)
   expect(ear.heard).toEqual([])
-  expect(world.requests).toHaveLength(asked)
-  expect(world.timers).toBe(0)
-  expect(world.requests.at(-1)?.signal.aborted).toBe(true)
+  expect(dependencies.requests).toHaveLength(asked)
+  expect(dependencies.timers).toBe(0)
+  expect(dependencies.requests.at(-1)?.signal.aborted).toBe(true)
 })
 
 test("one that is closed while it lists tells nothing", async () => {
-  const { world, ear, watch } = watching()
+  const { dependencies, ear, watch } = watching()
   watch.close()
-  await world.advance(1000)
+  await dependencies.advance(1000)
   expect(ear.listings).toEqual([])
 })
 
@@ -309,7 +312,7 @@ test("no broken stream stops the watch: it says why, and goes on right behind wh
   )
   await fc.assert(
     fc.asyncProperty(fc.array(garbage, { maxLength: 4 }), fc.boolean(), async (bad, ended) => {
-      const { world, client, ear, streams, etcd } = watching()
+      const { dependencies, client, ear, streams, etcd } = watching()
       await settle()
       for (const text of good) streams[0]?.text(text)
       await settle()
@@ -319,7 +322,7 @@ test("no broken stream stops the watch: it says why, and goes on right behind wh
       for (const text of bad) streams[0]?.text(`${text}\n`)
       if (ended) streams[0]?.end()
       else streams[0]?.break()
-      await world.advance(20_000)
+      await dependencies.advance(20_000)
       expect(streams.length).toBeGreaterThan(1)
       streams.at(-1)?.result({ ...put("4", 99) })
       await settle()
@@ -331,21 +334,21 @@ test("no broken stream stops the watch: it says why, and goes on right behind wh
 })
 
 test("a line without end is not kept", async () => {
-  const { world, errors, streams, asked } = watching()
+  const { dependencies, errors, streams, asked } = watching()
   await settle()
   const chunk = new Uint8Array(1024 * 1024).fill(0x20)
   for (let n = 0; n < 10; n++) streams[0]?.bytes(chunk)
-  await world.advance(200)
+  await dependencies.advance(200)
   expect(String(errors[0])).toContain("more than 8388608 characters")
   expect(asked).toHaveLength(2)
 })
 
 test("errors of the listener, and of who hears of them, do not stop it", async () => {
-  const { world, client, streams } = watching()
+  const { dependencies, client, streams } = watching()
   const values: string[] = []
   const watch = new EtcdWatch(
     client,
-    world,
+    dependencies,
     "/a/",
     {
       snapshot: () => {
@@ -382,14 +385,14 @@ test("a token that the watch was refused for is renewed", async () => {
     streams.push(new FakeStream())
     return streams.at(-1)?.response ?? refuse()
   }
-  const world = new FakeWorld(answer)
-  const client = new EtcdClient(["http://a:1"], world, { user })
+  const dependencies = new FakeDependencies(answer)
+  const client = new EtcdClient(["http://a:1"], dependencies, { user })
   cleanUp.push(() => client.close())
-  new EtcdWatch(client, world, "/a/", new Ear())
+  new EtcdWatch(client, dependencies, "/a/", new Ear())
   await settle()
   const reason = "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token"
   streams[0]?.result({ header: header(5), canceled: true, cancel_reason: reason })
-  await world.advance(2000)
+  await dependencies.advance(2000)
   expect(logins).toBe(2)
   expect(streams).toHaveLength(2)
 })

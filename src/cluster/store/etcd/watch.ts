@@ -43,7 +43,7 @@ const LONGEST_DOUBT_MS = 60_000
 
 export class EtcdWatch implements Subscription {
   readonly #client: EtcdClient
-  readonly #world: Dependencies
+  readonly #dependencies: Dependencies
   readonly #prefix: string
   readonly #listener: WatchListener
   readonly #options: EtcdWatchOptions
@@ -57,25 +57,25 @@ export class EtcdWatch implements Subscription {
 
   constructor(
     client: EtcdClient,
-    world: Dependencies,
+    dependencies: Dependencies,
     prefix: string,
     listener: WatchListener,
     options: EtcdWatchOptions = {},
   ) {
     this.#client = client
-    this.#world = world
+    this.#dependencies = dependencies
     this.#prefix = prefix
     this.#listener = listener
     this.#options = options
     this.#suspectMs = options.suspectMs ?? 5000
-    this.#doubt = new Backoff(world.random, {
+    this.#doubt = new Backoff(dependencies.random, {
       firstMs: 2 * this.#suspectMs,
       longestMs: LONGEST_DOUBT_MS,
     })
     this.#signal = AbortSignal.any([this.#end.signal, client.signal])
     this.#signal.addEventListener("abort", () => this.#stream?.close(), { once: true })
     const work = (worked: () => void) => this.#follow(worked)
-    void repeat(world, this.#signal, { work, onError: (error) => this.#report(error) })
+    void repeat(dependencies, this.#signal, { work, onError: (error) => this.#report(error) })
   }
 
   close(): void {
@@ -105,7 +105,7 @@ export class EtcdWatch implements Subscription {
 
   /** Tells what comes, until the stream is not to be relied on any more. */
   async #listen(stream: MessageStream, worked: () => void): Promise<void> {
-    let doubtAtMs = this.#world.now() + this.#doubt.next()
+    let doubtAtMs = this.#dependencies.now() + this.#doubt.next()
     /** What the member had when it was last asked: it would have come by now. */
     let hadRevision = 0
     let parts: Change[] = []
@@ -114,7 +114,7 @@ export class EtcdWatch implements Subscription {
       if (this.#signal.aborted) return
       if (message === undefined) {
         const overdue = hadRevision > (this.#position?.header.revision ?? 0)
-        if (overdue && this.#world.now() >= doubtAtMs) return
+        if (overdue && this.#dependencies.now() >= doubtAtMs) return
         const path = "/v3/maintenance/status"
         const answer = await this.#client.call(path, {}, `watch ${this.#prefix}`, headerAnswer)
         // The member of this stream does not answer, or was left by others already.
@@ -135,7 +135,7 @@ export class EtcdWatch implements Subscription {
       if (answer.fragment) continue
       if (parts.length > 0) {
         this.#doubt.reset()
-        doubtAtMs = this.#world.now() + this.#doubt.next()
+        doubtAtMs = this.#dependencies.now() + this.#doubt.next()
       }
       this.#tell(parts, answer)
       parts = []

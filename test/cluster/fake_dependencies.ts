@@ -1,4 +1,4 @@
-/** A world for stores whose time stands still until told, and whose network answers as scripted. */
+/** What stores work with, of a time that stands still until told and a network that answers as scripted. */
 import type { Cancel, Dependencies } from "../../src/cluster/store/dependencies.ts"
 
 /** A request as an etcd sees it. */
@@ -19,7 +19,7 @@ interface Waiting {
   readonly call: () => void
 }
 
-export class FakeWorld implements Dependencies {
+export class FakeDependencies implements Dependencies {
   readonly requests: FakeRequest[] = []
   readonly #waiting = new Set<Waiting>()
   #nowMs = 1000

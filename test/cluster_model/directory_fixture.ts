@@ -8,7 +8,7 @@ import { TestHost } from "./test_host.ts"
 
 export const keys = new Keyspace("edge")
 
-export function world(change: Partial<DirectoryOptions> = {}) {
+export function fixture(change: Partial<DirectoryOptions> = {}) {
   const store = new MemoryStore()
   const observer = new Observer(keys, change)
   const { directory } = observer

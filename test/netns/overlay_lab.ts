@@ -142,7 +142,7 @@ export function containerOf(host: Host, family: 4 | 6 = 4): string {
   return family === 4 ? `10.42.${numberOf(host)}.2` : `fd00:42:0:${numberOf(host)}::2`
 }
 
-export class OverlayWorld {
+export class OverlayLab {
   readonly #spaces: ReadonlyMap<Host, Netns>
   #captures = 0
   readonly #directory = mkdtempSync(join(tmpdir(), "overlay-"))
@@ -151,12 +151,12 @@ export class OverlayWorld {
     this.#spaces = new Map(HOSTS.map((host) => [host, openNetns(`/run/netns/${host}`)]))
   }
 
-  static async build(): Promise<OverlayWorld> {
+  static async build(): Promise<OverlayLab> {
     requireTestNetns()
     await run(["bash", "-c", script().join("\n")])
-    const world = new OverlayWorld()
-    for (const host of HOSTS) world.within(host, () => answerForOthers("br0"))
-    return world
+    const lab = new OverlayLab()
+    for (const host of HOSTS) lab.within(host, () => answerForOthers("br0"))
+    return lab
   }
 
   /** Runs something of ours on a host. */

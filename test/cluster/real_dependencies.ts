@@ -1,4 +1,4 @@
-/** The real world for stores under test. */
+/** The real network, time and randomness, for stores under test. */
 import type { Dependencies, Fetch } from "../../src/cluster/store/dependencies.ts"
 import { secureFetch } from "../../src/sys/http/fetch.ts"
 import { type Certificates, clientTls } from "./certificates.ts"
@@ -14,7 +14,7 @@ export const timersOfRuntime: Omit<Dependencies, "fetch"> = {
 }
 
 /** With the network too. */
-export function realWorld(certificates?: Certificates): Dependencies {
+export function realDependencies(certificates?: Certificates): Dependencies {
   const tls = certificates === undefined ? {} : clientTls(certificates)
   return { ...timersOfRuntime, fetch: secureFetch(tls) }
 }

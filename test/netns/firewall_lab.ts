@@ -68,10 +68,10 @@ function script(): string[] {
   return lines
 }
 
-/** A namespace of the world; `host` is ours. */
+/** A namespace of the lab; `host` is ours. */
 export type Place = keyof typeof CONTAINERS | "out" | "host"
 
-/** How {@link FirewallWorld.seen} asks. Default: as the kernel chooses. */
+/** How {@link FirewallLab.seen} asks. Default: as the kernel chooses. */
 export interface AskOptions {
   readonly source?: string
   readonly port?: number
@@ -79,20 +79,20 @@ export interface AskOptions {
   readonly via?: string
 }
 
-export class FirewallWorld {
+export class FirewallLab {
   readonly #peers: Daemon[] = []
 
-  static async build(): Promise<FirewallWorld> {
+  static async build(): Promise<FirewallLab> {
     if (process.env.LARIAT_TEST_NETNS !== "1") {
       throw new Error("Cannot run here: use node test/run.mjs test --only netns/firewall")
     }
     await run(["bash", "-c", script().join("\n")])
-    const world = new FirewallWorld()
-    await world.#serve("out", `${GROUP}@192.0.2.2`)
-    await world.#serve("b", `${GROUP}@${CONTAINERS.b.v4}`)
-    await world.#serve("d", `${GROUP}@${CONTAINERS.d.v4}`)
-    await world.#serve("host")
-    return world
+    const lab = new FirewallLab()
+    await lab.#serve("out", `${GROUP}@192.0.2.2`)
+    await lab.#serve("b", `${GROUP}@${CONTAINERS.b.v4}`)
+    await lab.#serve("d", `${GROUP}@${CONTAINERS.d.v4}`)
+    await lab.#serve("host")
+    return lab
   }
 
   /** Whether bridged frames go through iptables and nftables, if this kernel has that at all. */
