@@ -215,11 +215,11 @@ describe("the rules", () => {
     expect(rules.suspicious).toMatchObject({ noExplicitAny: "error" })
   })
 
-  test("500 lines are the most, 600 of a test", () => {
-    expect(faults("src/core/a.ts", "\n".repeat(499))).toEqual([])
-    expect(faults("src/core/a.test.ts", "\n".repeat(599))).toEqual([])
-    expect(faults("src/core/a.ts", "\n".repeat(500))).toHaveLength(1)
-    expect(faults("src/core/a.test.ts", "\n".repeat(600))).toHaveLength(1)
+  test("500 lines are the most, also of a test", () => {
+    for (const path of ["src/core/a.ts", "src/core/a.test.ts"]) {
+      expect(faults(path, "\n".repeat(499))).toEqual([])
+      expect(faults(path, "\n".repeat(500))).toHaveLength(1)
+    }
   })
 
   test("a source that does something needs a test beside it", () => {

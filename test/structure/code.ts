@@ -5,8 +5,6 @@ import { isTest, type SourceFile, type Token } from "./source_file.ts"
 import type { Violation } from "./violation.ts"
 
 const MAX_LINES = 500
-/** Of a test: a table of cases is no second concept. */
-const MAX_TEST_LINES = 600
 
 /** Rooms that get clock, randomness, sockets and files as parameters. */
 const PURE_ROOMS: ReadonlySet<string> = new Set([
@@ -41,7 +39,7 @@ export function checkCode(file: SourceFile): Violation[] {
   const found: Violation[] = []
   const report = (line: number, message: string) => found.push({ path: file.path, line, message })
   const lines = file.text.split("\n")
-  const most = isTest(file.path) ? MAX_TEST_LINES : MAX_LINES
+  const most = MAX_LINES
   if (lines.length > most) {
     report(most, `${lines.length} lines: find the second concept (${most} at most)`)
   }
