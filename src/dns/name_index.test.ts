@@ -289,3 +289,16 @@ test("one change of 10,000 containers makes one answer anew, not all", () => {
   expect(index.recordsOf(entry)).not.toBe(before)
   expect(index.recordsOf(other)).toBe(kept)
 })
+
+test("a container that has stopped is not answered beside one of its name that runs", () => {
+  const model = new Model()
+  const index = new NameIndex(model)
+  const name = { name: "db" }
+  model.put(container("old", { ...name, primary_ip: "10.0.0.1", state: "stopped" }))
+  expect(seen(index, "db.rancher.internal")).toEqual(["10.0.0.1"])
+  const now = container("new", { ...name, primary_ip: "10.0.0.2", state: "running" })
+  model.put(now)
+  expect(seen(index, "db.rancher.internal")).toEqual(["10.0.0.2"])
+  model.put({ ...now, state: "stopped" })
+  expect(seen(index, "db.rancher.internal")).toEqual(["10.0.0.1", "10.0.0.2"])
+})

@@ -1,5 +1,5 @@
 import { familyOf } from "../core/address.ts"
-import { addressesOf, type Model, type ModelChange } from "../metadata/model.ts"
+import { addressesOf, isRunning, type Model, type ModelChange } from "../metadata/model.ts"
 import {
   type ContainerRecord,
   recordKey,
@@ -199,7 +199,7 @@ export class NameIndex {
     const all = [...entry.owners.values()]
     // Nobody takes the place of the metadata API by having its name.
     const fixed = all.filter(({ kind }) => kind === "fixed")
-    const owners = fixed.length > 0 ? fixed : all
+    const owners = fixed.length > 0 ? fixed : this.#living(all)
     const { v4, v6, alias } = union(owners.map((owner) => this.#targetOf(owner, isNear)))
     const pointers = owners.flatMap((owner) => {
       const name = encodeName(this.#pointerOf(owner) ?? "")
@@ -213,6 +213,15 @@ export class NameIndex {
       // A container that somebody has called example.com must not be that for all others.
       isSearchable: owners.some(({ kind }) => kind !== "container") || !isDotted(entry.text),
     }
+  }
+
+  /** Without containers that have stopped, where one that runs has the name too. */
+  #living(owners: readonly Owner[]): readonly Owner[] {
+    const living = owners.filter(({ kind, key }) => {
+      const container = kind === "container" ? this.#model.container(key) : undefined
+      return container === undefined || isRunning(container)
+    })
+    return living.length > 0 ? living : owners
   }
 
   #targetOf(owner: Owner, isNear?: IsNear): Target {

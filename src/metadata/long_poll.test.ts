@@ -37,22 +37,36 @@ test("a value that is another already is answered at once", () => {
 })
 
 test("a change answers all who wait, looking once for all of them", async () => {
-  const { poll, state, wait, timers } = fixture()
+  const { poll, state, wait, pass, timers } = fixture()
   const waits = Array.from({ length: 100 }, () => wait("one"))
   expect(poll.waiting).toBe(100)
   state.text = "two"
   state.looks = 0
   state.answers = 0
   poll.changed()
+  pass(20)
   expect(await Promise.all(waits)).toEqual(Array.from({ length: 100 }, () => "answer two"))
   expect(state).toMatchObject({ looks: 1, answers: 1 })
   expect([poll.waiting, timers.size]).toEqual([0, 0])
 })
 
+test("who makes changes pays for nobody who waits, and many in a row are looked at once", async () => {
+  const { poll, state, wait, pass } = fixture()
+  const pending = wait("one")
+  state.looks = 0
+  state.text = "two"
+  for (let n = 0; n < 5000; n++) poll.changed()
+  expect(state.looks).toBe(0)
+  pass(20)
+  expect(await pending).toBe("answer two")
+  expect(state.looks).toBe(1)
+})
+
 test("a change of something else answers nobody, and makes no answer", () => {
-  const { poll, state, wait } = fixture()
+  const { poll, state, wait, pass } = fixture()
   const pending = wait("one")
   poll.changed()
+  pass(20)
   expect(poll.waiting).toBe(1)
   expect(state.answers).toBe(0)
   expect(pending).toBeInstanceOf(Promise)
@@ -68,13 +82,15 @@ test("the time ends it with what is then, not before", async () => {
 })
 
 test("what is not there is waited for", async () => {
-  const { poll, state, wait } = fixture()
+  const { poll, state, wait, pass } = fixture()
   state.text = undefined
   const pending = wait("")
   poll.changed()
+  pass(20)
   expect(poll.waiting).toBe(1)
   state.text = "here"
   poll.changed()
+  pass(20)
   expect(await pending).toBe("answer here")
 })
 
@@ -106,10 +122,11 @@ test("only so many wait, in all and of one source, and places come back", async 
 })
 
 test("who asks again while being answered waits for the next change", async () => {
-  const { poll, state, wait } = fixture()
+  const { poll, state, wait, pass } = fixture()
   const first = wait("one")
   state.text = "two"
   poll.changed()
+  pass(20)
   await first
   expect(wait("two")).toBeInstanceOf(Promise)
   expect(poll.waiting).toBe(1)

@@ -44,8 +44,14 @@ export interface LongPollOptions {
 }
 
 /**
- * Thousands of requests that wait. They are answered as soon as a change makes their value another
- * than the one they know, else when their time is over, with what is then.
+ * How long changes are gathered, milliseconds: whoever makes one, an attach for instance, does not
+ * pay for those who wait, and many changes in a row make them look once.
+ */
+const SETTLE_MS = 20
+
+/**
+ * Thousands of requests that wait. They are answered a moment after a change makes their value
+ * another than the one they know, else when their time is over, with what is then.
  */
 export class LongPoll<T> {
   readonly #groups = new Map<string, Group<T>>()
@@ -54,6 +60,7 @@ export class LongPoll<T> {
   readonly #most: number
   readonly #mostPerSource: number
   #waiting = 0
+  #isDue = false
 
   constructor(schedule: Schedule, { most = 20_000, mostPerSource = most }: LongPollOptions = {}) {
     this.#schedule = schedule
@@ -102,8 +109,17 @@ export class LongPoll<T> {
     })
   }
 
-  /** Something changed: whoever's value is another now is answered. */
+  /** Something changed: in a moment whoever's value is another then is answered. */
   changed(): void {
+    if (this.#isDue || this.#waiting === 0) return
+    this.#isDue = true
+    this.#schedule(SETTLE_MS, () => {
+      this.#isDue = false
+      this.#look()
+    })
+  }
+
+  #look(): void {
     for (const { watched, waiters } of [...this.#groups.values()]) {
       const text = watched.text()
       const woken = [...waiters].filter(({ known }) => differs(text, known))

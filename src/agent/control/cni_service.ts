@@ -15,7 +15,7 @@ import { LariatError, runAllInTurn } from "../../errors.ts"
 import type { AgentContext } from "../context.ts"
 import { attach } from "../endpoints/attach.ts"
 import { type AttachDnsInput, attachDns } from "../endpoints/attach_dns.ts"
-import { detach } from "../endpoints/detach.ts"
+import { detach, detachOnceAttached } from "../endpoints/detach.ts"
 import { attachRequest, endpointNames, requestedAddresses } from "../endpoints/netconf_request.ts"
 import { reserve } from "../endpoints/reserve.ts"
 import { verify } from "../endpoints/verify.ts"
@@ -119,7 +119,7 @@ export class CniService {
   }
 
   async #del(call: Call): Promise<undefined> {
-    await detach(this.#context, call.key)
+    await detachOnceAttached(this.#context, call.key)
   }
 
   async #check(call: Call): Promise<undefined> {

@@ -32,7 +32,11 @@ import { takeUnheld } from "./unheld.ts"
  *
  * @throws LariatError
  */
-export async function attach(context: AgentContext, request: AttachRequest): Promise<AttachResult> {
+export function attach(context: AgentContext, request: AttachRequest): Promise<AttachResult> {
+  return context.index.trackAttach(request, attachNow(context, request))
+}
+
+async function attachNow(context: AgentContext, request: AttachRequest): Promise<AttachResult> {
   await clearTheWay(context, request)
   if (request.pool?.leased === true) {
     await context.cluster?.roomFor(request.pool, request.requested)
@@ -49,7 +53,7 @@ export async function attach(context: AgentContext, request: AttachRequest): Pro
     const failure = await undo.failed(error)
     netns.close()
     // The bridge was somebody else's to delete, and is made or found again.
-    if (context.bridges.isStale(request.bridge.name)) return attach(context, request)
+    if (context.bridges.isStale(request.bridge.name)) return attachNow(context, request)
     throw failure
   }
 }

@@ -25,6 +25,15 @@ export function detach(context: AgentContext, key: EndpointKey): Promise<void> {
   return context.index.track(key, takeDown(context, row))
 }
 
+/**
+ * {@link detach} for the runtime, which may ask for it while its attach still waits for addresses:
+ * that one would make the port after the answer that it is gone.
+ */
+export async function detachOnceAttached(context: AgentContext, key: EndpointKey): Promise<void> {
+  await context.index.attaching(key)?.catch(() => {})
+  await detach(context, key)
+}
+
 async function takeDown(context: AgentContext, row: EndpointRow): Promise<void> {
   context.index.put({ ...row, state: "detaching" })
   context.stateDatabase.detach(row.id)
@@ -35,6 +44,7 @@ async function takeDown(context: AgentContext, row: EndpointRow): Promise<void> 
   // The network may be called otherwise by now.
   context.stateDatabase.remove(row.id, rest(context, context.index.get(row) ?? row))
   context.index.remove(row)
+  context.health.clear(`port/${row.hostName}`)
   moveRoutes(context, row)
 }
 

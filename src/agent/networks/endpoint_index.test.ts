@@ -117,3 +117,14 @@ test("a network that is called otherwise keeps its endpoints", () => {
       .sort(),
   ).toEqual(["n m", "n other"])
 })
+
+test("an attach is known until it ends, however it ends", async () => {
+  const index = new EndpointIndex()
+  const key = row("c1")
+  const work = Promise.withResolvers<void>()
+  const tracked = index.trackAttach(key, work.promise)
+  expect(index.attaching(key)).toBe(tracked)
+  work.reject(new Error("no room"))
+  await expect(tracked).rejects.toThrow("no room")
+  expect(index.attaching(key)).toBeUndefined()
+})

@@ -18,6 +18,7 @@ export class EndpointIndex {
   /** Endpoints whose port could not be put right; they are looked at again when a link appears. */
   readonly unmended = new Set<EndpointRow>()
   readonly #pending = new Map<string, Promise<void>>()
+  readonly #attaching = new Map<string, Promise<unknown>>()
   readonly #listeners: EndpointListener[] = []
 
   /** Hears of every row that comes, goes or becomes another. */
@@ -107,13 +108,31 @@ export class EndpointIndex {
 
   /** Remembers work on an endpoint until it ends, so that nothing else touches it meanwhile. */
   track(key: EndpointKey, work: Promise<void>): Promise<void> {
-    const text = keyText(key)
-    const tracked = work.finally(() => {
-      if (this.#pending.get(text) === tracked) this.#pending.delete(text)
-    })
-    this.#pending.set(text, tracked)
-    return tracked
+    return remember(this.#pending, keyText(key), work)
   }
+
+  /** The attach of this endpoint that is under way, if one is. */
+  attaching(key: EndpointKey): Promise<unknown> | undefined {
+    return this.#attaching.get(keyText(key))
+  }
+
+  /** Remembers an attach until it ends. */
+  trackAttach<T>(key: EndpointKey, work: Promise<T>): Promise<T> {
+    return remember(this.#attaching, keyText(key), work)
+  }
+}
+
+/** Keeps work under a key until it ends, unless other work took its place. */
+function remember<T>(
+  all: Map<string, Promise<unknown>>,
+  key: string,
+  work: Promise<T>,
+): Promise<T> {
+  const tracked = work.finally(() => {
+    if (all.get(key) === tracked) all.delete(key)
+  })
+  all.set(key, tracked)
+  return tracked
 }
 
 function keyText({ network, containerId, ifname }: EndpointKey): string {
