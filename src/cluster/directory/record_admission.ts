@@ -79,8 +79,10 @@ export class Admission {
         if (value !== undefined) this.#block(key, hostId, parsed, value)
         break
       case "endpoint":
-        if (value === undefined) model.removeEndpoint(parsed.network, parsed.address)
-        else this.#endpoint(key, hostId, parsed, value)
+        if (value === undefined) {
+          model.removeEndpoint(parsed.network, parsed.address)
+          this.#options.pins.forget(key)
+        } else this.#endpoint(key, hostId, parsed, value)
         break
       case "keys":
       case "ack":

@@ -82,6 +82,45 @@ describe("an envelope", () => {
   })
 })
 
+describe("records that are gone", () => {
+  const key = (n: number) => `/c/x/${n}`
+  const at = (n: number, sequence: number) => ({
+    text: sign("x", 0, { key: key(n), hostId: "h1", sequence, identity: one, psk }),
+    options: { kind: "x", key: key(n), hostId: "h1", psk },
+  })
+  const seen = () =>
+    new Pins({ pins: [{ hostId: "h1", publicKey: one.publicKey, number: 7 }], sequences: [] })
+  const verified = (pins: Pins, n: number, sequence: number) => {
+    const { text, options } = at(n, sequence)
+    return check(() => pins.verify(text, options))
+  }
+
+  test("may come and go without end, and are remembered in bounded room", () => {
+    const pins = seen()
+    const rounds = 10_000
+    for (let n = 1; n <= rounds; n++) {
+      expect(verified(pins, n, n)).toBe("taken")
+      pins.forget(key(n))
+    }
+    expect(pins.rows().sequences.length).toBeLessThan(5000)
+    // What went is not taken again, whether it is remembered by itself or not.
+    for (const n of [1, 100, rounds - 1]) expect(verified(pins, n, n - 1)).toBe("sequence")
+    expect(verified(pins, 1, 1)).toBe("sequence")
+    // One that is written anew is.
+    expect(verified(pins, 1, rounds + 1)).toBe("taken")
+  }, 60_000)
+
+  test("do not take those along that stand", () => {
+    const pins = seen()
+    expect(verified(pins, 0, 1)).toBe("taken")
+    for (let n = 2; n < 6000; n++) {
+      expect(verified(pins, n, n)).toBe("taken")
+      pins.forget(key(n))
+    }
+    expect(verified(pins, 0, 1)).toBe("taken")
+  }, 60_000)
+})
+
 describe("rows", () => {
   test("put back make the same pins; changes put after one another make the same rows", () => {
     const step = fc.oneof(

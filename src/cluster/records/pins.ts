@@ -7,11 +7,12 @@ import type { IdentityRecord } from "./identity_record.ts"
 import { MAX_HOST_NUMBER } from "./spi.ts"
 
 /**
- * Records of one host whose sequence is remembered: a bound on what a host that went bad can make
- * the others remember. More than a host has at a time (a bridge holds 1,024 ports); sequences of
- * records that are gone count too, so one that lives long enough may come to it.
+ * Records of one host at a time: a bound on what a host that went bad can make the others remember.
+ * More than a host has (a bridge holds 1,024 ports).
  */
 export const MAX_KEYS_PER_HOST = 32_768
+/** Records of one host that are gone and whose sequence is remembered one by one. */
+const MAX_GONE_PER_HOST = 4096
 
 /** What ends a dispute about an id or a number: pins are for good. */
 const JOIN_ANEW = "start it with an empty state directory: it joins as a new host"
@@ -39,6 +40,10 @@ export interface PinRows {
 
 interface Pin extends IdentityRecord {
   readonly sequences: Map<string, number>
+  /** Keys of {@link sequences} whose record is gone, in the order in which they went. */
+  readonly gone: Set<string>
+  /** No record that was not seen yet is as old: it is one of those that went, put back by somebody. */
+  floor: number
 }
 
 /**
@@ -138,13 +143,15 @@ export class Pins {
         `Cannot take ${key} of host ${hostId}: unknown-host: its identity was not seen yet`,
       )
     }
-    const last = pin.sequences.get(key)
+    const last = pin.sequences.get(key) ?? (pin.floor > 0 ? pin.floor + 1 : undefined)
     const { body, sequence } = verify(text, {
       ...options,
       publicKey: pin.publicKey,
       lastSequence: last,
     })
-    if (last === undefined && pin.sequences.size >= MAX_KEYS_PER_HOST) {
+    pin.gone.delete(key)
+    const isNew = !pin.sequences.has(key)
+    if (isNew && pin.sequences.size - pin.gone.size >= MAX_KEYS_PER_HOST) {
       throw new PeerRefusedError(
         "limit",
         `Cannot take ${key} of host ${hostId}: limit: it has ${MAX_KEYS_PER_HOST} records already`,
@@ -152,6 +159,18 @@ export class Pins {
     }
     pin.sequences.set(key, sequence)
     return body
+  }
+
+  /**
+   * The record of a key is gone. An older one under it is refused yet: by its sequence, and when
+   * many have gone after it, by the highest of theirs.
+   */
+  forget(key: string): void {
+    for (const pin of this.#pins.values()) {
+      if (!pin.sequences.has(key)) continue
+      pin.gone.add(key)
+      if (pin.gone.size > MAX_GONE_PER_HOST) dropOldest(pin)
+    }
   }
 
   /** Everything, to be stored. */
@@ -164,8 +183,22 @@ export class Pins {
   }
 
   #put(hostId: string, { publicKey, number }: IdentityRecord): void {
-    this.#pins.set(hostId, { publicKey, number, sequences: new Map() })
+    this.#pins.set(hostId, {
+      ...{ publicKey, number, sequences: new Map(), gone: new Set() },
+      floor: 0,
+    })
     this.#hostOfNumber.set(number, hostId)
+  }
+}
+
+/** Remembers the first half of what went by one number. */
+function dropOldest(pin: Pin): void {
+  let left = pin.gone.size / 2
+  for (const key of pin.gone) {
+    if (left-- <= 0) break
+    pin.floor = Math.max(pin.floor, pin.sequences.get(key) ?? 0)
+    pin.sequences.delete(key)
+    pin.gone.delete(key)
   }
 }
 
