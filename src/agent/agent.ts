@@ -6,6 +6,7 @@ import type { Configuration, Network } from "../config/network.ts"
 import { familyOf } from "../core/address.ts"
 import { Kernel } from "../endpoint/kernel.ts"
 import { messageOf, runAll } from "../errors.ts"
+import { ForwardPass } from "../firewall/forward_pass.ts"
 import { bootId, monotonicMs } from "../sys/clock.ts"
 import { keepMapped, releaseStartupMemory } from "../sys/ffi/pages.ts"
 import { type PageSnapshot, touchedRanges } from "../sys/ffi/touched_pages.ts"
@@ -141,7 +142,7 @@ export class Agent {
       networks,
       bridges: new Bridges(kernel, settings.createBridge, new BridgeClaims(stateDatabase)),
       ahead: new AheadProbe(kernel, (why) => log.debug("no address was asked for: {why}", { why })),
-      firewall: new FirewallKeeper(health),
+      firewall: new FirewallKeeper(health, { openPass: () => ForwardPass.open() }),
       host,
       metadata: metadataFeed,
       dns: new HostDns({ settings, index, networks, model, health, kernel }),

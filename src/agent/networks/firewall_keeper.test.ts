@@ -41,7 +41,7 @@ function seed() {
 }
 
 test("hostNat of the YAML and of netconfs stand in one state", () => {
-  const keeper = new FirewallKeeper(new Health(), () => table)
+  const keeper = new FirewallKeeper(new Health(), { open: () => table })
   keeper.configure(seed())
   keeper.sync([])
   expect(states.at(-1)?.hostNat).toEqual([{ subnet: "10.42.0.0/16", bridge: "docker0" }])
@@ -50,7 +50,7 @@ test("hostNat of the YAML and of netconfs stand in one state", () => {
 })
 
 test("hostNat that is known does not touch the kernel", () => {
-  const keeper = new FirewallKeeper(new Health(), () => table)
+  const keeper = new FirewallKeeper(new Health(), { open: () => table })
   keeper.configure(seed())
   keeper.sync([])
   keeper.addNetwork([], [{ subnet: "10.42.0.0/16", bridge: "docker0" }])
@@ -58,7 +58,7 @@ test("hostNat that is known does not touch the kernel", () => {
 })
 
 test("a network that comes with an attach is not masqueraded towards from then on", () => {
-  const keeper = new FirewallKeeper(new Health(), () => table)
+  const keeper = new FirewallKeeper(new Health(), { open: () => table })
   keeper.sync([])
   keeper.addNetwork([{ cidr: "10.9.0.0/24" }], [])
   expect(states.at(-1)?.overlay).toEqual(["10.9.0.0/24"])
@@ -69,7 +69,9 @@ test("a network that comes with an attach is not masqueraded towards from then o
 test("what somebody changed in the table is told as mended, what was set up first is not", () => {
   const health = new Health()
   let drift = ["nothing was set up yet"]
-  const keeper = new FirewallKeeper(health, () => ({ ...table, differences: () => drift }))
+  const keeper = new FirewallKeeper(health, {
+    open: () => ({ ...table, differences: () => drift }),
+  })
   keeper.sync([])
   expect(health.repairs()).toEqual([])
   drift = ["there is no table inet lariat"]
@@ -80,7 +82,7 @@ test("what somebody changed in the table is told as mended, what was set up firs
 })
 
 test("a masqueraded address is one element and is missed by a check when it is gone", () => {
-  const keeper = new FirewallKeeper(new Health(), () => table)
+  const keeper = new FirewallKeeper(new Health(), { open: () => table })
   keeper.sync([])
   keeper.addMasquerade(["10.9.0.2/24"])
   expect(keeper.differences(["10.9.0.2/24"])).toEqual([])
@@ -91,8 +93,10 @@ test("a masqueraded address is one element and is missed by a check when it is g
 
 test("without nf_tables hostNat is a problem and ipMasq an error", () => {
   const health = new Health()
-  const keeper = new FirewallKeeper(health, () => {
-    throw new LariatError("no nf_tables", { code: "kernel-unsupported", hint: "load it" })
+  const keeper = new FirewallKeeper(health, {
+    open: () => {
+      throw new LariatError("no nf_tables", { code: "kernel-unsupported", hint: "load it" })
+    },
   })
   keeper.sync([])
   expect(health.problems()[0]?.what).toContain("no nf_tables")
@@ -111,7 +115,7 @@ const limits = {
 }
 
 test("limits of services stand in the state, and what they dropped is told", () => {
-  const keeper = new FirewallKeeper(new Health(), () => table)
+  const keeper = new FirewallKeeper(new Health(), { open: () => table })
   keeper.configure([], limits)
   expect(keeper.limits()).toEqual([])
   keeper.sync([])
@@ -126,7 +130,7 @@ test("limits of services stand in the state, and what they dropped is told", () 
 })
 
 test("limits that are configured anew stand in the next state", () => {
-  const keeper = new FirewallKeeper(new Health(), () => table)
+  const keeper = new FirewallKeeper(new Health(), { open: () => table })
   keeper.configure([], limits)
   keeper.sync([])
   const values = { ...limits.values, connections: 8 }
@@ -139,11 +143,37 @@ test("limits that are configured anew stand in the next state", () => {
 test("a limit that the kernel cannot hold is a warning", () => {
   const health = new Health()
   const open = (): FirewallTable => ({ ...table, lacking: () => ["connections"] })
-  const keeper = new FirewallKeeper(health, open)
+  const keeper = new FirewallKeeper(health, { open })
   keeper.configure([], limits)
   keeper.sync([])
   expect(keeper.limits()[0]).toMatchObject({ name: "connections", limit: 0 })
   expect(health.problems()).toMatchObject([
     { severity: "warning", what: expect.stringContaining("DNS: connections") },
   ])
+})
+
+test("what keeps other firewalls from dropping ours is told, and so is what keeps it from that", () => {
+  const health = new Health()
+  const asked: string[][] = []
+  let outcome: () => string[] = () => ["containers may pass chain FORWARD"]
+  const pass = {
+    ensure: (subnets: readonly string[]) => {
+      asked.push([...subnets])
+      return outcome()
+    },
+    close: () => {},
+  }
+  const keeper = new FirewallKeeper(health, { open: () => table, openPass: () => pass })
+  keeper.sync([])
+  expect(health.repairs().map(({ what }) => what)).toEqual(["containers may pass chain FORWARD"])
+  keeper.addNetwork([{ cidr: "10.9.0.0/24" }], [])
+  expect(asked).toEqual([[], ["10.9.0.0/24"]])
+  outcome = () => {
+    throw new Error("not permitted")
+  }
+  keeper.sync([])
+  expect(health.problems()).toMatchObject([{ what: expect.stringContaining("not permitted") }])
+  outcome = () => []
+  keeper.sync([])
+  expect(health.problems()).toEqual([])
 })

@@ -1,6 +1,7 @@
 import type { Network, Subnet } from "../../config/network.ts"
 import { LariatError, messageOf } from "../../errors.ts"
 import { Firewall } from "../../firewall/firewall.ts"
+import type { ForwardPass } from "../../firewall/forward_pass.ts"
 import { LIMIT_NAMES, type LimitValues, type ServiceLimits } from "../../firewall/limits.ts"
 import type { FirewallState, HostNat } from "../../firewall/state.ts"
 import type { Health } from "../health.ts"
@@ -12,12 +13,22 @@ import type { ManagedNetwork } from "./networks.ts"
 
 const PROBLEM = "firewall"
 const LIMITS_PROBLEM = "firewall/limits"
+const PASS_PROBLEM = "firewall/forward"
 
 /** The kernel's side of the firewall; {@link Firewall} in the agent. */
 export type FirewallTable = Pick<
   Firewall,
   "ensure" | "addMasquerade" | "removeMasquerade" | "differences" | "lacking" | "dropped" | "close"
 >
+
+/** What lets traffic pass other firewalls; {@link ForwardPass} in the agent. */
+export type ForeignPass = Pick<ForwardPass, "ensure" | "close">
+
+/** How the kernel's side is opened. */
+export interface FirewallKeeperOptions {
+  readonly open?: () => FirewallTable
+  readonly openPass?: (() => ForeignPass) | undefined
+}
 
 /**
  * Keeps the agent's nft table as networks and endpoints want it. On a kernel without nf_tables the
@@ -26,6 +37,8 @@ export type FirewallTable = Pick<
 export class FirewallKeeper {
   readonly #health: Health
   readonly #open: () => FirewallTable
+  readonly #openPass: FirewallKeeperOptions["openPass"]
+  #pass: ForeignPass | undefined
   #limits: ServiceLimits | undefined
   #table: FirewallTable | undefined
   #configured: readonly HostNat[] = []
@@ -37,10 +50,17 @@ export class FirewallKeeper {
   /** Whether the table was set up once: from then on a difference is somebody else's doing. */
   #isSet = false
 
-  /** @param open opens the kernel's side; default the real one */
-  constructor(health: Health, open: () => FirewallTable = () => Firewall.open()) {
+  /**
+   * @param options.open opens the kernel's side; default the real one
+   * @param options.openPass opens what lets traffic pass other firewalls; default nothing does
+   */
+  constructor(
+    health: Health,
+    { open = () => Firewall.open(), openPass }: FirewallKeeperOptions = {},
+  ) {
     this.#health = health
     this.#open = open
+    this.#openPass = openPass
   }
 
   /**
@@ -84,6 +104,7 @@ export class FirewallKeeper {
         this.#health.repaired(`the firewall's nft table was put back: ${drift.join("; ")}`)
       }
     })
+    this.#passOthers()
   }
 
   /** Takes a network in that a netconf brings along: its subnets, and what it needs of hostNat. */
@@ -95,6 +116,7 @@ export class FirewallKeeper {
     for (const entry of fresh) this.#learned.set(key(entry), entry)
     this.#overlay = [...this.#overlay, ...beyond]
     this.#try((table) => table.ensure(this.#state()))
+    if (beyond.length > 0) this.#passOthers()
   }
 
   /**
@@ -152,6 +174,7 @@ export class FirewallKeeper {
 
   close(): void {
     this.#table?.close()
+    this.#pass?.close()
   }
 
   #state(): FirewallState {
@@ -177,6 +200,23 @@ export class FirewallKeeper {
         severity: "error",
         what: `containers cannot reach the world under the host's address: ${messageOf(error)}`,
         hint: error instanceof LariatError ? error.hint : undefined,
+      })
+    }
+  }
+
+  /** Another firewall may have come, or been loaded anew, at any time. */
+  #passOthers(): void {
+    // Without nf_tables there is a problem of status already.
+    if (this.#table === undefined) return
+    try {
+      this.#pass ??= this.#openPass?.()
+      for (const what of this.#pass?.ensure(this.#overlay) ?? []) this.#health.repaired(what)
+      this.#health.clear(PASS_PROBLEM)
+    } catch (error) {
+      this.#health.raise(PASS_PROBLEM, {
+        severity: "warning",
+        what: `containers may not pass another firewall's FORWARD: ${messageOf(error)}`,
+        hint: "let their subnets pass there; it is tried again every few seconds",
       })
     }
   }

@@ -80,6 +80,7 @@ export const NFTA_HOOK_PRIORITY = 2
 // --- nf_tables.h: rules
 export const NFTA_RULE_TABLE = 1
 export const NFTA_RULE_CHAIN = 2
+export const NFTA_RULE_HANDLE = 3
 export const NFTA_RULE_EXPRESSIONS = 4
 export const NFTA_RULE_USERDATA = 7
 

@@ -88,6 +88,11 @@ export class NfTables {
     return this.#list(t.getRules(ref), t.parseRule)
   }
 
+  /** The same, with what tells each from the others. @throws NetlinkError */
+  placedRules(ref: t.TableRef): t.PlacedRule[] {
+    return this.#list(t.getRules(ref), t.parsePlacedRule)
+  }
+
   /** @throws NetlinkError */
   sets(ref: t.TableRef): SetInfo[] {
     return this.#list(getSets(ref), parseSet)

@@ -54,6 +54,12 @@ const FAMILY_NAMES: Readonly<Record<number, string>> = {
   [n.NFPROTO_IPV6]: "ip6",
 }
 
+/** A rule where somebody put it. */
+export interface PlacedRule extends Rule {
+  /** The same until it is deleted. */
+  readonly handle: bigint
+}
+
 /** "table inet lariat", for errors. */
 export function describeTable({ family, table }: TableRef): string {
   return `table ${FAMILY_NAMES[family] ?? `of family ${family}`} ${table}`
@@ -145,16 +151,32 @@ function parseHook(chain: Attributes): Hook {
   }
 }
 
-/** Adds a rule at the end of its chain. */
-export function newRule(ref: TableRef, rule: Rule): MessageWriter {
+/**
+ * Adds a rule at the end of its chain.
+ *
+ * @param options.first at its beginning instead. Default false
+ */
+export function newRule(
+  ref: TableRef,
+  rule: Rule,
+  { first = false }: { readonly first?: boolean } = {},
+): MessageWriter {
   const what = rule.comment === undefined ? "a rule" : `the rule "${rule.comment}"`
   const operation = `add ${what} to chain ${rule.chain} of ${describeTable(ref)}`
-  const flags = NLM_F_CREATE | NLM_F_APPEND
+  const flags = first ? NLM_F_CREATE : NLM_F_CREATE | NLM_F_APPEND
   const writer = nftMessage(n.NFT_MSG_NEWRULE, ref.family, { operation, flags })
   writer.attrString(n.NFTA_RULE_TABLE, ref.table).attrString(n.NFTA_RULE_CHAIN, rule.chain)
   nest(writer, n.NFTA_RULE_EXPRESSIONS, () => writeExpressions(writer, rule.expressions))
   comment(writer, n.NFTA_RULE_USERDATA, n.NFTNL_UDATA_RULE_COMMENT, rule.comment)
   return writer
+}
+
+/** Deletes one rule. */
+export function deleteRule(ref: TableRef, { chain, handle }: PlacedRule): MessageWriter {
+  const operation = `delete a rule of chain ${chain} of ${describeTable(ref)}`
+  const writer = nftMessage(n.NFT_MSG_DELRULE, ref.family, { operation })
+  writer.attrString(n.NFTA_RULE_TABLE, ref.table).attrString(n.NFTA_RULE_CHAIN, chain)
+  return writer.attrU64be(n.NFTA_RULE_HANDLE, handle)
 }
 
 /** Deletes all rules of a chain. */
@@ -181,4 +203,10 @@ export function parseRule(message: Message): Rule & TableRef {
     expressions: readExpressions(attributes.list(n.NFTA_RULE_EXPRESSIONS)),
     comment: commentOf(attributes.get(n.NFTA_RULE_USERDATA), n.NFTNL_UDATA_RULE_COMMENT),
   }
+}
+
+/** @throws LariatError code `decode` */
+export function parsePlacedRule(message: Message): PlacedRule & TableRef {
+  const handle = parseNft(message).attributes.u64be(n.NFTA_RULE_HANDLE) ?? missing("handle")
+  return { ...parseRule(message), handle }
 }
