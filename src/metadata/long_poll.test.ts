@@ -44,9 +44,10 @@ test("a change answers all who wait, looking once for all of them", async () => 
   state.looks = 0
   state.answers = 0
   poll.changed()
-  pass(20)
+  pass(0)
   expect(await Promise.all(waits)).toEqual(Array.from({ length: 100 }, () => "answer two"))
   expect(state).toMatchObject({ looks: 1, answers: 1 })
+  pass(50)
   expect([poll.waiting, timers.size]).toEqual([0, 0])
 })
 
@@ -57,16 +58,31 @@ test("who makes changes pays for nobody who waits, and many in a row are looked 
   state.text = "two"
   for (let n = 0; n < 5000; n++) poll.changed()
   expect(state.looks).toBe(0)
-  pass(20)
+  pass(0)
   expect(await pending).toBe("answer two")
   expect(state.looks).toBe(1)
+  // The next ones are gathered for a while; after it a change is told at once again.
+  const next = wait("two")
+  state.text = "three"
+  state.looks = 0
+  for (let n = 0; n < 5000; n++) poll.changed()
+  pass(49)
+  expect(state.looks).toBe(0)
+  pass(1)
+  expect(await next).toBe("answer three")
+  pass(50)
+  const last = wait("three")
+  state.text = "four"
+  poll.changed()
+  pass(0)
+  expect(await last).toBe("answer four")
 })
 
 test("a change of something else answers nobody, and makes no answer", () => {
   const { poll, state, wait, pass } = fixture()
   const pending = wait("one")
   poll.changed()
-  pass(20)
+  pass(0)
   expect(poll.waiting).toBe(1)
   expect(state.answers).toBe(0)
   expect(pending).toBeInstanceOf(Promise)
@@ -86,11 +102,11 @@ test("what is not there is waited for", async () => {
   state.text = undefined
   const pending = wait("")
   poll.changed()
-  pass(20)
+  pass(0)
   expect(poll.waiting).toBe(1)
   state.text = "here"
   poll.changed()
-  pass(20)
+  pass(50)
   expect(await pending).toBe("answer here")
 })
 
@@ -126,7 +142,7 @@ test("who asks again while being answered waits for the next change", async () =
   const first = wait("one")
   state.text = "two"
   poll.changed()
-  pass(20)
+  pass(0)
   await first
   expect(wait("two")).toBeInstanceOf(Promise)
   expect(poll.waiting).toBe(1)

@@ -44,10 +44,10 @@ export interface LongPollOptions {
 }
 
 /**
- * How long changes are gathered, milliseconds: whoever makes one, an attach for instance, does not
- * pay for those who wait, and many changes in a row make them look once.
+ * How long nobody who waits looks again after they did, milliseconds: many changes in a row are
+ * gathered meanwhile.
  */
-const SETTLE_MS = 20
+const REST_MS = 50
 
 /**
  * Thousands of requests that wait. They are answered a moment after a change makes their value
@@ -60,7 +60,9 @@ export class LongPoll<T> {
   readonly #most: number
   readonly #mostPerSource: number
   #waiting = 0
+  /** Whether they are to look, and whether they look in a moment or after a rest anyway. */
   #isDue = false
+  #isResting = false
 
   constructor(schedule: Schedule, { most = 20_000, mostPerSource = most }: LongPollOptions = {}) {
     this.#schedule = schedule
@@ -109,14 +111,22 @@ export class LongPoll<T> {
     })
   }
 
-  /** Something changed: in a moment whoever's value is another then is answered. */
+  /**
+   * Something changed: in a moment whoever's value is another then is answered. Who made the
+   * change, an attach for instance, does not pay for those who wait.
+   */
   changed(): void {
-    if (this.#isDue || this.#waiting === 0) return
+    if (this.#waiting === 0) return
+    if (!this.#isDue && !this.#isResting) this.#schedule(0, () => this.#lookAndRest())
     this.#isDue = true
-    this.#schedule(SETTLE_MS, () => {
-      this.#isDue = false
-      this.#look()
-    })
+  }
+
+  #lookAndRest(): void {
+    this.#isResting = this.#isDue
+    if (!this.#isDue) return
+    this.#isDue = false
+    this.#look()
+    this.#schedule(REST_MS, () => this.#lookAndRest())
   }
 
   #look(): void {
