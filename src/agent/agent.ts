@@ -221,6 +221,7 @@ export class Agent {
     try {
       runAll("the regular check", [
         () => lookAtHost(this.#context),
+        () => askAhead(this.#context),
         () => firewall.sync(networks.all()),
         () => this.#services.metadata.ensureAddress(),
         () => dns.ensureAddress(),
@@ -265,8 +266,9 @@ function configure(context: AgentContext, configuration: Configuration): void {
 }
 
 /**
- * Asks for the addresses that the first attaches will get, on bridges that are there. These are
- * settled first: to pin a bridge's MAC makes the kernel forget its neighbours.
+ * Asks for the addresses that the next attaches will get, on bridges that are there: others may
+ * have come to them. These are settled first: to pin a bridge's MAC makes the kernel forget its
+ * neighbours.
  */
 function askAhead({ ahead, bridges, kernel, networks, log }: AgentContext): void {
   for (const { allocator, configured } of networks.all()) {

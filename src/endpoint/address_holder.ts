@@ -35,10 +35,17 @@ export function foreignHolder(
 /**
  * Has the kernel ask who has these addresses, so that {@link foreignHolder} knows a moment later. A
  * bridge that has no port but ours is not asked.
+ *
+ * @returns whether it has others
  */
-export function askForHolders(kernel: Kernel, bridge: number, addresses: readonly string[]): void {
+export function askForHolders(
+  kernel: Kernel,
+  bridge: number,
+  addresses: readonly string[],
+): boolean {
   const ports = kernel.links({ master: bridge })
-  if (ports.every(({ group }) => group === LIVE_GROUP)) return
+  if (ports.every(({ group }) => group === LIVE_GROUP)) return false
   // A family that the bridge does not speak is refused, which costs nothing.
   kernel.tryAll(addresses.map((address) => askForNeigh(bridge, address)))
+  return true
 }

@@ -44,7 +44,7 @@ function firstHeld(
   taken: readonly GivenAddress[],
 ): { readonly address: string; readonly holder: AddressHolder } | undefined {
   const index = context.bridges.indexOf(bridge.name)
-  if (index === undefined) return undefined
+  if (index === undefined || !context.ahead.isShared(index)) return undefined
   try {
     for (const { address, fromPool } of taken) {
       const holder = fromPool ? foreignHolder(context.kernel, index, address) : undefined

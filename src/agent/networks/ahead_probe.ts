@@ -17,11 +17,18 @@ export class AheadProbe {
   readonly #kernel: Kernel
   readonly #onFailure: (why: string) => void
   readonly #due = new Map<string, Set<Allocator>>()
+  /** Bridges that had no port but ours when they were asked last, by index. */
+  readonly #ours = new Set<number>()
   #callOff: (() => void) | undefined
 
   constructor(kernel: Kernel, onFailure: (why: string) => void) {
     this.#kernel = kernel
     this.#onFailure = onFailure
+  }
+
+  /** Whether somebody else may have an address on a bridge, given by its index. */
+  isShared(bridge: number): boolean {
+    return !this.#ours.has(bridge)
   }
 
   /** Asks in a moment. */
@@ -40,7 +47,8 @@ export class AheadProbe {
         const index = this.#kernel.link(bridge)?.index
         if (index === undefined) continue
         const addresses = [...allocators].flatMap((allocator) => allocator.upcoming(AHEAD))
-        askForHolders(this.#kernel, index, addresses)
+        if (askForHolders(this.#kernel, index, addresses)) this.#ours.delete(index)
+        else this.#ours.add(index)
       }
     } catch (error) {
       this.#onFailure(messageOf(error))
