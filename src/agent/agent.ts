@@ -157,7 +157,8 @@ export class Agent {
     configure(context, configuration)
     const watch = await Watch.start(context)
     const recovery = await recover(context)
-    askAhead(context)
+    lookAhead(context)
+    context.ahead.now()
     context.firewall.sync(networks.all())
     cluster?.start(context)
     const objects = new MetadataObjects({ model: context.metadata.model, health })
@@ -221,7 +222,7 @@ export class Agent {
     try {
       runAll("the regular check", [
         () => lookAtHost(this.#context),
-        () => askAhead(this.#context),
+        () => lookAhead(this.#context),
         () => firewall.sync(networks.all()),
         () => this.#services.metadata.ensureAddress(),
         () => dns.ensureAddress(),
@@ -266,24 +267,23 @@ function configure(context: AgentContext, configuration: Configuration): void {
 }
 
 /**
- * Asks for the addresses that the next attaches will get, on bridges that are there: others may
- * have come to them. These are settled first: to pin a bridge's MAC makes the kernel forget its
- * neighbours.
+ * Looks at the ports of bridges that are there: where others have come, it is asked for who has the
+ * addresses that the next attaches will get. The bridges are settled first: to pin a bridge's MAC
+ * makes the kernel forget its neighbours.
  */
-function askAhead({ ahead, bridges, kernel, networks, log }: AgentContext): void {
+function lookAhead({ ahead, bridges, kernel, networks, log }: AgentContext): void {
   for (const { allocator, configured } of networks.all()) {
     for (const { conf } of bridgeConfs(configured)) {
       const { bridge: name, promiscMode: promisc } = conf
       if (kernel.link(name)?.kind !== "bridge") continue
       try {
         bridges.ensure({ name, promisc, configureIp: false, mtu: 0, addresses: [] }, [])
-        ahead.soon(name, allocator)
+        ahead.look(name, allocator)
       } catch (error) {
         log.debug("{name} is not settled: {why}", { name, why: messageOf(error) })
       }
     }
   }
-  ahead.now()
 }
 
 /** Says where an explicit MTU or overhead wastes bytes or cannot fit. */

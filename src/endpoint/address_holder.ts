@@ -32,20 +32,16 @@ export function foreignHolder(
   return { mac, port: link.name }
 }
 
-/**
- * Has the kernel ask who has these addresses, so that {@link foreignHolder} knows a moment later. A
- * bridge that has no port but ours is not asked.
- *
- * @returns whether it has others
- */
-export function askForHolders(
-  kernel: Kernel,
-  bridge: number,
-  addresses: readonly string[],
-): boolean {
-  const ports = kernel.links({ master: bridge })
-  if (ports.every(({ group }) => group === LIVE_GROUP)) return false
+/** The ports of a bridge that are not ours, by name, in the kernel's order. */
+export function foreignPorts(kernel: Kernel, bridge: number): string[] {
+  return kernel
+    .links({ master: bridge })
+    .filter(({ group }) => group !== LIVE_GROUP)
+    .map(({ name }) => name)
+}
+
+/** Has the kernel ask who has these addresses, so that {@link foreignHolder} knows a moment later. */
+export function askForHolders(kernel: Kernel, bridge: number, addresses: readonly string[]): void {
   // A family that the bridge does not speak is refused, which costs nothing.
   kernel.tryAll(addresses.map((address) => askForNeigh(bridge, address)))
-  return true
 }

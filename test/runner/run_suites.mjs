@@ -158,7 +158,7 @@ export async function provision(root, suites, options) {
 }
 
 function commandOf(root, suite, { report, env, machine }) {
-  const { timeoutMs } = suite
+  const { timeoutMs, kernel } = suite
   const bun = join(root, "node_modules/.bin/bun")
   const reporter = ["--reporter=junit", `--reporter-outfile=${report}`]
   const test = [bun, "test", `--timeout=${suite.testTimeoutMs}`, ...reporter]
@@ -167,7 +167,7 @@ function commandOf(root, suite, { report, env, machine }) {
     return { argv: [...enter, ...test, ...suite.paths], timeoutMs, cwd: root }
   }
   const paths = suite.paths.map((path) => join(root, path))
-  const inside = inMachine(machine, [...enter, ...test, ...paths], { env, timeoutMs })
+  const inside = inMachine(machine, [...enter, ...test, ...paths], { env, timeoutMs, kernel })
   return { ...inside, cwd: dirname(report) }
 }
 

@@ -4,6 +4,7 @@ export interface Suite {
   readonly paths: readonly string[]
   readonly namespace: boolean
   readonly manyHosts?: boolean
+  readonly kernel?: string
   readonly again?: boolean
   readonly binary: boolean
   readonly debian: readonly string[]

@@ -8,6 +8,7 @@ import { join } from "node:path"
  * @property {string[]} paths files or folders that `bun test` gets
  * @property {boolean} namespace runs in namespaces of its own, as root
  * @property {boolean} [manyHosts] needs a kernel with ESP, in a virtual machine where this one has none
+ * @property {string} [kernel] more for the command line of the virtual machine's kernel
  * @property {boolean} [again] runs once more when it fails: it shares processors, the clock and the
  *   kernel's limits with the suite beside it and with all else on the machine
  * @property {boolean} binary needs dist/lariat
@@ -118,6 +119,9 @@ export function liveSuites(root) {
   return suites
 }
 
+/** Suites of {@link manyHostSuites} that want a kernel with more on its command line, by file. */
+const KERNELS = { "no_ipv6.test.ts": "ipv6.disable=1" }
+
 /**
  * One suite for each test file of many hosts. They must not run beside each other: a virtual
  * machine wants all processors.
@@ -128,6 +132,7 @@ export function manyHostSuites(root) {
     paths: [`./test/vm/${file}`],
     namespace: true,
     manyHosts: true,
+    kernel: KERNELS[file],
     again: true,
     binary: true,
     debian: [...NETWORK_TOOLS, "etcd-server", "wireguard-tools"],

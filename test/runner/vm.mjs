@@ -52,15 +52,16 @@ export async function ensurePlace(root) {
  *
  * @param {string} machine path of vmrun.sh
  * @param {string[]} argv
- * @param {{ env: NodeJS.ProcessEnv, timeoutMs: number }} options `env`: which variables are handed
- *   over, beside those that always are
+ * @param {{ env: NodeJS.ProcessEnv, timeoutMs: number, kernel?: string | undefined }} options `env`:
+ *   which variables are handed over, beside those that always are; `kernel`: more for its command line
  * @returns {{ argv: string[], timeoutMs: number }}
  */
 export function inMachine(machine, argv, options) {
   const names = Object.keys(options.env).filter((name) => /^(LARIAT_|NO_COLOR$|CI$)/.test(name))
   const seconds = String(Math.ceil(options.timeoutMs / 1000))
+  const kernel = options.kernel === undefined ? [] : ["--kernel", options.kernel]
   return {
-    argv: [machine, "--timeout", seconds, "--env", names.join(" "), "--", ...argv],
+    argv: [machine, "--timeout", seconds, ...kernel, "--env", names.join(" "), "--", ...argv],
     timeoutMs: options.timeoutMs + AROUND_MS,
   }
 }

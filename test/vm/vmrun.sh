@@ -18,6 +18,7 @@
 #   --timeout SEC  ends the machine after SEC seconds                  [300]
 #   --mem SIZE     memory of the guest                                 [2G]
 #   --cpus N       processors of the guest                             [2]
+#   --kernel LINE  more for the kernel's command line
 #   --env NAMES    more variables to hand over, separated by blanks
 #                  (PATH, HOME, LANG, LC_ALL and TERM always are)
 #   --verbose      the kernel's log and timings on standard error
@@ -29,7 +30,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 cache=${LARIAT_VM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lariat-vm}
-timeout=300 memory=2G cpus=2 verbose='' handed=(PATH HOME LANG LC_ALL TERM)
+timeout=300 memory=2G cpus=2 verbose='' kernel_more='' handed=(PATH HOME LANG LC_ALL TERM)
 # How long another machine of this user is waited for: more than the longest suite may take.
 readonly queue_seconds=600
 
@@ -41,6 +42,7 @@ while [ $# -gt 0 ]; do
     --timeout) timeout=$2; shift ;;
     --mem) memory=$2; shift ;;
     --cpus) cpus=$2; shift ;;
+    --kernel) kernel_more=$2; shift ;;
     --env) read -ra more <<< "$2"; handed+=("${more[@]}"); shift ;;
     --verbose) verbose=1 ;;
     --) shift; break ;;
@@ -96,7 +98,7 @@ share root / ,readonly=on
 share job "$job"
 share directory "$directory"
 kernel_line="console=ttyS0 panic=-1 reboot=t mitigations=off audit=0 random.trust_cpu=on"
-kernel_line+=" tsc=reliable cryptomgr.notests"
+kernel_line+=" tsc=reliable cryptomgr.notests${kernel_more:+ $kernel_more}"
 if [ -n "$verbose" ]; then kernel_line+=" loglevel=6"; else kernel_line+=" quiet"; fi
 
 cat "$job/out" & pumps+=($!)

@@ -11,6 +11,7 @@ import { bridgeConfFor } from "../networks/bridge_confs.ts"
 import { type EndpointSpec, specJson } from "../networks/endpoint_spec.ts"
 import type { AddressRow, EndpointRow } from "../state/rows.ts"
 import { onItsBridge } from "./bridge_change.ts"
+import { cachedNames } from "./cni_cache.ts"
 import { repairPort } from "./repair.ts"
 
 /** A port of ours that no row knows. */
@@ -21,7 +22,8 @@ interface LostPort extends EndpointKey {
 /**
  * Takes in ports that no row knows and whose container lives, as after the loss of the state
  * directory: what they are is read from the kernel, who they are from the link's alias. What is
- * right on them is not touched. The names and labels that came with the attach are lost.
+ * right on them is not touched. Names and labels are those that the container's runtime keeps, if it
+ * does.
  *
  * @returns the links that are left alone: those taken in, and those whose container cannot be seen
  *   but is there
@@ -107,7 +109,7 @@ function takeIn(context: AgentContext, port: LostPort, end: ContainerEnd): reado
     {
       ...{ network, containerId, ifname, kind: "port", netns: end.netns, hostName: link.name },
       pool: pool?.name ?? network,
-      names: { aliases: [], labels: {} },
+      names: cachedNames(port) ?? { aliases: [], labels: {} },
       request: specJson(spec),
     },
     addresses,

@@ -1,4 +1,4 @@
-import { askForHolders } from "../../endpoint/address_holder.ts"
+import { askForHolders, foreignPorts } from "../../endpoint/address_holder.ts"
 import type { Kernel } from "../../endpoint/kernel.ts"
 import { messageOf } from "../../errors.ts"
 import type { Allocator } from "../../ipam/allocator.ts"
@@ -11,14 +11,15 @@ const AHEAD = 16
 
 /**
  * Asks a bridge, ahead of the attaches that will get them, who has the next addresses of a pool: an
- * attach only looks at what the kernel has heard, and waits for nobody.
+ * attach only looks at what the kernel has heard, and waits for nobody. A bridge that has no port
+ * but ours is not asked.
  */
 export class AheadProbe {
   readonly #kernel: Kernel
   readonly #onFailure: (why: string) => void
   readonly #due = new Map<string, Set<Allocator>>()
-  /** Bridges that had no port but ours when they were asked last, by index. */
-  readonly #ours = new Set<number>()
+  /** The ports of others at the last look, by the bridge's index. */
+  readonly #others = new Map<number, string>()
   #callOff: (() => void) | undefined
 
   constructor(kernel: Kernel, onFailure: (why: string) => void) {
@@ -28,13 +29,21 @@ export class AheadProbe {
 
   /** Whether somebody else may have an address on a bridge, given by its index. */
   isShared(bridge: number): boolean {
-    return !this.#ours.has(bridge)
+    return this.#others.get(bridge) !== ""
   }
 
   /** Asks in a moment. */
   soon(bridge: string, allocator: Allocator): void {
     this.#due.set(bridge, (this.#due.get(bridge) ?? new Set()).add(allocator))
     this.#callOff ??= after(SETTLE_MS, () => this.now())
+  }
+
+  /** Asks in a moment where a bridge has got other ports than at the last look. @throws NetlinkError */
+  look(bridge: string, allocator: Allocator): void {
+    const index = this.#kernel.link(bridge)?.index
+    if (index === undefined) return
+    const before = this.#others.get(index)
+    if (before !== this.#lookAt(index)) this.soon(bridge, allocator)
   }
 
   /** Asks what is due. Never fails. */
@@ -45,10 +54,9 @@ export class AheadProbe {
     try {
       for (const [bridge, allocators] of due) {
         const index = this.#kernel.link(bridge)?.index
-        if (index === undefined) continue
+        if (index === undefined || this.#lookAt(index) === "") continue
         const addresses = [...allocators].flatMap((allocator) => allocator.upcoming(AHEAD))
-        if (askForHolders(this.#kernel, index, addresses)) this.#ours.delete(index)
-        else this.#ours.add(index)
+        askForHolders(this.#kernel, index, addresses)
       }
     } catch (error) {
       this.#onFailure(messageOf(error))
@@ -58,5 +66,11 @@ export class AheadProbe {
   stop(): void {
     this.#callOff?.()
     this.#callOff = undefined
+  }
+
+  #lookAt(index: number): string {
+    const others = foreignPorts(this.#kernel, index).join()
+    this.#others.set(index, others)
+    return others
   }
 }
