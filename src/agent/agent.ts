@@ -39,6 +39,7 @@ import { servedAt } from "./services/service_address.ts"
 import { serviceLimits } from "./services/service_limits.ts"
 import { hostIdentity, outerFamily } from "./state/identity.ts"
 import { StateDatabase } from "./state/state_database.ts"
+import { StrayWatch } from "./stray_watch.ts"
 import { Timings } from "./timings.ts"
 import { Watch } from "./watch.ts"
 
@@ -69,6 +70,7 @@ interface Services {
 export class Agent {
   readonly #context: AgentContext
   readonly #services: Services
+  readonly #strays: StrayWatch
   readonly #sweep: ReturnType<typeof setInterval>
   readonly #release: ReturnType<typeof setTimeout>
 
@@ -79,6 +81,7 @@ export class Agent {
   ) {
     this.#context = context
     this.#services = services
+    this.#strays = new StrayWatch(context.health, monotonicMs)
     this.#sweep = setInterval(() => this.#tidy(), SWEEP_MS)
     this.#release = setTimeout(() => this.#settle(startPages), RELEASE_AFTER_MS)
     sdNotify("READY=1")
@@ -222,6 +225,7 @@ export class Agent {
     try {
       runAll("the regular check", [
         () => lookAtHost(this.#context),
+        () => this.#strays.look(),
         () => lookAhead(this.#context),
         () => firewall.sync(networks.all()),
         () => this.#services.metadata.ensureAddress(),

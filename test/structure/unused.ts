@@ -38,7 +38,6 @@ export const USED_OUTSIDE: Readonly<Record<string, string>> = {
   pinNetns: "live tests give namespaces names as ip does; calls to libc belong to src/sys",
   sendFrame: "live tests make frames that taps see; calls to libc belong to src/sys",
   setAlive: "the model of the key ring kills hosts with it",
-  strayThreads: "live tests look for threads that stay in a namespace",
   unpinNetns: "live tests give namespaces names as ip does; calls to libc belong to src/sys",
 }
 
