@@ -32,7 +32,7 @@ export interface OverlayNetwork {
   readonly number: number
   /** Canonical, one or more per family. */
   readonly subnets: readonly string[]
-  /** MTU of the links to other hosts, bytes. */
+  /** MTU of the links to other hosts, bytes; it may change. */
   readonly underlayMtu: number
 }
 

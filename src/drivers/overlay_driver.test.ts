@@ -103,12 +103,13 @@ function fixture() {
     clear: () => log.push("remove routes"),
   } as unknown as OverlayRoutes
   const netns = { close: () => undefined }
+  const network = { ...NETWORK }
   const driver: OverlayDriver<PeerPlan> = new OverlayDriver(
-    NETWORK,
+    network,
     { socket, netns, routes, link },
     (_base: OverlayBase<PeerPlan>) => kind(),
   )
-  return { driver, log, refused, rows, planned, state }
+  return { driver, network, log, refused, rows, planned, state }
 }
 
 describe("a change", () => {
@@ -134,6 +135,16 @@ describe("a change", () => {
     expect(planned).toEqual(["b", "b"])
     expect(state.reads).toBe(2)
   })
+})
+
+test("another MTU of the links between hosts makes the device and every peer anew", () => {
+  const { driver, network, planned, state } = fixture()
+  driver.set(desired([peer("b", "x")]))
+  network.underlayMtu = 1400
+  // As the regular check does.
+  driver.set(desired([peer("b", "x")], { complete: true }), true)
+  expect(planned).toEqual(["b", "b"])
+  expect(state.reads).toBe(2)
 })
 
 describe("a failure", () => {

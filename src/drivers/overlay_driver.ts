@@ -171,7 +171,7 @@ export class OverlayDriver<P extends PeerPlan> implements Driver, OverlayBase<P>
 
   #set(desired: OverlayDesired, reread: boolean): string[] {
     const { self, udp, peers, complete } = desired
-    const readFor = JSON.stringify([self, udp])
+    const readFor = JSON.stringify([self, udp, this.network.underlayMtu])
     const read = () => {
       if (!reread && readFor === this.#readFor) return
       this.#readFor = ""
@@ -210,7 +210,7 @@ export class OverlayDriver<P extends PeerPlan> implements Driver, OverlayBase<P>
     own.loaded?.(self)
     link.wantAddresses(self.overlay)
     this.#isReady = true
-    this.#plans.restOn(self, link.index, own.context?.())
+    this.#plans.restOn(self, link.index, network.underlayMtu, own.context?.())
     return mended
   }
 

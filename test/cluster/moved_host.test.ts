@@ -80,3 +80,14 @@ test("a default route that goes for a while takes nobody off the mesh", async ()
   await lead(b)
   await waitFor("no problem", async () => ((await problemsOf(b)).length === 0 ? true : undefined))
 }, 60_000)
+
+test("another MTU of the way to other hosts is followed by the overlay's device", async () => {
+  const b = lab.host("b")
+  const device = b.netns.links().find(({ kind }) => kind === "vxlan")
+  expect(device?.mtu).toBe(1450)
+  await b.netns.run("ip", "link", "set", UPLINK, "mtu", "1400")
+  // The regular check.
+  await waitFor("the device", async () =>
+    b.netns.links().find(({ kind }) => kind === "vxlan")?.mtu === 1350 ? true : undefined,
+  )
+}, 60_000)

@@ -280,7 +280,7 @@ export class Composition {
     const { psk } = this
     return {
       presharedKey: psk && ((hostId) => psk.pairSecret("wireguard", host.uuid, hostId)),
-      underlayMtu: this.context?.underlay.mtu ?? 1500,
+      underlayMtu: () => this.context?.underlay.mtu ?? 1500,
       random,
       onLost: (hostId, why) => {
         health.repaired(`network ${network.name}: new keys with ${this.nameOf(hostId)}: ${why}`)

@@ -10,8 +10,8 @@ import { LariatError } from "../../../errors.ts"
 export interface DriverDependencies {
   /** The key that this host and another one know, 32 bytes; undefined in a cluster without one. */
   readonly presharedKey: ((hostId: string) => Uint8Array) | undefined
-  /** MTU of the links to other hosts, bytes. */
-  readonly underlayMtu: number
+  /** MTU of the links to other hosts now, bytes. */
+  readonly underlayMtu: () => number
   readonly random: (bytes: number) => Uint8Array
   /** Hears that the keys with a host are lost. */
   readonly onLost: (hostId: string, why: string) => void
@@ -44,7 +44,9 @@ export function openDriver(
     name,
     number,
     subnets: subnets.map(({ cidr }) => cidr),
-    underlayMtu: dependencies.underlayMtu,
+    get underlayMtu() {
+      return dependencies.underlayMtu()
+    },
   }
   const { cipher, port, vni } = network.encapsulation
   switch (network.driver) {
