@@ -1,7 +1,7 @@
 /** Routes: what can be asked of the kernel about them. */
 
 import { type Family, networkOf, parseAddress, parsePrefix } from "../../core/address.ts"
-import { EHOSTUNREACH, ENETUNREACH } from "../../sys/ffi/errno.ts"
+import { EHOSTUNREACH, ENETUNREACH, EOPNOTSUPP } from "../../sys/ffi/errno.ts"
 import { familyNumber } from "../addr_codec.ts"
 import * as c from "../constants.ts"
 import { MessageWriter } from "../message.ts"
@@ -77,7 +77,8 @@ export function deleteRoute(route: RouteRequest): MessageWriter {
  * @throws NetlinkError
  */
 export function routeTo(socket: NetlinkSocket, address: string): RouteInfo | undefined {
-  const answer = socket.attempt(queryRoute(address), ENETUNREACH, EHOSTUNREACH)
+  // The last is what a kernel without IPv6 says (ipv6.disable=1).
+  const answer = socket.attempt(queryRoute(address), ENETUNREACH, EHOSTUNREACH, EOPNOTSUPP)
   return answer === undefined ? undefined : decodeRoute(answer)
 }
 
