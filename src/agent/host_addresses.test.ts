@@ -51,6 +51,24 @@ test("who is concerned is told of a new address, and status of none", () => {
   expect(look()).toEqual(moved)
 })
 
+test("a kernel that does not answer is a problem until it does, and nobody's end", () => {
+  const { look, watch } = watched([["192.0.2.1"]])
+  const failing = {
+    ...watch,
+    host: {
+      ...watch.host,
+      look: () => {
+        throw new Error("no buffer space")
+      },
+    },
+  }
+  lookAtHost(failing)
+  expect(watch.health.problems()).toMatchObject([
+    { what: expect.stringMatching(/where other hosts reach this one: no buffer space/) },
+  ])
+  expect(look().problems).toEqual([])
+})
+
 test("a host alone needs no address", () => {
   const { watch } = watched([[]])
   lookAtHost({ ...watch, cluster: undefined })

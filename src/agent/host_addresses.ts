@@ -1,5 +1,6 @@
 import { type Family, parseAddress, parsePrefix, prefixContains } from "../core/address.ts"
 import type { Kernel } from "../endpoint/kernel.ts"
+import { messageOf } from "../errors.ts"
 import type { AgentContext } from "./context.ts"
 
 const PROBLEM = "host/address"
@@ -34,9 +35,22 @@ export type HostWatch = Pick<AgentContext, "host" | "health" | "metadata" | "clu
 
 /**
  * Looks at which addresses other hosts reach this one, which change under a running agent, or come
- * after its start (DHCP, PPPoE): peers, metadata and `status` follow.
+ * after its start (DHCP, PPPoE): peers, metadata and `status` follow. Never fails: the regular check
+ * looks again.
  */
-export function lookAtHost({ host, health, metadata, cluster, log }: HostWatch): void {
+export function lookAtHost(watch: HostWatch): void {
+  try {
+    look(watch)
+  } catch (error) {
+    watch.health.raise(PROBLEM, {
+      severity: "warning",
+      what: `it cannot be told where other hosts reach this one: ${messageOf(error)}`,
+      hint: "it is tried again every few seconds; else set hostIp in agent.yml",
+    })
+  }
+}
+
+function look({ host, health, metadata, cluster, log }: HostWatch): void {
   const before = host.addresses.join(", ")
   const isMoved = host.look()
   if (host.hasRoute || cluster === undefined) health.clear(PROBLEM)

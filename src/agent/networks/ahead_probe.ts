@@ -54,7 +54,10 @@ export class AheadProbe {
     try {
       for (const [bridge, allocators] of due) {
         const index = this.#kernel.link(bridge)?.index
-        if (index === undefined || this.#lookAt(index) === "") continue
+        if (index === undefined) continue
+        // Not listed for each attach: a bridge may have a thousand ports.
+        const others = this.#others.get(index) ?? this.#lookAt(index)
+        if (others === "") continue
         const addresses = [...allocators].flatMap((allocator) => allocator.upcoming(AHEAD))
         askForHolders(this.#kernel, index, addresses)
       }

@@ -9,9 +9,19 @@ export interface BridgeConf {
   readonly conf: Netconf
 }
 
+/** What was read of each network: a start asks for every endpoint, the regular check for all. */
+const known = new WeakMap<object, readonly BridgeConf[]>()
+
 /** The CNI configurations of a network that make ports of a bridge, those that can be read. */
-export function bridgeConfs(network: Pick<Network, "cni"> | undefined): BridgeConf[] {
-  return (network?.cni ?? []).flatMap(({ file, conf }) => {
+export function bridgeConfs(network: Pick<Network, "cni"> | undefined): readonly BridgeConf[] {
+  if (network === undefined) return []
+  const confs = known.get(network) ?? readBridgeConfs(network)
+  known.set(network, confs)
+  return confs
+}
+
+function readBridgeConfs({ cni }: Pick<Network, "cni">): readonly BridgeConf[] {
+  return cni.flatMap(({ file, conf }) => {
     const parsed = parseNetconf({ cniVersion: "1.0.0", ...conf }).conf
     return parsed !== undefined && BRIDGE_TYPES.includes(parsed.type)
       ? [{ file, conf: parsed }]

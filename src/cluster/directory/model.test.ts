@@ -219,6 +219,17 @@ function expectSound({ directory, containers }: Observer): void {
   }
 }
 
+/** A host on the mesh that holds the first block. */
+function admitted(model: DirectoryModel): KnownHost {
+  const host = new KnownHost("h1", 1, 0)
+  host.record = { name: "one", underlay: ["192.0.2.1"], labels: {}, networks: {} }
+  host.member = true
+  model.add(host)
+  expect(model.admit(host)).toBeUndefined()
+  model.hold(host, "n 1", blockAt(1))
+  return host
+}
+
 test("a container that is attached anew with its addresses is another endpoint", () => {
   const heard: string[] = []
   const model = new DirectoryModel(
@@ -228,12 +239,7 @@ test("a container that is attached anew with its addresses is another endpoint",
     },
     () => [],
   )
-  const host = new KnownHost("h1", 1, 0)
-  host.record = { name: "one", underlay: ["192.0.2.1"], labels: {}, networks: {} }
-  host.member = true
-  model.add(host)
-  expect(model.admit(host)).toBeUndefined()
-  model.hold(host, "n 1", blockAt(1))
+  const host = admitted(model)
   const addresses = [addressIn(1, 7), addressIn(1, 8)]
   const record = { uuid: "u1", containerId: "c1", name: "web", addresses, mac: undefined }
   for (const createIndex of [1, 2]) {
@@ -253,12 +259,7 @@ test("a host that is taken out leaves nothing behind", () => {
     },
     () => [],
   )
-  const host = new KnownHost("h1", 1, 0)
-  host.record = { name: "one", underlay: ["192.0.2.1"], labels: {}, networks: {} }
-  host.member = true
-  model.add(host)
-  expect(model.admit(host)).toBeUndefined()
-  model.hold(host, "n 1", blockAt(1))
+  const host = admitted(model)
   const record = {
     uuid: "u1",
     containerId: "c1",
@@ -270,7 +271,7 @@ test("a host that is taken out leaves nothing behind", () => {
   }
   model.putEndpoint(host, "n 1", addressIn(1, 7), record)
   const other = new KnownHost("h2", 2, 0)
-  other.record = { ...host.record, name: "two" }
+  other.record = { name: "two", underlay: ["192.0.2.1"], labels: {}, networks: {} }
   other.member = true
   model.add(other)
   expect(model.admit(other)).toEqual({ address: "192.0.2.1", owner: "h1" })
