@@ -60,6 +60,13 @@ export interface LimitReport {
   readonly dropped: number
 }
 
+/** Ports that may send under their own addresses alone. */
+export interface GuardReport {
+  readonly ports: number
+  /** Frames that were dropped since the table was made, by what was wrong. */
+  readonly dropped: Readonly<Record<string, number>>
+}
+
 export interface ProblemReport {
   readonly severity: "error" | "warning"
   readonly what: string
@@ -106,6 +113,7 @@ export interface StatusReport {
   readonly metadata: MetadataReport
   /** Empty without a firewall. */
   readonly limits: readonly LimitReport[]
+  readonly antiSpoofing: GuardReport
   /** Null for a host alone. */
   readonly cluster: ClusterReport | null
   readonly problems: readonly ProblemReport[]

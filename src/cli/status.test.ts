@@ -37,6 +37,7 @@ const report: StatusReport = {
   dns: null,
   metadata: { listen: "169.254.169.250:80" },
   limits: [],
+  antiSpoofing: { ports: 2, dropped: { "MAC address": 0, "IPv4 source": 0 } },
   cluster: null,
   problems: [],
   repairs: [],
@@ -75,6 +76,13 @@ test("DNS is told in one line", () => {
   expect(lineOf({ queries: 1 })).toContain(", 1 query,")
   expect(lineOf({ listening: false })).toBe("dns: not served")
   expect(renderStatus(report)).not.toContain("dns:")
+})
+
+test("forged frames are told by what was wrong", () => {
+  const antiSpoofing = { ports: 1, dropped: { "MAC address": 0, "IPv4 source": 3, redirect: 1 } }
+  const line = "forged frames dropped: 3 by IPv4 source, 1 by redirect\n"
+  expect(renderStatus({ ...report, antiSpoofing })).toContain(line)
+  expect(renderStatus(report)).not.toContain("forged")
 })
 
 test("what limits dropped is told by limit", () => {

@@ -60,6 +60,8 @@ export function renderStatus(report: StatusReport): string {
   if (report.dns !== null) lines.push(dnsText(report.dns))
   const over = report.limits.filter(({ dropped }) => dropped > 0)
   if (over.length > 0) lines.push(`dropped: ${over.map(limitText).join(", ")}`)
+  const forged = Object.entries(report.antiSpoofing.dropped).filter(([, frames]) => frames > 0)
+  if (forged.length > 0) lines.push(`forged frames dropped: ${forged.map(forgedText).join(", ")}`)
   for (const problem of report.problems) {
     lines.push(`${problem.severity}: ${problem.what}`)
     if (problem.hint !== undefined) lines.push(`  ${problem.hint}`)
@@ -108,4 +110,8 @@ function dnsText({ listening, names, queries, cached, failed, servers }: DnsRepo
 /** `41 packets over queriesPerSecond 10000` */
 function limitText({ name, limit, dropped }: LimitReport): string {
   return `${dropped} ${dropped === 1 ? "packet" : "packets"} over ${name} ${limit}`
+}
+
+function forgedText([what, frames]: readonly [string, number]): string {
+  return `${frames} by ${what}`
 }

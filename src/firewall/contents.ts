@@ -5,12 +5,10 @@ import { LariatError } from "../errors.ts"
 import type { SetElement } from "../netlink/nftables/element.ts"
 import { interfaceName } from "../netlink/nftables/expression.ts"
 import { intervalElements, outermost, prefixTwice, prefixWith } from "./intervals.ts"
+import type { Contents } from "./layout.ts"
 import type { Masquerades } from "./masquerades.ts"
 import { CLAMP_LINKS, SETS } from "./ruleset.ts"
 import type { FirewallState, HostNat } from "./state.ts"
-
-/** Elements by the name of their set; a set without elements may be missing. */
-export type Contents = ReadonlyMap<string, readonly SetElement[]>
 
 /** Everything but the masqueraded addresses, read and checked. */
 export interface Networks {

@@ -5,6 +5,7 @@ import { LariatError } from "../errors.ts"
 import { NetlinkError } from "../netlink/error.ts"
 import { EEXIST, EOPNOTSUPP, EPERM } from "../sys/ffi/errno.ts"
 import { Firewall } from "./firewall.ts"
+import type { GuardedPort } from "./guarded_port.ts"
 import type { LimitName } from "./limits.ts"
 import type { FirewallState } from "./state.ts"
 
@@ -15,6 +16,11 @@ const STATE: FirewallState = {
   ],
   overlay: ["10.42.0.0/16", "fd00:42::/64"],
   masquerade: ["10.43.0.2/16", "fd00:43::2/64"],
+  guarded: [{ index: 7, mac: "02:00:00:00:00:01", addresses: ["10.42.0.7", "fd00:42::7"] }],
+}
+
+function guardedPort(index: number, ...addresses: string[]): GuardedPort {
+  return { index, mac: `02:00:00:00:00:0${index}`, addresses }
 }
 
 function ready(): { kernel: MemoryRuleset; firewall: Firewall } {
@@ -25,7 +31,7 @@ function ready(): { kernel: MemoryRuleset; firewall: Firewall } {
 }
 
 const keys = (kernel: MemoryRuleset, set: string): string[] =>
-  [...(kernel.members.get(set)?.keys() ?? [])].toSorted()
+  [...(kernel.inet.members.get(set)?.keys() ?? [])].toSorted()
 
 describe("ensure", () => {
   test("makes the table in one transaction and then leaves it alone", () => {
@@ -65,12 +71,12 @@ describe("ensure", () => {
   test("adds what an earlier version's table lacks, and leaves the rest of it alone", () => {
     const { kernel } = ready()
     for (const name of ["clamp", "shorten", "forward"]) {
-      kernel.chainsByName.delete(name)
-      kernel.allRules = kernel.allRules.filter(({ chain }) => chain !== name)
+      kernel.inet.chains.delete(name)
+      kernel.inet.rules = kernel.inet.rules.filter(({ chain }) => chain !== name)
     }
     for (const name of ["clamp4", "clamp6", "clamplinks"]) {
-      kernel.setsByName.delete(name)
-      kernel.members.delete(name)
+      kernel.inet.sets.delete(name)
+      kernel.inet.members.delete(name)
     }
     const next = new Firewall(kernel)
     expect(next.ensure({ ...STATE, clamp: ["10.42.0.0/16"] })).toBe(true)
@@ -84,7 +90,10 @@ describe("ensure", () => {
   test("mends what others do", () => {
     const { kernel, firewall } = ready()
     kernel.flush()
-    expect(firewall.differences()).toEqual(["table inet lariat is missing"])
+    expect(firewall.differences()).toEqual([
+      "table inet lariat is missing",
+      "table bridge lariat is missing",
+    ])
     expect(firewall.ensure(STATE)).toBe(true)
     expect(firewall.matches()).toBe(true)
   })
@@ -191,7 +200,7 @@ describe("one address", () => {
     kernel.flush()
     firewall.removeMasquerade("10.43.0.77")
     expect(firewall.matches()).toBe(true)
-    expect(kernel.found).toBeDefined()
+    expect(kernel.inet.found).toBeDefined()
   })
 
   test("that the kernel refuses is not wanted", () => {
@@ -213,22 +222,22 @@ describe("one address", () => {
 describe("differences", () => {
   const spoil: readonly [string, (kernel: MemoryRuleset) => void][] = [
     ["table inet lariat is switched off", (k) => k.switchOff()],
-    ["chain translate is missing", (k) => k.chainsByName.delete("translate")],
-    ["chain postrouting has other rules", (k) => k.allRules.pop()],
-    ["chain alien is not ours", (k) => k.allRules.push({ chain: "alien", expressions: [] })],
-    ["set home4 is missing", (k) => k.setsByName.delete("home4")],
-    ["set masquerade4 lacks 1 of 1 elements", (k) => k.members.get("masquerade4")?.clear()],
+    ["chain translate is missing", (k) => k.inet.chains.delete("translate")],
+    ["chain postrouting has other rules", (k) => k.inet.rules.pop()],
+    ["chain alien is not ours", (k) => k.inet.rules.push({ chain: "alien", expressions: [] })],
+    ["set home4 is missing", (k) => k.inet.sets.delete("home4")],
+    ["set masquerade4 lacks 1 of 1 elements", (k) => k.inet.members.get("masquerade4")?.clear()],
     [
       "set hostnat4 has 1 elements too many",
-      (k) => k.members.get("hostnat4")?.set("01020304-", { key: Uint8Array.of(1, 2, 3, 4) }),
+      (k) => k.inet.members.get("hostnat4")?.set("01020304-", { key: Uint8Array.of(1, 2, 3, 4) }),
     ],
     [
       "chain postrouting has another hook, priority or policy",
-      (k) => k.chainsByName.set("postrouting", { name: "postrouting" }),
+      (k) => k.inet.chains.set("postrouting", { name: "postrouting" }),
     ],
     [
       "set never6 has another type",
-      (k) => k.setsByName.set("never6", { name: "never6", flags: 0, keyType: 8, keyLength: 16 }),
+      (k) => k.inet.sets.set("never6", { name: "never6", flags: 0, keyType: 8, keyLength: 16 }),
     ],
   ]
 
@@ -245,7 +254,7 @@ describe("differences", () => {
 
   test("are none where only counters and comments differ", () => {
     const { kernel, firewall } = ready()
-    kernel.allRules = kernel.allRules.map((rule) => ({
+    kernel.inet.rules = kernel.inet.rules.map((rule) => ({
       ...rule,
       comment: "another",
       expressions: rule.expressions.map((expression) =>
@@ -257,10 +266,56 @@ describe("differences", () => {
   })
 })
 
+describe("guarded ports", () => {
+  const own = (kernel: MemoryRuleset): string =>
+    ["ports", "macs", "own4", "own6"].map((set) => kernel.bridge.members.get(set)?.size ?? 0).join()
+
+  test("are elements alone: of what they sent and were guarded for nothing is left", () => {
+    const { kernel, firewall } = ready()
+    // With its IPv6 address goes the link-local one.
+    expect(own(kernel)).toBe("1,1,1,2")
+    firewall.guard([guardedPort(8, "10.42.0.8"), guardedPort(9, "10.42.0.9", "fd00:42::9")])
+    expect(own(kernel)).toBe("3,3,3,4")
+    firewall.guard([guardedPort(8, "10.42.0.8", "10.43.0.8")], { gone: 9 })
+    expect(own(kernel)).toBe("2,2,3,2")
+    expect(kernel.rebuilds).toBe(1)
+    expect(firewall.matches()).toBe(true)
+  })
+
+  test("one that is not known may be taken back", () => {
+    const { kernel, firewall } = ready()
+    firewall.guard([], { gone: 99 })
+    expect(own(kernel)).toBe("1,1,1,2")
+  })
+
+  test("stay as they were where the kernel refuses", () => {
+    const { kernel, firewall } = ready()
+    kernel.failure = new NetlinkError("add elements", EPERM)
+    expect(() => firewall.guard([guardedPort(8, "10.42.0.8")])).toThrow(NetlinkError)
+    kernel.failure = undefined
+    expect(firewall.matches()).toBe(true)
+    expect(new Firewall(kernel).ensure(STATE)).toBe(false)
+  })
+
+  test("are not where the kernel has no tables of bridges; the rest is", () => {
+    const kernel = new MemoryRuleset()
+    kernel.knowsBridges = false
+    const firewall = new Firewall(kernel)
+    expect(firewall.ensure(STATE)).toBe(true)
+    expect(firewall.canGuard).toBe(false)
+    firewall.guard([guardedPort(8, "10.42.0.8")])
+    expect(firewall.forged()).toEqual({})
+    expect(firewall.matches()).toBe(true)
+    expect(keys(kernel, "home4")).toHaveLength(1)
+    firewall.remove()
+    expect(kernel.isEmpty).toBe(true)
+  })
+})
+
 test("remove takes the table away, twice too", () => {
   const { kernel, firewall } = ready()
   firewall.remove()
-  expect(kernel.found).toBeUndefined()
+  expect(kernel.isEmpty).toBe(true)
   firewall.remove()
   expect(firewall.matches()).toBe(false)
 })
@@ -273,6 +328,8 @@ test("after any history the table is what a fresh start would make", () => {
   const step = fc.oneof(
     fc.record({ do: fc.constant("add" as const), addresses }),
     fc.record({ do: fc.constant("remove" as const), addresses }),
+    fc.record({ do: fc.constant("guard" as const), index: fc.nat(3), address: fc.nat(3) }),
+    fc.record({ do: fc.constant("unguard" as const), index: fc.nat(3) }),
     fc.record({ do: fc.constant("flush" as const) }),
     fc.record({ do: fc.constant("noise" as const) }),
   )
@@ -280,10 +337,18 @@ test("after any history the table is what a fresh start would make", () => {
     fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
       const { kernel, firewall } = ready()
       const wanted = new Map([["10.43.0.2", "10.43.0.2/16"]])
+      const guarded = new Map((STATE.guarded ?? []).map((port) => [port.index, port]))
       for (const one of steps) {
         if (one.do === "flush") kernel.flush()
         else if (one.do === "noise") kernel.current++
-        else if (one.do === "add") {
+        else if (one.do === "guard") {
+          const port = guardedPort(one.index, `10.42.0.${one.address}`)
+          firewall.guard([port])
+          guarded.set(one.index, port)
+        } else if (one.do === "unguard") {
+          firewall.guard([], { gone: one.index })
+          guarded.delete(one.index)
+        } else if (one.do === "add") {
           firewall.addMasquerade(...one.addresses)
           for (const text of one.addresses) wanted.set(text.split("/")[0] ?? "", text)
         } else {
@@ -291,11 +356,15 @@ test("after any history the table is what a fresh start would make", () => {
           for (const text of one.addresses) wanted.delete(text.split("/")[0] ?? "")
         }
       }
-      const state = { ...STATE, masquerade: [...wanted.values(), "fd00:43::2/64"] }
+      const state = {
+        ...STATE,
+        masquerade: [...wanted.values(), "fd00:43::2/64"],
+        guarded: [...guarded.values()],
+      }
       if (firewall.matches()) expect(new Firewall(kernel).ensure(state)).toBe(false)
-      else expect(kernel.found).toBeUndefined()
+      else expect(kernel.isEmpty).toBe(true)
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
   )
 })
 
@@ -311,8 +380,8 @@ describe("limits of services", () => {
     },
   }
   const limited: FirewallState = { ...STATE, limits }
-  const kinds = ({ allRules }: MemoryRuleset): string[] =>
-    allRules
+  const kinds = ({ inet }: MemoryRuleset): string[] =>
+    inet.rules
       .flatMap(({ expressions }) => expressions)
       .flatMap((one) => (one.kind === "limit-each" ? [one.limit.kind] : []))
 
@@ -373,7 +442,7 @@ describe("limits of services", () => {
   test("count what they drop by name", () => {
     const { kernel, firewall } = ready()
     firewall.ensure(limited)
-    kernel.allRules = kernel.allRules.map((rule) => ({
+    kernel.inet.rules = kernel.inet.rules.map((rule) => ({
       ...rule,
       expressions: rule.expressions.map((one) =>
         one.kind === "counter" ? { ...one, packets: 4n } : one,

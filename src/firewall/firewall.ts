@@ -1,4 +1,4 @@
-/** The firewall: keeps the table `inet lariat` of this network namespace as it should be. */
+/** The firewall: keeps the tables of this program in this network namespace as they should be. */
 
 import type { Family, Prefix } from "../core/address.ts"
 import { LariatError } from "../errors.ts"
@@ -11,13 +11,15 @@ import { EINVAL, ENOENT, EOPNOTSUPP } from "../sys/ffi/errno.ts"
 import { moves, relimit, removal, replacement } from "./changes.ts"
 import {
   addressElements,
-  type Contents,
   contentsOf,
   insideElements,
   type Networks,
   readNetworks,
 } from "./contents.ts"
+import { forgedBy, GUARD_LAYOUT, GUARD_RULES } from "./guard.ts"
+import { type GuardedPort, guardContents } from "./guarded_port.ts"
 import { inspect } from "./inspection.ts"
+import type { Contents, WantedTable } from "./layout.ts"
 import {
   droppedBy,
   LIMIT_NAMES,
@@ -26,15 +28,17 @@ import {
   type ServiceLimits,
 } from "./limits.ts"
 import { Masquerades, parseMasquerade, type Undo } from "./masquerades.ts"
-import { rulesFor, SETS, TABLE } from "./ruleset.ts"
+import { LAYOUT, rulesFor, SETS } from "./ruleset.ts"
 import type { FirewallState } from "./state.ts"
 
-/** What the table should be. */
+/** What the tables should be. */
 interface Wanted {
   readonly networks: Networks
   readonly masquerades: Masquerades
   readonly limits: ServiceLimits | undefined
   readonly rules: readonly Rule[]
+  /** By number; undefined where the kernel has no tables of bridges. */
+  readonly guarded: Map<number, GuardedPort> | undefined
 }
 
 type ApplyChange = (masquerades: Masquerades, entry: Prefix) => Undo
@@ -51,6 +55,8 @@ const DISPENSABLE: readonly (readonly LimitName[])[] = [
   LIMIT_NAMES,
 ]
 
+const OPERATION = "change the nftables tables of Lariat"
+
 /** How often a change by others in the midst of ours makes us look again. */
 const MAX_ATTEMPTS = 5
 
@@ -60,18 +66,20 @@ function nextGeneration(generation: number): number {
 }
 
 /**
- * Every transaction of anybody gives the namespace's ruleset a new generation. So the table is as
- * we left it while the generation is the one we left, which one request tells; and a transaction
- * that names that generation is refused where somebody came between. Only then is the table read
+ * Every transaction of anybody gives the namespace's ruleset a new generation. So the tables are as
+ * we left them while the generation is the one we left, which one request tells; and a transaction
+ * that names that generation is refused where somebody came between. Only then are they read
  * and compared.
  */
 export class Firewall {
   readonly #nftables: Ruleset
   #wanted: Wanted | undefined
-  /** Of this generation the table is known to be as wanted. */
+  /** Of this generation the tables are known to be as wanted. */
   #generation: number | undefined
   /** Limits that this kernel cannot hold. */
   #lacking: readonly LimitName[] = []
+  /** Whether this kernel has tables of bridges. */
+  #canGuard = true
 
   /** @param ruleset what it keeps right; `open` gives the kernel's */
   constructor(ruleset: Ruleset) {
@@ -97,23 +105,29 @@ export class Firewall {
    */
   ensure(state: FirewallState): boolean {
     let refusal: unknown
-    for (const lacking of [this.#lacking, ...DISPENSABLE]) {
-      try {
-        const limits = without(lacking, state.limits)
-        const changed = this.#ensure({
-          networks: readNetworks(state),
-          masquerades: new Masquerades(state.masquerade.map(parseMasquerade)),
-          limits,
-          rules: rulesFor(limits),
-        })
-        this.#lacking = lacking.filter((name) => (state.limits?.values[name] ?? 0) > 0)
-        return changed
-      } catch (error) {
-        if (!isLacking(error)) throw error
-        refusal = error
+    for (const canGuard of this.#canGuard ? [true, false] : [false]) {
+      for (const lacking of [this.#lacking, ...DISPENSABLE]) {
+        try {
+          const limits = without(lacking, state.limits)
+          const changed = this.#ensure({
+            networks: readNetworks(state),
+            masquerades: new Masquerades(state.masquerade.map(parseMasquerade)),
+            limits,
+            rules: rulesFor(limits),
+            guarded: canGuard
+              ? new Map((state.guarded ?? []).map((port) => [port.index, port]))
+              : undefined,
+          })
+          this.#lacking = lacking.filter((name) => (state.limits?.values[name] ?? 0) > 0)
+          this.#canGuard = canGuard
+          return changed
+        } catch (error) {
+          if (!isLacking(error)) throw error
+          refusal = error
+        }
       }
     }
-    // It was not for the limits.
+    // It was for none of what can be done without.
     throw explain(refusal)
   }
 
@@ -122,21 +136,24 @@ export class Firewall {
     return this.#lacking
   }
 
+  /** Whether ports are guarded: false where this kernel has no tables of bridges. */
+  get canGuard(): boolean {
+    return this.#canGuard
+  }
+
   /** Packets that each limit dropped since its rules were made. @throws NetlinkError */
   dropped(): LimitValues {
-    return droppedBy(this.#nftables.rules(TABLE))
+    return droppedBy(this.#nftables.rules(LAYOUT.table))
+  }
+
+  /** Frames of guarded ports that were dropped, by what was wrong. @throws NetlinkError */
+  forged(): Readonly<Record<string, number>> {
+    return this.#canGuard ? forgedBy(this.#nftables.rules(GUARD_LAYOUT.table)) : {}
   }
 
   #ensure(wanted: Wanted): boolean {
     const old = this.#wanted
-    const isSameLimits = JSON.stringify(old?.limits) === JSON.stringify(wanted.limits)
-    const quick =
-      old === undefined
-        ? []
-        : [
-            ...(isSameLimits ? [] : relimit(wanted.rules)),
-            ...moves(contentsFor(old), contentsFor(wanted)),
-          ]
+    const quick = old === undefined ? [] : changesBetween(old, wanted)
     const done = old !== undefined && this.#commitQuickly(quick)
     const changed = done ? quick.length > 0 : this.#assert(wanted)
     this.#wanted = wanted
@@ -151,14 +168,40 @@ export class Firewall {
    * @throws LariatError config-invalid; internal before the first `ensure`; NetlinkError
    */
   addMasquerade(...addresses: readonly string[]): void {
-    const entries = addresses.map(parseMasquerade)
-    this.#change(entries, (masquerades, entry) => masquerades.add(entry))
+    this.#masquerade(addresses, (masquerades, entry) => masquerades.add(entry))
   }
 
   /** Masquerades addresses no longer; the prefix length may be left out. See `addMasquerade`. */
   removeMasquerade(...addresses: readonly string[]): void {
-    const entries = addresses.map(parseMasquerade)
-    this.#change(entries, (masquerades, entry) => masquerades.remove(entry))
+    this.#masquerade(addresses, (masquerades, entry) => masquerades.remove(entry))
+  }
+
+  /**
+   * Has ports send under their own addresses alone, in the place of what they were guarded for. One
+   * transaction for all; nothing happens where the kernel cannot.
+   *
+   * @param options.gone number of a port that may send what it likes from now on. Default none
+   * @throws LariatError config-invalid; internal before the first `ensure`; NetlinkError
+   */
+  guard(ports: readonly GuardedPort[], { gone }: { readonly gone?: number } = {}): void {
+    const wanted = this.#known("guard a port")
+    const { guarded } = wanted
+    if (guarded === undefined) return
+    const numbers = new Set(ports.map(({ index }) => index))
+    if (gone !== undefined) numbers.add(gone)
+    const before = [...numbers].flatMap((index) => guarded.get(index) ?? [])
+    const set = (those: readonly GuardedPort[]): void => {
+      for (const index of numbers) guarded.delete(index)
+      for (const port of those) guarded.set(port.index, port)
+    }
+    const messages = moves(GUARD_LAYOUT.table, guardContents(before), guardContents(ports))
+    set(ports)
+    try {
+      if (!this.#commitQuickly(messages)) this.#assert(wanted)
+    } catch (error) {
+      set(before)
+      throw explain(error)
+    }
   }
 
   /** Whether the kernel's table is as wanted; false before the first `ensure`. */
@@ -172,22 +215,27 @@ export class Firewall {
     if (wanted === undefined) return ["nothing was set up yet"]
     const generation = this.#nftables.generation()
     if (generation === this.#generation) return []
-    const { differences } = inspect(this.#nftables, contentsFor(wanted), wanted.rules)
+    const found = tablesOf(wanted).map((table) => inspect(this.#nftables, table))
+    const differences = found.flatMap((one) => one.differences)
     if (differences.length === 0 && this.#nftables.generation() === generation) {
       this.#generation = generation
     }
-    return [...differences]
+    return differences
   }
 
-  /** Deletes the table; there need be none. */
+  /** Deletes the tables; there need be none. */
   remove(): void {
+    const layouts = this.#canGuard ? [LAYOUT, GUARD_LAYOUT] : [LAYOUT]
     this.#generation = undefined
     this.#wanted = undefined
-    const operation = `delete table inet ${TABLE.table}`
-    this.#nftables.commit(removal(), { operation })
+    const operation = "delete the nftables tables of Lariat"
+    this.#nftables.commit(
+      layouts.flatMap(({ table }) => removal(table)),
+      { operation },
+    )
   }
 
-  /** Closes the socket; the table stays. */
+  /** Closes the socket; the tables stay. */
   close(): void {
     this.#nftables.close()
   }
@@ -196,32 +244,34 @@ export class Firewall {
     this.close()
   }
 
-  /** Compares the kernel's table with the wanted one and mends it. True: it had to. */
+  /** Compares the kernel's tables with the wanted ones and mends them. True: it had to. */
   #assert(wanted: Wanted): boolean {
     this.#generation = undefined
-    const contents = contentsFor(wanted)
+    const tables = tablesOf(wanted)
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
       const generation = this.#nftables.generation()
-      const { differences, repair } = inspect(this.#nftables, contents, wanted.rules)
-      if (differences.length > 0) {
-        if (repair !== undefined && this.#commitQuickly(repair, generation)) return true
-        if (this.#commit(replacement(contents, wanted.rules), generation)) return true
+      const all = tables.map((table) => ({ table, ...inspect(this.#nftables, table) }))
+      const wrong = all.filter(({ differences }) => differences.length > 0)
+      if (wrong.length > 0) {
+        const repairs = wrong.map(({ repair, table }) => repair ?? replacement(table))
+        if (this.#commitQuickly(repairs.flat(), generation)) return true
+        const whole = wrong.flatMap(({ table }) => replacement(table))
+        if (this.#commit(whole, generation)) return true
       } else if (this.#nftables.generation() === generation) {
         this.#generation = generation
         return false
       }
     }
     // Others change the ruleset without end: ours goes in, but is not known to be the last word.
-    this.#commit(replacement(contents, wanted.rules), undefined)
+    this.#commit(tables.flatMap(replacement), undefined)
     return true
   }
 
   /** False where somebody came between. @throws NetlinkError */
   #commit(messages: readonly MessageWriter[], generation: number | undefined): boolean {
-    const operation = `change table inet ${TABLE.table}`
     this.#generation = undefined
     try {
-      this.#nftables.commit(messages, { generation, operation })
+      this.#nftables.commit(messages, { generation, operation: OPERATION })
     } catch (error) {
       if (isStale(error)) return false
       throw error
@@ -230,26 +280,27 @@ export class Firewall {
     return true
   }
 
-  #change(entries: readonly Prefix[], apply: ApplyChange): void {
-    const wanted = this.#wanted
-    if (wanted === undefined) {
-      throw new LariatError("Cannot masquerade an address: the firewall is not set up yet", {
-        code: "internal",
-      })
-    }
+  #masquerade(addresses: readonly string[], apply: ApplyChange): void {
+    const entries = addresses.map(parseMasquerade)
+    const wanted = this.#known("masquerade an address")
     const { masquerades } = wanted
     const before = affected(masquerades, entries)
     const undos = entries.map((entry) => apply(masquerades, entry))
     try {
-      const messages = moves(before, affected(masquerades, entries))
-      if (!this.#commitQuickly(messages)) this.#assert(wanted)
+      const after = affected(masquerades, entries)
+      if (!this.#commitQuickly(moves(LAYOUT.table, before, after))) this.#assert(wanted)
     } catch (error) {
       for (const undo of undos.toReversed()) undo()
       throw explain(error)
     }
   }
 
-  /** Changes a part of the table; false where that is not enough or not known to be. */
+  #known(what: string): Wanted {
+    if (this.#wanted !== undefined) return this.#wanted
+    throw new LariatError(`Cannot ${what}: the firewall is not set up yet`, { code: "internal" })
+  }
+
+  /** Changes a part of the tables; false where that is not enough or not known to be. */
   #commitQuickly(messages: readonly MessageWriter[], generation = this.#generation): boolean {
     if (messages.length === 0) return this.matches()
     if (generation === undefined) return false
@@ -273,8 +324,23 @@ function without(
   return { ...limits, values: { ...limits.values, ...none } }
 }
 
-function contentsFor({ networks, masquerades }: Wanted): Contents {
-  return contentsOf(networks, masquerades)
+function tablesOf({ networks, masquerades, rules, guarded }: Wanted): WantedTable[] {
+  const main = { layout: LAYOUT, contents: contentsOf(networks, masquerades), rules }
+  if (guarded === undefined) return [main]
+  const contents = guardContents([...guarded.values()])
+  return [main, { layout: GUARD_LAYOUT, contents, rules: GUARD_RULES }]
+}
+
+/** What makes the old tables the wanted ones, where they are as they should be. */
+function changesBetween(old: Wanted, wanted: Wanted): MessageWriter[] {
+  const isSameLimits = JSON.stringify(old.limits) === JSON.stringify(wanted.limits)
+  const before = tablesOf(old)
+  return [
+    ...(isSameLimits ? [] : relimit(LAYOUT, wanted.rules)),
+    ...tablesOf(wanted).flatMap(({ layout: { table }, contents }, at) =>
+      moves(table, before[at]?.contents ?? new Map(), contents),
+    ),
+  ]
 }
 
 /** Elements that a change of these addresses may touch, by set. */

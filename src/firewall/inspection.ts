@@ -1,4 +1,4 @@
-/** How the table in the kernel differs from the wanted one, and what would mend it in place. */
+/** How a table in the kernel differs from the wanted one, and what would mend it in place. */
 
 import type { MessageWriter } from "../netlink/message.ts"
 import type { SetElement } from "../netlink/nftables/element.ts"
@@ -12,10 +12,18 @@ import {
   setFlags,
 } from "../netlink/nftables/set.ts"
 import type { Ruleset } from "../netlink/nftables/socket.ts"
-import { type Chain, type Hook, newChain, newRule, type Rule } from "../netlink/nftables/table.ts"
+import {
+  type Chain,
+  describeTable,
+  type Hook,
+  newChain,
+  newRule,
+  type Rule,
+  type TableRef,
+} from "../netlink/nftables/table.ts"
 import { forget, moves, refill } from "./changes.ts"
-import { type Contents, without } from "./contents.ts"
-import { ALL_SETS, CHAINS, FILLED_SETS, TABLE } from "./ruleset.ts"
+import { without } from "./contents.ts"
+import { type Contents, type Layout, setsOf, type WantedTable } from "./layout.ts"
 
 export interface Inspection {
   /** One sentence for each difference; none means the table is as wanted. */
@@ -30,27 +38,28 @@ export interface Inspection {
  *
  * @throws NetlinkError, LariatError code `decode`
  */
-export function inspect(ruleset: Ruleset, contents: Contents, wanted: readonly Rule[]): Inspection {
-  const table = ruleset.table(TABLE)
-  if (table === undefined) return beyondRepair([`table inet ${TABLE.table} is missing`])
-  const rules = ruleset.rules(TABLE)
-  const sets = new Map(ruleset.sets(TABLE).map((set) => [set.name, set]))
-  const chains = new Map(CHAINS.map(({ name }) => [name, ruleset.chain(TABLE, name)]))
+export function inspect(ruleset: Ruleset, wanted: WantedTable): Inspection {
+  const { layout, contents } = wanted
+  const ref = layout.table
+  const table = ruleset.table(ref)
+  if (table === undefined) return beyondRepair([`${describeTable(ref)} is missing`])
+  const rules = ruleset.rules(ref)
+  const sets = new Map(ruleset.sets(ref).map((set) => [set.name, set]))
+  const chains = new Map(layout.chains.map(({ name }) => [name, ruleset.chain(ref, name)]))
   const frame = [
-    ...(table.flags === TABLE.flags ? [] : [`table inet ${TABLE.table} is switched off`]),
-    ...CHAINS.flatMap((chain) => compareChain(chain, chains.get(chain.name))),
-    ...foreignChains(rules),
-    ...ALL_SETS.flatMap((set) => compareSet(set, sets.get(set.name))),
+    ...(table.flags === ref.flags ? [] : [`${describeTable(ref)} is switched off`]),
+    ...layout.chains.flatMap((chain) => compareChain(chain, chains.get(chain.name))),
+    ...foreignChains(layout, rules),
+    ...setsOf(layout).flatMap((set) => compareSet(set, sets.get(set.name))),
   ]
   if (frame.length > 0) return beyondRepair(frame)
-  const noChains = CHAINS.filter(({ name }) => chains.get(name) === undefined)
-  const noSets = ALL_SETS.filter(({ name }) => !sets.has(name))
-  const changed = CHAINS.filter(({ name }) => !sameRules(name, wanted, rules))
+  const noChains = layout.chains.filter(({ name }) => chains.get(name) === undefined)
+  const noSets = setsOf(layout).filter(({ name }) => !sets.has(name))
+  const changed = layout.chains.filter(({ name }) => !sameRules(ref, name, wanted.rules, rules))
   const there: Contents = new Map(
-    FILLED_SETS.filter(({ name }) => sets.has(name)).map(({ name }): [string, SetElement[]] => [
-      name,
-      ruleset.elements(TABLE, name),
-    ]),
+    layout.filled
+      .filter(({ name }) => sets.has(name))
+      .map(({ name }): [string, SetElement[]] => [name, ruleset.elements(ref, name)]),
   )
   return {
     differences: [
@@ -63,11 +72,11 @@ export function inspect(ruleset: Ruleset, contents: Contents, wanted: readonly R
     ],
     repair: [
       // The table of an earlier version lacks parts: what is there goes on as it is.
-      ...noSets.map((set, index) => newSet(TABLE, { ...set, id: index + 1 })),
-      ...noChains.map((chain) => newChain(TABLE, chain)),
-      ...changed.flatMap((chain) => refill(chain, wanted)),
-      ...forget(changed, [...sets.keys()]),
-      ...moves(there, contents),
+      ...noSets.map((set, index) => newSet(ref, { ...set, id: index + 1 })),
+      ...noChains.map((chain) => newChain(ref, chain)),
+      ...changed.flatMap((chain) => refill(ref, chain, wanted.rules)),
+      ...forget(layout, changed, [...sets.keys()]),
+      ...moves(ref, there, contents),
     ],
   }
 }
@@ -87,24 +96,29 @@ function hookText(base: Hook | undefined): string {
   return [base.type, base.hook, base.priority, base.policy].join()
 }
 
-function foreignChains(rules: readonly Rule[]): string[] {
+function foreignChains({ chains }: Layout, rules: readonly Rule[]): string[] {
   const names = new Set(rules.map(({ chain }) => chain))
-  for (const { name } of CHAINS) names.delete(name)
+  for (const { name } of chains) names.delete(name)
   return [...names].map((name) => `chain ${name} is not ours`)
 }
 
-function sameRules(name: string, wanted: readonly Rule[], there: readonly Rule[]): boolean {
+function sameRules(
+  ref: TableRef,
+  name: string,
+  wanted: readonly Rule[],
+  there: readonly Rule[],
+): boolean {
   const text = (rules: readonly Rule[]): string =>
     rules
       .filter(({ chain }) => chain === name)
-      .map(ruleText)
+      .map((rule) => ruleText(ref, rule))
       .join()
   return text(wanted) === text(there)
 }
 
 /** The message that makes the rule, without what the kernel adds: counts, passing numbers. */
-function ruleText({ chain, expressions }: Rule): string {
-  return newRule(TABLE, { chain, expressions: expressions.map(plain) })
+function ruleText(ref: TableRef, { chain, expressions }: Rule): string {
+  return newRule(ref, { chain, expressions: expressions.map(plain) })
     .finish(0)
     .toHex()
 }

@@ -8,10 +8,11 @@ import * as n from "../netlink/nftables/constants.ts"
 import * as e from "../netlink/nftables/expression.ts"
 import { IFNAME_KEY, type SetSpec } from "../netlink/nftables/set.ts"
 import type { Chain, Rule, Table } from "../netlink/nftables/table.ts"
+import type { Layout } from "./layout.ts"
 import { LIMIT_CHAINS, LIMIT_SETS, limitRules, type ServiceLimits } from "./limits.ts"
 import { address, type FamilyLayout, IPV4, IPV6, TCP, UDP } from "./packet.ts"
 
-export const TABLE: Table = {
+const TABLE: Table = {
   family: n.NFPROTO_INET,
   table: "lariat",
   flags: 0,
@@ -53,8 +54,7 @@ const FORWARD: Chain = {
 const CLAMP = "clamp"
 const SHORTEN = "shorten"
 
-/** A chain stands before those that jump to it. */
-export const CHAINS: readonly Chain[] = [
+const CHAINS: readonly Chain[] = [
   ...LIMIT_CHAINS,
   { name: TRANSLATE, comment: "the host's address becomes the source" },
   POSTROUTING,
@@ -110,13 +110,13 @@ export const CLAMP_LINKS = {
   key: [IFNAME_KEY],
   comment: "devices whose TCP connections heed the MTU of their path",
 } as const satisfies SetSpec
-/** Sets whose elements this program makes. */
-export const FILLED_SETS: readonly SetSpec[] = [
-  ...Object.values(SETS[4]),
-  ...Object.values(SETS[6]),
-  CLAMP_LINKS,
-]
-export const ALL_SETS: readonly SetSpec[] = [...LIMIT_SETS, ...FILLED_SETS]
+
+export const LAYOUT: Layout = {
+  table: TABLE,
+  chains: CHAINS,
+  filled: [...Object.values(SETS[4]), ...Object.values(SETS[6]), CLAMP_LINKS],
+  limits: { chains: LIMIT_CHAINS, sets: LIMIT_SETS },
+}
 
 const RETURN = e.verdict({ code: "return" })
 

@@ -1,5 +1,6 @@
 /** What the firewall is asked for. All addresses and prefixes are text, of either family. */
 
+import type { GuardedPort } from "./guarded_port.ts"
 import type { ServiceLimits } from "./limits.ts"
 
 /** A network whose containers reach the world under the host's address (`hostNat`). */
@@ -26,6 +27,8 @@ export interface FirewallState {
    * Default: none.
    */
   readonly clamp?: readonly string[]
+  /** Ports that may send under their own addresses alone. Default: none. */
+  readonly guarded?: readonly GuardedPort[]
   /** What single sources may ask of this host's services. Default: no bound. */
   readonly limits?: ServiceLimits | undefined
 }

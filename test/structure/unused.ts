@@ -27,7 +27,6 @@ const MODIFIES: ReadonlySet<string> = new Set([
 
 /** Names that no source uses and that are right where they are, each with the reason. */
 export const USED_OUTSIDE: Readonly<Record<string, string>> = {
-  NF_INET_PRE_ROUTING: "one of the five hooks of a family, listed whole",
   NF_INET_LOCAL_OUT: "one of the five hooks of a family, listed whole",
   NFTA_FIB_F_DADDR: "the recordings of nft hold it",
   NFT_MSG_NEWGEN: "the recordings of nft hold it",

@@ -31,6 +31,7 @@ export function statusReport(context: AgentContext): StatusReport {
     dns: context.dns.report(),
     metadata: { listen: context.settings.metadataListen },
     limits: context.firewall.limits(),
+    antiSpoofing: context.firewall.guarded(),
     cluster: context.cluster?.report() ?? null,
     problems: context.health.problems(),
     repairs: context.health.repairs(),

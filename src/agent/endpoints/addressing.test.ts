@@ -27,6 +27,7 @@ const base: AttachRequest = {
   hairpin: false,
   mtu: 1500,
   masquerade: false,
+  antiSpoofing: true,
   hostNat: [],
   routes: [],
   names: { aliases: [], labels: {} },

@@ -14,7 +14,7 @@ import { type Netns, openNetns, sameNetns } from "../../sys/netns/netns.ts"
 import type { AgentContext } from "../context.ts"
 import type { AttachRequest, EndpointKey } from "../networks/attach_request.ts"
 import { type EndpointSpec, specJson } from "../networks/endpoint_spec.ts"
-import type { NewEndpoint } from "../state/rows.ts"
+import type { EndpointRow, NewEndpoint } from "../state/rows.ts"
 import { bridgeAddresses, endpointRoutes, type GivenAddress, withGateways } from "./addressing.ts"
 import { detach, rest } from "./detach.ts"
 import { isAlive } from "./liveness.ts"
@@ -142,6 +142,7 @@ function attachIn(
     bridgeAddresses: wanted,
     hairpin: request.hairpin,
     masquerade: request.masquerade,
+    antiSpoofing: request.antiSpoofing,
     hostNat: request.hostNat,
     routes,
     kept: request.kept,
@@ -173,8 +174,7 @@ function attachIn(
   const result = resultOf(request, bridgeNow(context, bridge), link, given, routes)
   const { kind, foreignAddresses, ...made } = link
   const attached = { ...made, result: { ...result, foreignAddresses } }
-  context.stateDatabase.finish(id, attached)
-  context.index.put({
+  const row: EndpointRow = {
     ...endpoint,
     ...attached,
     id,
@@ -184,7 +184,11 @@ function attachIn(
     createdAt: Date.now(),
     bootId: context.bootId,
     addresses: given,
-  })
+  }
+  undo.push(() => context.firewall.unguard(link.hostIndex))
+  context.firewall.guard(row)
+  context.stateDatabase.finish(id, attached)
+  context.index.put(row)
   if (request.pool !== undefined) context.ahead.soon(bridge.name, request.pool.allocator)
   return result
 }

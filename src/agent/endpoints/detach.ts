@@ -39,6 +39,7 @@ async function takeDown(context: AgentContext, row: EndpointRow): Promise<void> 
   context.stateDatabase.detach(row.id)
   await runAllInTurn(`the detach of ${row.containerId}/${row.ifname}`, [
     () => removeMasquerade(context, row),
+    () => context.firewall.unguard(row.hostIndex ?? 0),
     () => removeInterface(context, row),
   ])
   // The network may be called otherwise by now.

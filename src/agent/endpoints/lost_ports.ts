@@ -98,6 +98,7 @@ function takeIn(context: AgentContext, port: LostPort, end: ContainerEnd): reado
       gateways?.filter((gateway) => onBridge.some(({ address }) => address === gateway)) ?? [],
     hairpin: link.port?.hairpin ?? conf?.hairpinMode ?? false,
     masquerade: conf?.ipMasq ?? false,
+    antiSpoofing: conf?.antiSpoofing ?? false,
     hostNat: conf?.hostNat
       ? (pool?.subnets.map(({ cidr }) => ({ subnet: cidr, bridge: name })) ?? [])
       : [],

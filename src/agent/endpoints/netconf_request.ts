@@ -73,6 +73,7 @@ export function attachRequest(input: NetconfRequestInput): AttachRequest {
     gateway: conf.isDefaultGateway ? "default" : conf.isGateway ? "gateway" : "none",
     bridgeIpAsGateway: conf.useBridgeIPAsGateway,
     hairpin: conf.hairpinMode,
+    antiSpoofing: conf.antiSpoofing,
     mtu,
     masquerade: conf.ipMasq,
     hostNat: conf.hostNat ? hostNat(conf, pool) : [],

@@ -52,6 +52,8 @@ export interface AttachRequest extends EndpointKey {
   readonly hairpin: boolean
   readonly mtu: number
   readonly masquerade: boolean
+  /** Whether the container sends under its own addresses alone. */
+  readonly antiSpoofing: boolean
   readonly hostNat: readonly HostNat[]
   readonly routes: readonly RouteSpec[]
   readonly names: EndpointNames

@@ -140,7 +140,7 @@ function keyText({ network, containerId, ifname }: EndpointKey): string {
 }
 
 /** All addresses by which an endpoint may be seen, without prefix length. */
-function addressesOf(row: EndpointRow): string[] {
+export function addressesOf(row: EndpointRow): string[] {
   const foreign = row.result?.foreignAddresses
   return [
     ...row.addresses.map(({ address }) => address),

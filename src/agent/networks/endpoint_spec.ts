@@ -11,6 +11,8 @@ export interface EndpointSpec {
   readonly bridgeAddresses: readonly string[]
   readonly hairpin: boolean
   readonly masquerade: boolean
+  /** Whether the port sends under its own addresses alone. Default false: as rows of old say. */
+  readonly antiSpoofing?: boolean
   /** What this endpoint's network needs of the firewall. */
   readonly hostNat: readonly HostNat[]
   readonly routes: readonly RouteSpec[]

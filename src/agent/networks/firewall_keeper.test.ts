@@ -19,6 +19,12 @@ const table: FirewallTable = {
   removeMasquerade: (...addresses) => {
     single.push(...addresses.map((address) => `-${address}`))
   },
+  guard: (ports, { gone } = {}) => {
+    for (const { index, addresses } of ports) single.push(`+${index} ${addresses}`)
+    if (gone !== undefined) single.push(`-${gone}`)
+  },
+  canGuard: true,
+  forged: () => ({ "MAC address": 4 }),
   differences: () => [],
   lacking: () => [],
   dropped: () => ({

@@ -5,20 +5,31 @@ import type { ForwardPass } from "../../firewall/forward_pass.ts"
 import { LIMIT_NAMES, type LimitValues, type ServiceLimits } from "../../firewall/limits.ts"
 import type { FirewallState, HostNat } from "../../firewall/state.ts"
 import type { Health } from "../health.ts"
-import type { LimitReport } from "../report.ts"
+import type { GuardReport, LimitReport } from "../report.ts"
 import type { EndpointRow } from "../state/rows.ts"
 import { bridgeConfs } from "./bridge_confs.ts"
 import { prefixesOf, specOf } from "./endpoint_spec.ts"
+import { GuardedPorts } from "./guarded_ports.ts"
 import type { ManagedNetwork } from "./networks.ts"
 
 const PROBLEM = "firewall"
 const LIMITS_PROBLEM = "firewall/limits"
+const GUARD_PROBLEM = "firewall/anti-spoofing"
 const PASS_PROBLEM = "firewall/forward"
 
 /** The kernel's side of the firewall; {@link Firewall} in the agent. */
 export type FirewallTable = Pick<
   Firewall,
-  "ensure" | "addMasquerade" | "removeMasquerade" | "differences" | "lacking" | "dropped" | "close"
+  | "ensure"
+  | "addMasquerade"
+  | "removeMasquerade"
+  | "guard"
+  | "canGuard"
+  | "forged"
+  | "differences"
+  | "lacking"
+  | "dropped"
+  | "close"
 >
 
 /** What lets traffic pass other firewalls; {@link ForwardPass} in the agent. */
@@ -47,6 +58,7 @@ export class FirewallKeeper {
   /** hostNat of networks that only a netconf names, by subnet and bridge. */
   readonly #learned = new Map<string, HostNat>()
   readonly #masquerade = new Set<string>()
+  readonly #guarded = new GuardedPorts()
   /** Whether the table was set up once: from then on a difference is somebody else's doing. */
   #isSet = false
 
@@ -76,6 +88,7 @@ export class FirewallKeeper {
   /** Takes in what an attached endpoint needs; the table follows with the next {@link sync}. */
   restore(row: EndpointRow): void {
     const { hostNat, masquerade } = specOf(row)
+    this.#guarded.add(row)
     for (const one of hostNat) this.#learned.set(key(one), one)
     if (masquerade) for (const address of prefixesOf(row)) this.#masquerade.add(address)
   }
@@ -84,6 +97,7 @@ export class FirewallKeeper {
   relearn(rows: readonly EndpointRow[]): void {
     this.#learned.clear()
     this.#masquerade.clear()
+    this.#guarded.clear()
     for (const row of rows) this.restore(row)
   }
 
@@ -141,6 +155,27 @@ export class FirewallKeeper {
     this.#table?.removeMasquerade(...addresses)
   }
 
+  /**
+   * Has an attached port send under its own addresses alone, if it is to; nothing happens on a
+   * kernel that cannot, and `status` says so.
+   *
+   * @throws NetlinkError
+   */
+  guard(row: EndpointRow): void {
+    this.#table?.guard(this.#guarded.add(row))
+  }
+
+  /**
+   * Takes {@link guard} back.
+   *
+   * @param index number of the host's end; it may be gone
+   * @throws NetlinkError
+   */
+  unguard(index: number): void {
+    const left = this.#guarded.delete(index)
+    if (left !== undefined) this.#table?.guard(left, { gone: index })
+  }
+
   /** What is missing for an endpoint with these masqueraded addresses, one sentence each. */
   differences(masqueraded: readonly string[]): string[] {
     const missing = masqueraded.filter((address) => !this.#masquerade.has(address))
@@ -161,6 +196,21 @@ export class FirewallKeeper {
       limit: lacking.includes(name) ? 0 : values[name],
       dropped: dropped?.[name] ?? 0,
     }))
+  }
+
+  /** How many ports send under their own addresses alone, and the frames that had others. */
+  guarded(): GuardReport {
+    const isOn = this.#table?.canGuard === true
+    return { ports: isOn ? this.#guarded.size : 0, dropped: this.#forged() }
+  }
+
+  #forged(): GuardReport["dropped"] {
+    try {
+      return this.#table?.forged() ?? {}
+    } catch {
+      // As with limits.
+      return {}
+    }
   }
 
   #dropped(): LimitValues | undefined {
@@ -184,6 +234,7 @@ export class FirewallKeeper {
       masquerade: [...this.#masquerade],
       // What goes to other hosts may meet a narrower path than the container knows.
       clamp: this.#clamp,
+      guarded: this.#guarded.all(),
       limits: this.#limits,
     }
   }
@@ -195,6 +246,7 @@ export class FirewallKeeper {
       change(this.#table)
       this.#health.clear(PROBLEM)
       this.#tellLimits(this.#table.lacking())
+      this.#tellGuard(this.#table.canGuard)
     } catch (error) {
       this.#health.raise(PROBLEM, {
         severity: "error",
@@ -219,6 +271,18 @@ export class FirewallKeeper {
         hint: "let their subnets pass there; it is tried again every few seconds",
       })
     }
+  }
+
+  #tellGuard(canGuard: boolean): void {
+    if (canGuard) {
+      this.#health.clear(GUARD_PROBLEM)
+      return
+    }
+    this.#health.raise(GUARD_PROBLEM, {
+      severity: "warning",
+      what: "containers can send under each other's addresses: this kernel has no nf_tables for bridges",
+      hint: "load the nft_meta_bridge module (NF_TABLES_BRIDGE) and restart the agent",
+    })
   }
 
   #tellLimits(lacking: readonly string[]): void {

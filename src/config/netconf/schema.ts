@@ -227,6 +227,7 @@ const overhead = z.pipe(
 
 /** A flag that is off where nothing is said. */
 const off = orElse(flag, false)
+const on = orElse(flag, true)
 
 /** The keys that only our own types have. */
 const bridgeKeys = {
@@ -249,6 +250,8 @@ const bridgeKeys = {
   mtu: orElse(wholeNumber(0, MAX_MTU), 0),
   /** Bytes that the container's MTU is smaller; auto: what the driver needs. */
   linkMTUOverhead: orElse(overhead, "auto"),
+  /** What the container sends under other addresses than its own is dropped. */
+  antiSpoofing: on,
   /** Packets may leave by the port they came from. */
   hairpinMode: off,
   /** The bridge is promiscuous; not together with `hairpinMode`. */

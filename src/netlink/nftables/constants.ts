@@ -17,7 +17,9 @@ export const NFGENMSG_BYTES = 4
 export const NFPROTO_UNSPEC = 0
 export const NFPROTO_INET = 1
 export const NFPROTO_IPV4 = 2
+export const NFPROTO_BRIDGE = 7
 export const NFPROTO_IPV6 = 10
+/** linux/netfilter_bridge.h numbers its first hook alike. */
 export const NF_INET_PRE_ROUTING = 0
 export const NF_INET_LOCAL_IN = 1
 export const NF_INET_FORWARD = 2
@@ -48,6 +50,7 @@ export const NFT_REG_VERDICT = 0
 export const NFT_REG_1 = 1
 export const NFT_REG_2 = 2
 export const NFT_REG32_01 = 9
+export const NFT_REG32_03 = 11
 /** Bytes of one of the registers 1 to 4. */
 export const NFT_REG_SIZE = 16
 
@@ -161,6 +164,8 @@ export const NFTA_PAYLOAD_LEN = 4
 export const PAYLOAD_BASES = ["link", "network", "transport"] as const
 export const NFTA_META_DREG = 1
 export const NFTA_META_KEY = 2
+/** Index of the interface that the packet came by, U32 in host byte order. */
+export const NFT_META_IIF = 4
 export const NFT_META_IIFNAME = 6
 export const NFT_META_OIFNAME = 7
 export const NFT_META_NFPROTO = 15
@@ -226,6 +231,8 @@ export const NF_NAT_RANGE_PROTO_RANDOM_FULLY = 0x10
 // --- nftables' include/datatype.h: key types, which the kernel only keeps for `nft list`
 export const TYPE_IPADDR = 7
 export const TYPE_IP6ADDR = 8
+export const TYPE_ETHERADDR = 9
+export const TYPE_IFINDEX = 20
 export const TYPE_IFNAME = 41
 /** Bits of one type in the type of a concatenation (TYPE_BITS). */
 export const TYPE_BITS = 6

@@ -234,6 +234,11 @@ export function interfaceName(name: string): Uint8Array {
   return bytes
 }
 
+/** An interface's number as registers and sets hold it: host byte order. */
+export function interfaceIndex(index: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(index).buffer)
+}
+
 /** A port as registers hold it. */
 export function port(number: number): Uint8Array {
   return Uint8Array.of(number >> 8, number & 0xff)

@@ -32,6 +32,17 @@ export const IPV6_KEY: KeyField = {
   length: 16,
   order: n.BYTEORDER_BIG_ENDIAN,
 }
+/** An interface's number, as `interfaceIndex` makes it. */
+export const IFINDEX_KEY: KeyField = {
+  type: n.TYPE_IFINDEX,
+  length: 4,
+  order: n.BYTEORDER_HOST_ENDIAN,
+}
+export const ETHER_KEY: KeyField = {
+  type: n.TYPE_ETHERADDR,
+  length: 6,
+  order: n.BYTEORDER_BIG_ENDIAN,
+}
 /** An interface name, as `interfaceName` makes it. */
 export const IFNAME_KEY: KeyField = {
   type: n.TYPE_IFNAME,

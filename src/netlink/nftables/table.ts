@@ -51,6 +51,7 @@ export interface Rule {
 const FAMILY_NAMES: Readonly<Record<number, string>> = {
   [n.NFPROTO_INET]: "inet",
   [n.NFPROTO_IPV4]: "ip",
+  [n.NFPROTO_BRIDGE]: "bridge",
   [n.NFPROTO_IPV6]: "ip6",
 }
 
