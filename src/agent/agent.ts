@@ -28,6 +28,7 @@ import { bridgeConfs } from "./networks/bridge_confs.ts"
 import { Bridges } from "./networks/bridges.ts"
 import { EndpointIndex } from "./networks/endpoint_index.ts"
 import { FirewallKeeper } from "./networks/firewall_keeper.ts"
+import { LegacyKeeper } from "./networks/legacy_keeper.ts"
 import { linkMtu } from "./networks/link_mtu.ts"
 import { Networks } from "./networks/networks.ts"
 import { Underlay } from "./networks/underlay.ts"
@@ -145,7 +146,10 @@ export class Agent {
       networks,
       bridges: new Bridges(kernel, settings.createBridge, new BridgeClaims(stateDatabase)),
       ahead: new AheadProbe(kernel, (why) => log.debug("no address was asked for: {why}", { why })),
-      firewall: new FirewallKeeper(health, { openPass: () => ForwardPass.open() }),
+      firewall: new FirewallKeeper(health, {
+        openPass: () => ForwardPass.open(),
+        legacy: new LegacyKeeper(health),
+      }),
       host,
       metadata: metadataFeed,
       dns: new HostDns({ settings, index, networks, model, health, kernel }),

@@ -23,7 +23,7 @@ import { type FamilyLayout, IPV4, IPV6 } from "./packet.ts"
 export type ForeignRules = Pick<NfTables, "chain" | "placedRules" | "commit" | "close">
 
 /** What tells our rules from those of others; `iptables-save` shows it too. */
-const MARK = "lariat: "
+export const MARK = "lariat: "
 
 /** A chain of somebody else's, and whether it needs rules of ours. */
 interface Place extends TableRef {
@@ -92,14 +92,22 @@ export class ForwardPass {
       ],
       { operation: `let containers pass chain ${chain} of ${describeTable(place)}` },
     )
-    const where = `chain ${chain} of ${describeTable(place)}`
-    return [
-      ...(missing.length > 0
-        ? [`containers may pass ${where}, which drops what it does not know`]
-        : []),
-      ...(stale.length > 0 ? [`what let containers pass ${where} was taken back`] : []),
-    ]
+    return passReport(`chain ${chain} of ${describeTable(place)}`, missing, stale)
   }
+}
+
+/** What was done in a chain of another firewall, one sentence each. */
+export function passReport(
+  where: string,
+  missing: readonly unknown[],
+  stale: readonly unknown[],
+): string[] {
+  return [
+    ...(missing.length > 0
+      ? [`containers may pass ${where}, which drops what it does not know`]
+      : []),
+    ...(stale.length > 0 ? [`what let containers pass ${where} was taken back`] : []),
+  ]
 }
 
 function isOurs({ chain, comment }: PlacedRule, name: string): boolean {

@@ -43,6 +43,41 @@ export function spawnHere(command: readonly string[], options: SpawnOptions = {}
   return process.getBuiltinModule("node:child_process").spawn(program, args, options)
 }
 
+/** What a program may print that is run to its end, bytes. */
+const MAX_OUTPUT_BYTES = 65_536
+
+/**
+ * Runs a program to its end where this process is, without a shell and without its environment.
+ *
+ * @param path absolute
+ * @param timeoutMs it is killed after that
+ * @returns its standard output
+ * @throws LariatError io where it cannot be started, fails or takes too long
+ */
+export function runProgram(
+  path: string,
+  args: readonly string[],
+  timeoutMs: number,
+): Promise<string> {
+  const { execFile } = process.getBuiltinModule("node:child_process")
+  const options = {
+    env: { LC_ALL: "C" },
+    timeout: timeoutMs,
+    killSignal: "SIGKILL",
+    maxBuffer: MAX_OUTPUT_BYTES,
+  } as const
+  return new Promise((resolve, reject) => {
+    execFile(path, [...args], options, (error, stdout, stderr) => {
+      if (error === null) return resolve(stdout)
+      const said = stderr.trim() || error.message
+      const why =
+        error.killed === true ? `it took more than ${timeoutMs} ms, or said too much` : said
+      const what = `Cannot run ${path} ${args.join(" ")}: ${why}`
+      reject(new LariatError(what, { code: "io", cause: error }))
+    })
+  })
+}
+
 /**
  * Starts a child whose network namespace is `netns` from its first instruction on.
  *

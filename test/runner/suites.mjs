@@ -24,15 +24,16 @@ import { join } from "node:path"
 const FIVE_MINUTES = 5 * 60_000
 
 /** Packages by folder of test/: what its tests call to look at the kernel, and the clients. */
-const NETWORK_TOOLS = ["iproute2", "nftables", "iputils-ping", "tcpdump", "conntrack", "strace"]
-const CLIENTS = [
-  "podman",
-  "runc",
-  "containerd",
-  "busybox-static",
-  "containernetworking-plugins",
+const NETWORK_TOOLS = [
+  "iproute2",
+  "nftables",
   "iptables",
+  "iputils-ping",
+  "tcpdump",
+  "conntrack",
+  "strace",
 ]
+const CLIENTS = ["podman", "runc", "containerd", "busybox-static", "containernetworking-plugins"]
 const ETCD = ["etcd-server", "etcd-client", "openssl"]
 /** Packages of files that use others than their folder. */
 const LIVE_FILES = {

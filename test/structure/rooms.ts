@@ -48,7 +48,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
  * other, as long as there is no cycle of files.
  */
 const SUB_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
-  sys: { ffi: [], netns: ["ffi"], net: ["ffi"], http: ["ffi", "net"], probes: ["ffi", "net"] },
+  sys: {
+    ffi: [],
+    netns: ["ffi"],
+    net: ["ffi"],
+    http: ["ffi", "net"],
+    probes: ["ffi", "net"],
+    xtables: ["ffi", "net"],
+  },
   netlink: { route: [], xfrm: ["route"], nftables: [], wireguard: [], conntrack: [] },
   config: { yaml: [], netconf: [] },
   drivers: { ipsec: [], vxlan: [], routed: [], wireguard: [] },

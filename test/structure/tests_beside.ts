@@ -55,6 +55,7 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/sys/thread_pool.ts": "test/netns/sys_parity.test.ts",
   "src/sys/net/udp_encap.ts": "test/netns/nat_detection.test.ts",
   "src/sys/net/udp_encap_reader.ts": "test/netns/nat_detection.test.ts",
+  "src/sys/xtables/table.ts": "test/netns/legacy_firewall.blackbox.test.ts",
 }
 
 /**

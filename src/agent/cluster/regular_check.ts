@@ -1,7 +1,7 @@
 import type { Logger } from "@logtape/logtape"
 import { LariatError, messageOf } from "../../errors.ts"
 import type { Health } from "../health.ts"
-import { SingleFlight } from "./single_flight.ts"
+import { SingleFlight } from "../single_flight.ts"
 
 /** What a {@link RegularCheck} works with. */
 export interface RegularCheckOptions {

@@ -183,3 +183,17 @@ test("what keeps other firewalls from dropping ours is told, and so is what keep
   keeper.sync([])
   expect(health.problems()).toEqual([])
 })
+
+test("legacy tables are looked at without nf_tables too, with each network that comes", () => {
+  const asked: string[][] = []
+  const legacy = { sync: async (subnets: readonly string[]) => void asked.push([...subnets]) }
+  const keeper = new FirewallKeeper(new Health(), {
+    open: () => {
+      throw new LariatError("no nf_tables", { code: "kernel-unsupported" })
+    },
+    legacy,
+  })
+  keeper.sync([])
+  keeper.addNetwork([{ cidr: "10.9.0.0/24" }], [])
+  expect(asked).toEqual([[], ["10.9.0.0/24"]])
+})

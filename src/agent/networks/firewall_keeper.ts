@@ -10,6 +10,7 @@ import type { EndpointRow } from "../state/rows.ts"
 import { bridgeConfs } from "./bridge_confs.ts"
 import { prefixesOf, specOf } from "./endpoint_spec.ts"
 import { GuardedPorts } from "./guarded_ports.ts"
+import type { LegacyKeeper } from "./legacy_keeper.ts"
 import type { ManagedNetwork } from "./networks.ts"
 
 const PROBLEM = "firewall"
@@ -39,6 +40,7 @@ export type ForeignPass = Pick<ForwardPass, "ensure" | "close">
 export interface FirewallKeeperOptions {
   readonly open?: () => FirewallTable
   readonly openPass?: (() => ForeignPass) | undefined
+  readonly legacy?: Pick<LegacyKeeper, "sync"> | undefined
 }
 
 /**
@@ -49,6 +51,7 @@ export class FirewallKeeper {
   readonly #health: Health
   readonly #open: () => FirewallTable
   readonly #openPass: FirewallKeeperOptions["openPass"]
+  readonly #legacy: FirewallKeeperOptions["legacy"]
   #pass: ForeignPass | undefined
   #limits: ServiceLimits | undefined
   #table: FirewallTable | undefined
@@ -65,14 +68,16 @@ export class FirewallKeeper {
   /**
    * @param options.open opens the kernel's side; default the real one
    * @param options.openPass opens what lets traffic pass other firewalls; default nothing does
+   * @param options.legacy lets it pass those of legacy tables; default nothing does
    */
   constructor(
     health: Health,
-    { open = () => Firewall.open(), openPass }: FirewallKeeperOptions = {},
+    { open = () => Firewall.open(), openPass, legacy }: FirewallKeeperOptions = {},
   ) {
     this.#health = health
     this.#open = open
     this.#openPass = openPass
+    this.#legacy = legacy
   }
 
   /**
@@ -258,6 +263,7 @@ export class FirewallKeeper {
 
   /** Another firewall may have come, or been loaded anew, at any time. */
   #passOthers(): void {
+    void this.#legacy?.sync(this.#overlay)
     // Without nf_tables there is a problem of status already.
     if (this.#table === undefined) return
     try {
