@@ -11,7 +11,6 @@ import { bootId, monotonicMs } from "../sys/clock.ts"
 import { keepMapped, releaseStartupMemory } from "../sys/ffi/pages.ts"
 import { type PageSnapshot, touchedRanges } from "../sys/ffi/touched_pages.ts"
 import { sdNotify } from "../sys/notify.ts"
-import { warmRuntime } from "../sys/thread_pool.ts"
 import type { Cluster } from "./cluster/cluster.ts"
 import type { ClusterDependencies } from "./cluster/composition.ts"
 import type { AgentContext } from "./context.ts"
@@ -102,8 +101,6 @@ export class Agent {
   ): Promise<Agent> {
     const { agent: settings } = configuration
     mkdirSync(settings.stateDir, { recursive: true, mode: 0o700 })
-    // Threads that the runtime makes while inside a container's namespace would stay there.
-    await warmRuntime()
     const boot = bootId()
     const stateDatabase = StateDatabase.open(join(settings.stateDir, DATABASE), { bootId: boot })
     const kernel = Kernel.open()

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import type { StrayThread } from "../sys/thread_pool.ts"
+import type { StrayThread } from "../sys/stray_threads.ts"
 import { Health } from "./health.ts"
 import { StrayWatch } from "./stray_watch.ts"
 

@@ -1,4 +1,4 @@
-import { type StrayThread, strayThreads } from "../sys/thread_pool.ts"
+import { type StrayThread, strayThreads } from "../sys/stray_threads.ts"
 import type { Health } from "./health.ts"
 
 const PROBLEM = "threads"

@@ -1,7 +1,6 @@
 import type { DriverKind } from "../config/network.ts"
 import { Datagrams } from "../sys/net/datagram.ts"
 import { type Netns, withNetns } from "../sys/netns/netns.ts"
-import { warmRuntime } from "../sys/thread_pool.ts"
 import { table } from "../table.ts"
 import { type DemoContainer, type DemoHost, failed } from "./demo_host.ts"
 import { checkDemoKernel, probeDemoKernel } from "./demo_kernel.ts"
@@ -57,8 +56,6 @@ export async function demoHosts(options: DemoHostsOptions, say: Printer): Promis
   say.title(`Lariat demo: ${hosts} hosts and ${driver} between them, all in throw-away namespaces`)
   for (const remark of network.remarks) say.note(remark)
   if (PLAIN.has(driver)) say.note(`${driver} does not encrypt`)
-  // Threads that the runtime made within a namespace would keep it.
-  await warmRuntime()
   const ms = await DemoLab.during(hosts, (lab) => story(lab, network, file, say))
   say.done("agents and store ended, namespaces and files gone: the machine is as it was", ms)
 }

@@ -13,7 +13,7 @@ import { netnsIdOf } from "../netlink/route/nsid.ts"
 import { deleteRoute, newRoute } from "../netlink/route/route.ts"
 import type { NetlinkSocket } from "../netlink/socket.ts"
 import { EADDRNOTAVAIL, EEXIST, ENODEV, ENOENT, ESRCH } from "../sys/ffi/errno.ts"
-import { type Netns, withNetns } from "../sys/netns/netns.ts"
+import type { Netns } from "../sys/netns/netns.ts"
 import { addressMessages, routeRequests, usesIpv6 } from "./container_batch.ts"
 import { settleIpv6 } from "./container_end.ts"
 import { ifnameExists } from "./create_port.ts"
@@ -61,7 +61,7 @@ export function adoptPort(kernel: Kernel, netns: Netns, spec: AdoptSpec): Adopte
     const own = listAddresses(socket, link.index)
       .filter(({ scope }) => scope !== RT_SCOPE_LINK)
       .map(({ address }) => address)
-    if (usesIpv6(spec.addresses)) withNetns(netns, () => enableIpv6(spec.ifname))
+    if (usesIpv6(spec.addresses)) enableIpv6(netns, spec.ifname)
     const change = hostMtuChange(host, spec.mtu)
     kernel.apply(change)
     try {

@@ -29,9 +29,8 @@ export function announce(
   mac: string,
   addresses: readonly string[],
 ): void {
-  const socket = openInside(netns, () => {
-    if (usesIpv6(addresses)) announceOnChange(ifname)
-  })
+  if (usesIpv6(addresses)) announceOnChange(netns, ifname)
+  const socket = openInside(netns)
   try {
     socket.requestAll(
       [

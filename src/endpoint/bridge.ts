@@ -13,7 +13,6 @@ import {
 } from "../netlink/route/link.ts"
 import { IFF_PROMISC } from "../netlink/route/link_constants.ts"
 import { EEXIST } from "../sys/ffi/errno.ts"
-import { withNetns } from "../sys/netns/netns.ts"
 import { usesIpv6 } from "./container_batch.ts"
 import { enableIpv6, skipDuplicateDetection } from "./ipv6.ts"
 import type { Kernel } from "./kernel.ts"
@@ -129,11 +128,9 @@ function addMissing(
   const present = kernel.addresses(link.index).map(({ address }) => address)
   const missing = wanted.filter((address) => !present.includes(address))
   if (usesIpv6(missing)) {
-    withNetns(kernel.netns, () => {
-      enableIpv6(link.name)
-      // While its link-local address is looked for duplicates of, no neighbour is asked for.
-      skipDuplicateDetection(link.name)
-    })
+    enableIpv6(kernel.netns, link.name)
+    // While its link-local address is looked for duplicates of, no neighbour is asked for.
+    skipDuplicateDetection(kernel.netns, link.name)
   }
   for (const address of missing) {
     const [outcome] = kernel.tryAll([newAddress(link.index, address)])

@@ -26,12 +26,12 @@ const SETTLE_PAUSES = 10
  * @throws LariatError kernel-unsupported without IPv6 in the kernel; SystemError
  */
 export function openContainer(netns: Netns, spec: PortSpec): NetlinkSocket {
-  return openInside(netns, () => {
-    ignoreRouterAdvertisements(spec.ifname)
-    if (!usesIpv6(spec.addresses)) return
-    enableIpv6(spec.ifname)
-    skipDuplicateDetection(spec.ifname)
-  })
+  ignoreRouterAdvertisements(netns, spec.ifname)
+  if (usesIpv6(spec.addresses)) {
+    enableIpv6(netns, spec.ifname)
+    skipDuplicateDetection(netns, spec.ifname)
+  }
+  return openInside(netns)
 }
 
 /**

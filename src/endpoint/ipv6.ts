@@ -1,8 +1,9 @@
-/** Settings of IPv6 that only /proc/sys knows. All act on the current network namespace. */
+/** Settings of IPv6 that only /proc/sys knows, of interfaces of one network namespace. */
 
 import { LariatError } from "../errors.ts"
 import { ENOENT, SystemError } from "../sys/ffi/errno.ts"
 import { readFile, writeProc } from "../sys/ffi/file.ts"
+import { type Netns, openIn } from "../sys/netns/netns.ts"
 
 const CONF = "/proc/sys/net/ipv6/conf"
 const MAX_VALUE_BYTES = 64
@@ -12,11 +13,11 @@ const MAX_VALUE_BYTES = 64
  *
  * @throws LariatError kernel-unsupported where the kernel has no IPv6; SystemError
  */
-export function enableIpv6(ifname: string): void {
+export function enableIpv6(netns: Netns, ifname: string): void {
   const disabled = settingPath(ifname, "disable_ipv6")
   try {
     // Docker and others disable it in namespaces whose network has no IPv6 subnet.
-    if (readSetting(disabled) !== "0") writeProc(disabled, "0")
+    if (readSetting(disabled, netns) !== "0") write(netns, disabled, "0")
   } catch (error) {
     if (!(error instanceof SystemError && error.errno === ENOENT)) throw error
     throw new LariatError(`Cannot give ${ifname} an IPv6 address: the kernel has no IPv6`, {
@@ -33,8 +34,8 @@ export function enableIpv6(ifname: string): void {
  *
  * @throws SystemError
  */
-export function skipDuplicateDetection(ifname: string): void {
-  writeProc(settingPath(ifname, "accept_dad"), "0")
+export function skipDuplicateDetection(netns: Netns, ifname: string): void {
+  write(netns, settingPath(ifname, "accept_dad"), "0")
 }
 
 /**
@@ -43,9 +44,9 @@ export function skipDuplicateDetection(ifname: string): void {
  *
  * @throws SystemError
  */
-export function ignoreRouterAdvertisements(ifname: string): void {
+export function ignoreRouterAdvertisements(netns: Netns, ifname: string): void {
   try {
-    writeProc(settingPath(ifname, "accept_ra"), "0")
+    write(netns, settingPath(ifname, "accept_ra"), "0")
   } catch (error) {
     // Without IPv6 in the kernel there is nothing to be deaf to.
     if (!(error instanceof SystemError && error.errno === ENOENT)) throw error
@@ -53,13 +54,27 @@ export function ignoreRouterAdvertisements(ifname: string): void {
 }
 
 /** Makes the kernel announce the interface's addresses when its MAC is set. @throws SystemError */
-export function announceOnChange(ifname: string): void {
-  writeProc(settingPath(ifname, "ndisc_notify"), "1")
+export function announceOnChange(netns: Netns, ifname: string): void {
+  write(netns, settingPath(ifname, "ndisc_notify"), "1")
 }
 
-/** The value of a setting of /proc/sys, without its line end. @throws SystemError */
-export function readSetting(path: string): string {
-  return new TextDecoder().decode(readFile(path, MAX_VALUE_BYTES)).trim()
+/**
+ * The value of a setting of /proc/sys, without its line end.
+ *
+ * @param netns default: the current one
+ * @throws SystemError
+ */
+export function readSetting(path: string, netns?: Netns): string {
+  const bytes = readFile(path, MAX_VALUE_BYTES, netns && openerIn(netns))
+  return new TextDecoder().decode(bytes).trim()
+}
+
+function write(netns: Netns, path: string, value: string): void {
+  writeProc(path, value, openerIn(netns))
+}
+
+function openerIn(netns: Netns) {
+  return (path: string, flags: number) => openIn(netns, path, flags)
 }
 
 /** @throws LariatError internal for a name that would lead elsewhere */

@@ -12,7 +12,7 @@ import {
 } from "../netlink/route/link.ts"
 import { listRoutes, type RouteFilter, type RouteInfo, routeTo } from "../netlink/route/route.ts"
 import { NetlinkSocket, type Outcome } from "../netlink/socket.ts"
-import { currentNetns, type Netns, withNetns } from "../sys/netns/netns.ts"
+import { currentNetns, type Netns } from "../sys/netns/netns.ts"
 
 export class Kernel {
   readonly socket: NetlinkSocket
@@ -87,21 +87,7 @@ export class Kernel {
   }
 }
 
-/**
- * Opens a container's namespace. The stay inside is as long as it takes to open a socket, plus
- * what `inside` does there (writes to /proc/sys, which knows no other way).
- *
- * @throws SystemError; what `inside` throws
- */
-export function openInside(netns: Netns, inside?: () => void): NetlinkSocket {
-  return withNetns(netns, () => {
-    const socket = NetlinkSocket.open(NETLINK_ROUTE)
-    try {
-      inside?.()
-      return socket
-    } catch (error) {
-      socket.close()
-      throw error
-    }
-  })
+/** A socket for the links, addresses and routes of a container's namespace. @throws SystemError */
+export function openInside(netns: Netns): NetlinkSocket {
+  return NetlinkSocket.open(NETLINK_ROUTE, { netns })
 }

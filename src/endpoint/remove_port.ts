@@ -1,14 +1,11 @@
 /** Taking a container's port away. */
 
 import { LariatError } from "../errors.ts"
-import { NETLINK_ROUTE } from "../netlink/constants.ts"
 import type { MessageWriter } from "../netlink/message.ts"
-import { NetlinkSocket } from "../netlink/socket.ts"
 import { isLinkThere } from "../sys/net/link_name.ts"
-import { withNetns } from "../sys/netns/netns.ts"
 import { countPort } from "./bridge_ports.ts"
 import { LIVE_GROUP, PARKED_GROUP } from "./host_link.ts"
-import type { Kernel } from "./kernel.ts"
+import { type Kernel, openInside } from "./kernel.ts"
 import { type Deletion, Removals } from "./removal.ts"
 
 /** One millisecond is what timers of both runtimes can do. */
@@ -64,7 +61,7 @@ function removalsOf(kernel: Kernel): Removals {
 
 /** On a socket of its own: libc works on one write at a time for each descriptor. */
 function startElsewhere(kernel: Kernel, message: MessageWriter): Deletion {
-  const socket = withNetns(kernel.netns, () => NetlinkSocket.open(NETLINK_ROUTE))
+  const socket = openInside(kernel.netns)
   let isAnswered: () => boolean
   try {
     isAnswered = socket.requestElsewhere(message)

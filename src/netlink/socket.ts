@@ -6,8 +6,9 @@
  */
 
 import { AsyncWrite } from "../sys/aio.ts"
-import { EAGAIN, EINTR, ENOBUFS, ENODEV, SystemError } from "../sys/ffi/errno.ts"
+import { check, EAGAIN, EINTR, ENOBUFS, ENODEV, SystemError } from "../sys/ffi/errno.ts"
 import { errno, libc } from "../sys/ffi/libc.ts"
+import { type Netns, socketIn } from "../sys/netns/netns.ts"
 import * as c from "./constants.ts"
 import { EPROTO, NetlinkError, parseAck } from "./error.ts"
 import { type Message, type MessageWriter, parseMessages } from "./message.ts"
@@ -18,6 +19,8 @@ export interface NetlinkOptions {
    * socket serves `receive` alone: a request would throw notifications away.
    */
   readonly groups?: readonly number[]
+  /** The namespace that the socket belongs to. Default: the current one. */
+  readonly netns?: Netns
 }
 
 /** Bytes that wait for us at most: about 10,000 notifications. */
@@ -75,21 +78,24 @@ export class NetlinkSocket {
   }
 
   /**
-   * Opens a socket in the current network namespace; it stays bound to that.
+   * Opens a socket; it stays bound to its network namespace.
    *
    * @param protocol NETLINK_ROUTE, NETLINK_NETFILTER, NETLINK_XFRM, …
    * @throws SystemError
    */
   static open(protocol: number, options: NetlinkOptions = {}): NetlinkSocket {
-    const fd = libc.socket(c.AF_NETLINK, c.SOCK_RAW | c.SOCK_CLOEXEC, protocol)
-    if (fd < 0) throw new SystemError(errno(), "socket", "open a netlink socket")
+    const { netns, groups = [] } = options
+    const type = c.SOCK_RAW | c.SOCK_CLOEXEC
+    const fd =
+      netns === undefined
+        ? check(libc.socket(c.AF_NETLINK, type, protocol), "socket", "open a netlink socket")
+        : socketIn(netns, c.AF_NETLINK, type, protocol)
     try {
       // All three only make answers better; kernels that lack one still work.
       setOption(fd, c.SOL_NETLINK, c.NETLINK_EXT_ACK, 1)
       setOption(fd, c.SOL_NETLINK, c.NETLINK_CAP_ACK, 1)
       if (protocol === c.NETLINK_ROUTE) setOption(fd, c.SOL_NETLINK, c.NETLINK_GET_STRICT_CHK, 1)
       const socket = new NetlinkSocket(fd, connect(fd))
-      const groups = options.groups ?? []
       if (groups.length > 0) socket.#enlarge()
       for (const group of groups) {
         if (setOption(fd, c.SOL_NETLINK, c.NETLINK_ADD_MEMBERSHIP, group) < 0) {

@@ -52,7 +52,7 @@ export const LIVE_TESTED: Readonly<Record<string, string>> = {
   "src/endpoint/inherit_routes.ts": "test/netns/two_networks.blackbox.test.ts",
   "src/endpoint/address_holder.ts": "test/netns/held_addresses.blackbox.test.ts",
   "src/sys/net/packet.ts": "test/netns/sys_parity.test.ts",
-  "src/sys/thread_pool.ts": "test/netns/sys_parity.test.ts",
+  "src/sys/stray_threads.ts": "test/netns/stays.test.ts",
   "src/sys/net/udp_encap.ts": "test/netns/nat_detection.test.ts",
   "src/sys/net/udp_encap_reader.ts": "test/netns/nat_detection.test.ts",
   "src/sys/xtables/table.ts": "test/netns/legacy_firewall.blackbox.test.ts",

@@ -12,7 +12,7 @@ import { NetlinkSocket } from "../../netlink/socket.ts"
 import { MAX_REPLAY_WINDOW } from "../../netlink/xfrm/constants.ts"
 import { newState } from "../../netlink/xfrm/state.ts"
 import { EPERM, SystemError } from "../../sys/ffi/errno.ts"
-import { createNetns, withNetns } from "../../sys/netns/netns.ts"
+import { createNetns, type Netns } from "../../sys/netns/netns.ts"
 import { keyBytes, protectionOf } from "./ciphers.ts"
 
 /** What beside the cipher is needed. */
@@ -52,10 +52,8 @@ const MODULES: Readonly<Record<Cipher, readonly string[]>> = {
 export function probeCipher(cipher: Cipher, options: ProbeOptions = {}): void {
   const netns = createNetns()
   try {
-    withNetns(netns, () => {
-      using socket = openSocket(cipher)
-      tryCipher(socket, cipher, options)
-    })
+    using socket = openSocket(netns, cipher)
+    tryCipher(socket, cipher, options)
   } finally {
     netns.close()
   }
@@ -114,9 +112,9 @@ function refusal(cipher: Cipher, family: Family, udp: boolean, error: NetlinkErr
   return unsupported(cipher, what, modules, error)
 }
 
-function openSocket(cipher: Cipher): NetlinkSocket {
+function openSocket(netns: Netns, cipher: Cipher): NetlinkSocket {
   try {
-    return NetlinkSocket.open(NETLINK_XFRM)
+    return NetlinkSocket.open(NETLINK_XFRM, { netns })
   } catch (error) {
     if (!(error instanceof SystemError && error.code === "kernel-unsupported")) throw error
     throw unsupported(cipher, "XFRM", ["xfrm_user"], error)

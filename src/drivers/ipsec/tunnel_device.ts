@@ -11,7 +11,7 @@ import { getLink, type NewLink, newDummy } from "../../netlink/route/link.ts"
 import { NetlinkSocket } from "../../netlink/socket.ts"
 import { newXfrmLink } from "../../netlink/xfrm/link.ts"
 import { EOPNOTSUPP } from "../../sys/ffi/errno.ts"
-import { createNetns, withNetns } from "../../sys/netns/netns.ts"
+import { createNetns } from "../../sys/netns/netns.ts"
 import type { OverlayNetwork, OverlaySelf } from "../driver.ts"
 import { ownFamily } from "../underlay_address.ts"
 import { ifIdOf } from "./policies.ts"
@@ -41,13 +41,11 @@ export function chooseIfId(
 export function hasXfrmInterfaces(): boolean {
   const netns = createNetns()
   try {
-    return withNetns(netns, () => {
-      using socket = NetlinkSocket.open(NETLINK_ROUTE)
-      const [outcome] = socket.tryAll([newXfrmLink({ name: "probe" }, ifIdOf(0))])
-      if (outcome?.error === undefined) return true
-      if (outcome.error.errno === EOPNOTSUPP) return false
-      throw outcome.error
-    })
+    using socket = NetlinkSocket.open(NETLINK_ROUTE, { netns })
+    const [outcome] = socket.tryAll([newXfrmLink({ name: "probe" }, ifIdOf(0))])
+    if (outcome?.error === undefined) return true
+    if (outcome.error.errno === EOPNOTSUPP) return false
+    throw outcome.error
   } finally {
     netns.close()
   }

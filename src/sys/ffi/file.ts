@@ -69,9 +69,20 @@ export function concat(chunks: readonly Uint8Array[], total: number): Uint8Array
   return whole
 }
 
-/** The content of a small file. @throws SystemError; LariatError io when it exceeds `limit` */
-export function readFile(path: string, limit: number): Uint8Array {
-  const fd = check(libc.open(cString(path), O_RDONLY | O_CLOEXEC, 0), "open", `open ${path}`)
+/** Opens a file of these flags, close-on-exec. @throws SystemError */
+export type Opener = (path: string, flags: number) => number
+
+const openHere: Opener = (path, flags) =>
+  check(libc.open(cString(path), flags | O_CLOEXEC, 0), "open", `open ${path}`)
+
+/**
+ * The content of a small file.
+ *
+ * @param open default: as this thread sees it
+ * @throws SystemError; LariatError io when it exceeds `limit`
+ */
+export function readFile(path: string, limit: number, open: Opener = openHere): Uint8Array {
+  const fd = open(path, O_RDONLY)
   try {
     return readAllFd(fd, limit)
   } finally {
@@ -82,10 +93,11 @@ export function readFile(path: string, limit: number): Uint8Array {
 /**
  * Writes a value to a file of /proc or /sys, in one write(2) as the kernel demands.
  *
+ * @param open default: as this thread sees it
  * @throws SystemError
  */
-export function writeProc(path: string, text: string): void {
-  const fd = check(libc.open(cString(path), O_WRONLY | O_CLOEXEC, 0), "open", `open ${path}`)
+export function writeProc(path: string, text: string, open: Opener = openHere): void {
+  const fd = open(path, O_WRONLY)
   try {
     const bytes = new TextEncoder().encode(text)
     check(libc.write(fd, bytes, bytes.length), "write", `write ${JSON.stringify(text)} to ${path}`)

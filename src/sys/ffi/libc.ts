@@ -48,22 +48,14 @@ function keepingErrno(raw: RawFunction, arity: number): RawFunction {
   }
 }
 
-/** Binds a function, and those that are wanted with it, onto `target`. */
-function bind(name: keyof Libc, target: object): RawFunction {
-  const wanted = PLUGIN_CALLS.includes(name) ? PLUGIN_CALLS : [name]
+/** @throws LariatError kernel-unsupported */
+function bindAll(names: readonly (keyof Libc)[]): Readonly<Record<string, RawFunction>> {
   const signatures: Record<string, string> = {}
-  for (const one of wanted) signatures[one] = SIGNATURES[one]
+  for (const one of names) signatures[one] = SIGNATURES[one]
   try {
-    const bound = ffi.bind(signatures)
-    for (const one of wanted) {
-      const raw = bound[one]
-      if (raw === undefined) throw new Error(`${one} is not there`)
-      const value = keepingErrno(raw, SIGNATURES[one].length - 1)
-      Object.defineProperty(target, one, { value, enumerable: true })
-    }
-    return (target as Record<string, RawFunction>)[name] as RawFunction
+    return ffi.bind(signatures)
   } catch (cause) {
-    throw new LariatError(`Cannot call libc's ${name}: ${messageOf(cause)}`, {
+    throw new LariatError(`Cannot call libc's ${names[0]}: ${messageOf(cause)}`, {
       code: "kernel-unsupported",
       hint: messageOf(cause).includes("JIT")
         ? "The runtime must be allowed to make executable memory: remove MemoryDenyWriteExecute=yes from the systemd unit and BUN_JSC_useJIT from the environment."
@@ -71,6 +63,17 @@ function bind(name: keyof Libc, target: object): RawFunction {
       cause,
     })
   }
+}
+
+/** Binds a function, and those that are wanted with it, onto `target`. */
+function bind(name: keyof Libc, target: object): RawFunction {
+  const wanted = PLUGIN_CALLS.includes(name) ? PLUGIN_CALLS : [name]
+  const bound = bindAll(wanted)
+  for (const one of wanted) {
+    const value = keepingErrno(bound[one] as RawFunction, SIGNATURES[one].length - 1)
+    Object.defineProperty(target, one, { value, enumerable: true })
+  }
+  return (target as Record<string, RawFunction>)[name] as RawFunction
 }
 
 /**
@@ -92,6 +95,23 @@ function lazyLibc(): Libc {
 
 /** The functions, each bound at its first use. @throws LariatError kernel-unsupported on that use */
 export const libc: Libc = lazyLibc()
+
+/**
+ * The functions themselves, without any JavaScript around the call. They do not keep their errno:
+ * {@link currentErrno} has it.
+ *
+ * @throws LariatError kernel-unsupported
+ */
+export function bareLibc<Name extends keyof Libc>(...names: Name[]): Pick<Libc, Name> {
+  // Bound now: to look it up after a failure could overwrite it.
+  ffi.readErrno()
+  return bindAll(names) as unknown as Pick<Libc, Name>
+}
+
+/** This thread's errno, right after a function of {@link bareLibc} failed. */
+export function currentErrno(): number {
+  return ffi.readErrno()
+}
 
 /** The address of bytes, for structures that hold pointers. The caller keeps the bytes alive. */
 export function addressOf(bytes: Uint8Array): number {

@@ -5,14 +5,16 @@
  * **Threads.** setns(2) moves one thread. What the runtime does on other threads (fetch, node:fs
  * promises, DNS) stays at home, which is why `withNetns` takes synchronous functions only. But a
  * thread that is *born* while its parent is inside is born inside, and stays there for good; it
- * keeps the namespace alive after its container is gone. So call `warmRuntime` (thread_pool.ts)
- * before the first stay, keep stays short (open the socket inside, use it outside: a socket
- * belongs to the namespace it was made in), and see `strayThreads` for what remains.
+ * keeps the namespace alive after its container is gone. The engine makes threads for its compiler
+ * and its collector, and decides on that where a function begins or ends, a loop goes round, or
+ * memory is asked for. So containers are entered by `socketIn` and `openIn` alone, which do none of
+ * these inside: what they open belongs to the namespace, and is used from outside. `withNetns` is
+ * for this program's own namespaces; `strayThreads` (stray_threads.ts) shows what was born in one.
  */
 
 import { LariatError } from "../../errors.ts"
 import { check, ELOOP, ENOENT, ENOTDIR, ESRCH, errnoText, SystemError } from "../ffi/errno.ts"
-import { cString, errno, libc } from "../ffi/libc.ts"
+import { bareLibc, cString, currentErrno, errno, libc } from "../ffi/libc.ts"
 
 // include/uapi/asm-generic/fcntl.h, include/uapi/linux/fcntl.h
 const AT_EMPTY_PATH = 0x1000
@@ -191,21 +193,95 @@ export function withNetns<T>(ns: Netns, fn: () => T): T {
   return result
 }
 
+type BareCalls = ReturnType<typeof bindBare>
+const bindBare = () => bareLibc("setns", "unshare", "socket", "open")
+let bound: BareCalls | undefined
+
+function bareCalls(): BareCalls {
+  bound ??= bindBare()
+  return bound
+}
+
 /**
- * Makes a new, empty network namespace that lives as long as its descriptor.
+ * Makes one call of libc inside a namespace. Between the two calls of setns no function of
+ * JavaScript begins or ends, no loop goes round and nothing is allocated: there the engine could
+ * make a thread.
+ *
+ * @param syscall its name, and `what` its deed, for the error
+ * @throws SystemError
+ */
+function callInside<A, B, C>(
+  netns: Netns,
+  call: (a: A, b: B, c: C) => number,
+  [a, b, c]: readonly [A, B, C],
+  { syscall, what }: { readonly syscall: string; readonly what: string },
+): number {
+  const { setns } = bareCalls()
+  const { fd, path } = netns
+  const home = openHome()
+  try {
+    if (setns(fd, CLONE_NEWNET) !== 0) {
+      throw new SystemError(currentErrno(), "setns", `enter the network namespace ${path}`)
+    }
+    let result: number
+    try {
+      result = call(a, b, c)
+    } finally {
+      if (setns(home, CLONE_NEWNET) !== 0) goHome(home)
+    }
+    if (result < 0) throw new SystemError(currentErrno(), syscall, what)
+    return result
+  } finally {
+    libc.close(home)
+  }
+}
+
+/**
+ * Opens a close-on-exec socket that belongs to a namespace; no thread of the runtime can be born
+ * there.
+ *
+ * @throws SystemError
+ */
+export function socketIn(netns: Netns, family: number, type: number, protocol = 0): number {
+  const what = `open a socket in ${netns.path}`
+  const args = [family, type | O_CLOEXEC, protocol] as const
+  return callInside(netns, bareCalls().socket, args, { syscall: "socket", what })
+}
+
+/**
+ * Opens a file as a namespace sees it, of /proc/sys/net for instance, close-on-exec; no thread of
+ * the runtime can be born there.
+ *
+ * @throws SystemError
+ */
+export function openIn(netns: Netns, path: string, flags: number): number {
+  const args = [cString(path), flags | O_CLOEXEC, 0] as const
+  return callInside(netns, bareCalls().open, args, { syscall: "open", what: `open ${path}` })
+}
+
+/**
+ * Makes a new, empty network namespace that lives as long as its descriptor. No thread of the
+ * runtime can be born there.
  *
  * @throws SystemError permission without CAP_SYS_ADMIN
  */
 export function createNetns(): Netns {
+  const { setns, unshare, open } = bareCalls()
   const home = openHome()
   try {
-    check(libc.unshare(CLONE_NEWNET), "unshare", "make a network namespace")
-    try {
-      const made = currentNetns()
-      return { ...made, path: `net:[${made.ino}]` }
-    } finally {
-      goHome(home)
+    if (unshare(CLONE_NEWNET) !== 0) {
+      throw new SystemError(currentErrno(), "unshare", "make a network namespace")
     }
+    let fd: number
+    try {
+      // As in callInside.
+      fd = open(OWN_NETNS_C, O_RDONLY | O_CLOEXEC, 0)
+    } finally {
+      if (setns(home, CLONE_NEWNET) !== 0) goHome(home)
+    }
+    if (fd < 0) throw new SystemError(currentErrno(), "open", `open ${OWN_NETNS}`)
+    const made = netnsOf(fd, OWN_NETNS)
+    return { ...made, path: `net:[${made.ino}]` }
   } finally {
     libc.close(home)
   }
