@@ -25,6 +25,7 @@ export type ErrorCode =
   | "mtu-too-small" // nothing sensible fits the MTU
   | "netns-invalid" // the network namespace path is no namespace
   | "network-overlap" // subnets of two networks overlap
+  | "network-foreign" // the network is for hosts of another system
   | "network-unknown" // no network of that name
   | "not-attached" // no such endpoint
   | "permission" // the caller may not do this

@@ -255,11 +255,12 @@ function configure(context: AgentContext, configuration: Configuration): void {
   const { health, networks, firewall, settings } = context
   health.clearAll("config/")
   configuration.diagnostics.forEach((diagnostic, at) => {
-    const { severity, position, message, hint } = diagnostic
+    const { severity, position, message, hint, elsewhere } = diagnostic
+    if (elsewhere === true) return
     const place = `${position.file}:${position.line}:${position.column}`
     health.raise(`config/${at}`, { severity, what: `${place}: ${message}`, hint })
   })
-  const { remarks, renamed } = networks.configure(configuration.networks)
+  const { remarks, renamed } = networks.configure(configuration.networks, configuration.foreign)
   remarks.forEach((what, at) => {
     health.raise(`config/network-${at}`, { severity: "error", what })
   })

@@ -24,6 +24,13 @@ export interface NetworkReport {
   readonly subnets: readonly SubnetReport[]
 }
 
+/** A network that this host cannot have. */
+export interface ForeignReport {
+  readonly name: string
+  /** As in "is for Windows hosts: its kind is nat". */
+  readonly why: string
+}
+
 /** The DNS server's figures, since it began to listen. */
 export interface DnsReport {
   /** Address and port. */
@@ -102,6 +109,8 @@ export interface StatusReport {
   }
   readonly host: { readonly name: string; readonly ip: string | null; readonly uuid: string }
   readonly networks: readonly NetworkReport[]
+  /** Of the configuration, for hosts of another system: nothing is made of them here. */
+  readonly foreign: readonly ForeignReport[]
   readonly endpoints: {
     readonly attached: number
     readonly attaching: number

@@ -32,6 +32,7 @@ const report: StatusReport = {
       ],
     },
   ],
+  foreign: [],
   endpoints: { attached: 3, attaching: 0, detaching: 0 },
   calls: [],
   dns: null,
@@ -126,4 +127,11 @@ test("a host of a cluster says how the store, the peers and the keys are", () =>
   const alone = renderStatus({ ...report, cluster: { ...cluster, store: away, rotation: null } })
   expect(alone).toContain("etcd at https://e:2379 does not answer: connection refused")
   expect(alone).not.toContain("keys of generation")
+})
+
+test("a network of other hosts is named, and nothing is wrong by it", () => {
+  const foreign = [{ name: "nat", why: "is for Windows hosts: its kind is nat" }]
+  const text = renderStatus({ ...report, foreign })
+  expect(text).toContain("not on this host: nat is for Windows hosts: its kind is nat")
+  expect(text).toContain("nothing is wrong")
 })

@@ -54,6 +54,7 @@ export function renderStatus(report: StatusReport): string {
       ),
     )
   }
+  for (const { name, why } of report.foreign) lines.push(`not on this host: ${name} ${why}`)
   const { attached, attaching, detaching } = report.endpoints
   lines.push("", `endpoints: ${attached} attached, ${attaching} attaching, ${detaching} detaching`)
   if (report.calls.length > 0) lines.push(`calls: ${report.calls.map(callText).join(", ")}`)

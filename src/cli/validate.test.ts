@@ -38,3 +38,16 @@ test("errors give exit code 1, all of them are said", () => {
 test("a file that cannot be read is an error with its path", () => {
   expect(() => validate(["/nonexistent.yml"])).toThrow("Cannot read /nonexistent.yml")
 })
+
+test("a network of Windows hosts is a warning, and said apart", () => {
+  const file = join(directory, "windows.yml")
+  writeFileSync(
+    file,
+    "a:\n  network_driver:\n    default_network: {name: lan, kind: transparent}\n",
+  )
+  expect(validate([file])).toBe(0)
+  expect(said).toEqual([
+    expect.stringContaining(`${file}:3:34: warning: network lan is for Windows hosts`),
+    "good: no network; not here: lan",
+  ])
+})

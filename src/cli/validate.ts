@@ -6,12 +6,16 @@ import { LariatError, messageOf } from "../errors.ts"
 
 /** `lariat validate`: every remark on one line each; exit code 1 when one is an error. */
 export function validate(paths: readonly string[]): number {
-  const { diagnostics, networks } = loadFiles(paths)
+  const { diagnostics, networks, foreign } = loadFiles(paths)
   for (const diagnostic of diagnostics) console.log(formatDiagnostic(diagnostic))
   if (hasErrors(diagnostics)) return 1
-  const names = networks.map((network) => network.name).join(", ")
-  console.log(`good: ${networks.length === 0 ? "no network" : `network ${names}`}`)
+  const good = networks.length === 0 ? "no network" : `network ${namesOf(networks)}`
+  console.log(`good: ${good}${foreign.length === 0 ? "" : `; not here: ${namesOf(foreign)}`}`)
   return 0
+}
+
+function namesOf(networks: readonly { readonly name: string }[]): string {
+  return networks.map(({ name }) => name).join(", ")
 }
 
 /** What configuration files say. @throws LariatError `io` */

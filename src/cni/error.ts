@@ -24,6 +24,7 @@ export const CNI_CODES: Readonly<Record<ErrorCode, number>> = {
   io: 5,
   decode: 6,
   "config-invalid": 7,
+  "network-foreign": 7,
   "network-overlap": 7,
   "network-unknown": 7,
   "netns-invalid": 8,

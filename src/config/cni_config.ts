@@ -4,7 +4,7 @@ import type { Problem, Step } from "./diagnostic.ts"
 import { resolveHostLabels } from "./host_label.ts"
 import { BRIDGE_TYPES, type Netconf } from "./netconf/netconf.ts"
 import { parseNetconf } from "./netconf/parse.ts"
-import type { CniFile } from "./network.ts"
+import type { CniFile, Network } from "./network.ts"
 import { isMap } from "./value_schema.ts"
 
 /** A file of `cni_config`, and what was understood of it; undefined when it has an error. */
@@ -44,6 +44,12 @@ export function readCniConfig(
   }
   for (const problem of sameNames(files)) tell(problem)
   return files
+}
+
+/** The names by which a CNI configuration means a network: its own, and those of its files. */
+export function cniNames({ name, cni }: Pick<Network, "name" | "cni">): ReadonlySet<string> {
+  const names = cni.flatMap(({ conf }) => (typeof conf.name === "string" ? conf.name : []))
+  return new Set([name, ...names])
 }
 
 /** Becomes a file in `/etc/cni/<network>.d/`, so it must not lead elsewhere. */

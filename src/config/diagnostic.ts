@@ -16,6 +16,8 @@ export interface Problem {
   readonly hint?: string | undefined
   /** Whether the key itself is what is wrong, not its value. */
   readonly atKey?: boolean | undefined
+  /** As that of {@link Diagnostic}. */
+  readonly elsewhere?: boolean | undefined
 }
 
 /** Whether the configuration must not be used. */

@@ -57,6 +57,8 @@ const subnets = list(subnet).check(
 
 const defaultNetwork = section({
   name: networkName,
+  /** Of Rancher's server; here it only tells networks of Windows hosts. */
+  kind: z.optional(z.unknown()),
   host_ports: optional(flag),
   /** Pools of addresses, tried in this order. */
   subnets: optional(subnets),

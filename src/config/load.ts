@@ -1,11 +1,12 @@
 /** From the texts of configuration files to what they mean. Reading the files is the caller's. */
 
 import { defaultAgentSettings, validateAgentSettings } from "./agent_settings.ts"
+import { cniNames } from "./cni_config.ts"
 import { Report } from "./diagnostic.ts"
 import { closest } from "./edit_distance.ts"
-import type { AgentSettings, Configuration, Diagnostic } from "./network.ts"
+import type { AgentSettings, Configuration, Diagnostic, ForeignNetwork } from "./network.ts"
 import { checkBetween } from "./network_between.ts"
-import { buildNetwork, type DriverSource } from "./network_build.ts"
+import { type BuiltNetwork, buildNetwork, type DriverSource } from "./network_build.ts"
 import type { Entry, YamlFile } from "./yaml/file.ts"
 import type { Environment } from "./yaml/interpolation.ts"
 import { parseYamlFile } from "./yaml/parse.ts"
@@ -59,7 +60,18 @@ export function loadConfiguration(
   const networks = drivers.flatMap((driver) => buildNetwork(driver, agent.hostLabels) ?? [])
   checkBetween(networks)
   const diagnostics = inOrder(report.list(), files)
-  return { networks: networks.map(({ network }) => network), agent, diagnostics }
+  return {
+    networks: networks.flatMap(({ network, windows }) => (windows === undefined ? network : [])),
+    foreign: networks.flatMap(foreignOf),
+    agent,
+    diagnostics,
+  }
+}
+
+function foreignOf({ network, windows }: BuiltNetwork): ForeignNetwork | [] {
+  if (windows === undefined) return []
+  const { name } = network
+  return { name, cniNames: cniNames(network), why: `is for Windows hosts: ${windows}` }
 }
 
 interface Found {

@@ -31,6 +31,8 @@ export interface Diagnostic {
   readonly message: string
   /** What was probably meant or what to do. */
   readonly hint?: string | undefined
+  /** Whether it is about what other hosts have, so that nothing on this one needs mending. */
+  readonly elsewhere?: boolean | undefined
 }
 
 /** One file of `cni_config`: its name and its content with `__host_label__` resolved. */
@@ -78,6 +80,15 @@ export interface Network {
   /** Sorted by file name. */
   readonly cni: readonly CniFile[]
   readonly position: Position
+}
+
+/** A network that only hosts of another system can have: here nothing is made of it. */
+export interface ForeignNetwork {
+  readonly name: string
+  /** Names by which a CNI configuration means it, `name` among them. */
+  readonly cniNames: ReadonlySet<string>
+  /** What it is for and what says so, as in "is for Windows hosts: its kind is nat". */
+  readonly why: string
 }
 
 /** How this host takes part in a cluster; without effect where the store is `sqlite`. */
@@ -143,6 +154,7 @@ export interface AgentSettings {
 /** Everything that a set of files gave. Networks are there even when others had errors. */
 export interface Configuration {
   readonly networks: readonly Network[]
+  readonly foreign: readonly ForeignNetwork[]
   readonly agent: AgentSettings
   readonly diagnostics: readonly Diagnostic[]
 }

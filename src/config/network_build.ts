@@ -16,6 +16,7 @@ import { checkConf, checkMacPrefix, checkPolicy } from "./network_check.ts"
 import { resolveSubnet } from "./subnet.ts"
 import { validate } from "./validate.ts"
 import { isMap } from "./value_schema.ts"
+import { windowsSign } from "./windows.ts"
 import type { Located } from "./yaml/file.ts"
 
 /** The VNI of Rancher's vxlan driver. */
@@ -30,6 +31,8 @@ export interface DriverSource {
 /** A network, its netconfs, and the way to their places in the YAML. */
 export interface BuiltNetwork {
   readonly network: Network
+  /** What says that it is one of Windows hosts; undefined for one that can be here. */
+  readonly windows: string | undefined
   readonly confs: readonly { readonly file: string; readonly conf: Netconf }[]
   /** Tells of a problem; its path begins below `network_driver`. */
   readonly tell: (problem: Problem) => void
@@ -73,6 +76,20 @@ export function buildNetwork(
   }
   checkMacPrefix(input.mac_prefix).forEach(tell)
   checkPolicy(input.policy ?? []).forEach(tell)
+  const positionOf = (path: readonly Step[]): Position => source.located.position(path, "value")
+  const windows = windowsSign({
+    name: input.name,
+    kind: input.kind,
+    hasSubnets: own.count > 0,
+    plugins: files.map(({ conf }) => conf.type),
+  })
+  if (windows !== undefined) {
+    const message = `network ${input.name} is for Windows hosts, since ${windows}; Lariat runs on Linux only, so no container is attached to it here`
+    const path = ["default_network", ...(input.kind === undefined ? [] : ["kind"])]
+    tell({ severity: "warning", path, message, atKey: true, elsewhere: true })
+    const network = assemble(source, driver, input, [], files)
+    return failed ? undefined : { network, windows, confs, tell, positionOf }
+  }
   const network = assemble(source, driver, input, subnets, files)
   for (const { file, conf } of confs) {
     for (const problem of checkConf(conf, subnets)) {
@@ -92,8 +109,7 @@ export function buildNetwork(
       atKey: true,
     })
   }
-  const positionOf = (path: readonly Step[]): Position => source.located.position(path, "value")
-  return failed ? undefined : { network, confs, tell, positionOf }
+  return failed ? undefined : { network, windows, confs, tell, positionOf }
 }
 
 /** The subnets that are well formed, and what is wrong with them, whatever else is wrong. */

@@ -85,6 +85,7 @@ export class CniService {
       const dns = this.#dns(conf, pool.configured, { routes: result.routes, isOurs })
       return formatResult({ ...result, dns }, version, { ipam: true })
     }
+    this.#context.networks.refuseForeign(conf.name)
     const delegated = delegatedResult(call)
     // Before anything is made: a result that cannot be read must not cost a half-told attach.
     const previous = previousResult(call)
@@ -160,6 +161,7 @@ export class CniService {
 
   async #status(call: Call): Promise<undefined> {
     const { conf } = call
+    this.#context.networks.refuseForeign(conf.name)
     if (!isOurIpam(conf) && call.request.role === "bridge") return
     const { allocator } = this.#context.networks.forNetconf(conf)
     for (const family of allocator.families) {

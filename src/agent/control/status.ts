@@ -22,6 +22,7 @@ export function statusReport(context: AgentContext): StatusReport {
     },
     host: { name: context.host.name, ip: context.host.ip ?? null, uuid: context.host.uuid },
     networks: context.networks.all().map(networkReport),
+    foreign: context.networks.foreign.map(({ name, why }) => ({ name, why })),
     endpoints: {
       attached: count("attached"),
       attaching: count("attaching"),

@@ -194,3 +194,20 @@ test("a netconf's network that the YAML has under another name now gives its add
     "has it",
   )
 })
+
+test("a network of Windows hosts is refused by each of its names, and is none of this host's", () => {
+  const { networks } = setUp()
+  const why = "is for Windows hosts: its kind is nat"
+  const cniNames = new Set(["nat", "nat-network"])
+  networks.configure(seed(), [{ name: "nat", cniNames, why }])
+  for (const conf of [{ name: "nat" }, { name: "nat-network", bridgeSubnet: "10.9.0.0/24" }]) {
+    const attempt = () => networks.forNetconf(netconf(conf))
+    expect(attempt).toThrow(
+      `Cannot attach to the network ${conf.name}: it ${why}, and this agent runs on Linux`,
+    )
+    expect(attempt).toThrow(expect.objectContaining({ code: "network-foreign" }))
+  }
+  expect(networks.all().map(({ name }) => name)).toEqual(["ipsec"])
+  networks.configure(seed())
+  expect(networks.forNetconf(netconf({ name: "nat" })).name).toBe("ipsec")
+})

@@ -1,6 +1,7 @@
+import { cniNames } from "../../config/cni_config.ts"
 import type { Netconf } from "../../config/netconf/netconf.ts"
 import { contradicting, subnetsOfNetconf } from "../../config/netconf/subnets.ts"
-import type { DriverKind, Network, Subnet } from "../../config/network.ts"
+import type { DriverKind, ForeignNetwork, Network, Subnet } from "../../config/network.ts"
 import {
   familyOf,
   type Prefix,
@@ -67,6 +68,7 @@ export class Networks {
   readonly #prefixes = new WeakMap<Subnet, Prefix>()
   /** Of the configurations read lately: the same one comes with each container. */
   readonly #subnets = new WeakMap<Netconf, readonly Subnet[]>()
+  #foreign: readonly ForeignNetwork[] = []
 
   constructor(options: NetworksOptions) {
     this.#options = options
@@ -75,6 +77,11 @@ export class Networks {
   /** Every network, those of the YAML first. */
   all(): ManagedNetwork[] {
     return [...this.#byName.values()]
+  }
+
+  /** The networks of the YAML that hosts of another system have. */
+  get foreign(): readonly ForeignNetwork[] {
+    return this.#foreign
   }
 
   /** A network by its key. */
@@ -87,8 +94,11 @@ export class Networks {
    * are as before keeps its allocator. One that has gone from the YAML is dropped, also with
    * addresses in use: another one that holds these has them from now on. One of a netconf that
    * cannot be taken stays written down as long as it has any.
+   *
+   * @param foreign those that hosts of another system have. Default none
    */
-  configure(networks: readonly Network[]): Configured {
+  configure(networks: readonly Network[], foreign: readonly ForeignNetwork[] = []): Configured {
+    this.#foreign = foreign
     const remarks: string[] = []
     const renamed = this.#handOver(networks)
     const before = new Map(this.#byName)
@@ -98,12 +108,10 @@ export class Networks {
     }
     this.#byName.clear()
     for (const network of networks) {
-      const cniNames = new Set([network.name])
-      for (const { conf } of network.cni) if (typeof conf.name === "string") cniNames.add(conf.name)
       const leased = this.#options.leasedPools?.(network)
       this.#byName.set(network.name, {
         name: network.name,
-        cniNames,
+        cniNames: cniNames(network),
         driver: network.driver,
         leased: leased !== undefined,
         subnets: network.subnets,
@@ -159,9 +167,10 @@ export class Networks {
    * The network that a CNI configuration means: by its name; else, when it brings subnets along, a
    * new network of that name; else the default network of the YAML.
    *
-   * @throws LariatError `network-overlap`, `config-invalid` or `network-unknown`
+   * @throws LariatError `network-foreign`, `network-overlap`, `config-invalid` or `network-unknown`
    */
   forNetconf(conf: Netconf): ManagedNetwork {
+    this.refuseForeign(conf.name)
     const wanted = this.#subnetsOf(conf)
     const named = this.#named(conf.name)
     if (named?.configured !== undefined) {
@@ -198,6 +207,20 @@ export class Networks {
     this.#options.stateDatabase.putNetwork(conf.name, { subnets: wanted })
     this.#byName.set(conf.name, network)
     return network
+  }
+
+  /**
+   * Refuses a network that is not for this host, by a name that a CNI configuration has.
+   *
+   * @throws LariatError `network-foreign`
+   */
+  refuseForeign(name: string): void {
+    const found = this.#foreign.find(({ cniNames }) => cniNames.has(name))
+    if (found === undefined) return
+    throw new LariatError(
+      `Cannot attach to the network ${name}: it ${found.why}, and this agent runs on Linux`,
+      { code: "network-foreign", hint: "choose a network of this host: lariat status lists them" },
+    )
   }
 
   /** The network that holds an address. */
