@@ -72,7 +72,7 @@ const defaultNetwork = section({
 })
 
 /** A network device holds a VNI of 24 bits (RFC 7348 §5). */
-const MAX_VNI = 2 ** 24 - 1
+export const MAX_VNI = 2 ** 24 - 1
 
 /** `network_driver`. */
 export const driverSchema = section({

@@ -7,6 +7,7 @@ import { closest } from "./edit_distance.ts"
 import type { AgentSettings, Configuration, Diagnostic, ForeignNetwork } from "./network.ts"
 import { checkBetween } from "./network_between.ts"
 import { type BuiltNetwork, buildNetwork, type DriverSource } from "./network_build.ts"
+import { checkKey } from "./network_check.ts"
 import type { Entry, YamlFile } from "./yaml/file.ts"
 import type { Environment } from "./yaml/interpolation.ts"
 import { parseYamlFile } from "./yaml/parse.ts"
@@ -59,6 +60,7 @@ export function loadConfiguration(
   }
   const networks = drivers.flatMap((driver) => buildNetwork(driver, agent.hostLabels) ?? [])
   checkBetween(networks)
+  for (const { network, tell } of networks) checkKey(network, agent).forEach(tell)
   const diagnostics = inOrder(report.list(), files)
   return {
     networks: networks.flatMap(({ network, windows }) => (windows === undefined ? network : [])),

@@ -12,7 +12,13 @@ import {
 import { BRIDGE_TYPES, isOurIpam, type Netconf } from "./netconf/netconf.ts"
 import { subnetsOfNetconf } from "./netconf/subnets.ts"
 import type { Network, Position, Subnet } from "./network.ts"
-import { checkConf, checkMacPrefix, checkPolicy } from "./network_check.ts"
+import {
+  checkBlockSize,
+  checkConf,
+  checkMacPrefix,
+  checkNumbers,
+  checkPolicy,
+} from "./network_check.ts"
 import { resolveSubnet } from "./subnet.ts"
 import { validate } from "./validate.ts"
 import { isMap } from "./value_schema.ts"
@@ -91,8 +97,10 @@ export function buildNetwork(
     return failed ? undefined : { network, windows, confs, tell, positionOf }
   }
   const network = assemble(source, driver, input, subnets, files)
+  checkNumbers(driver, network.driver).forEach(tell)
+  checkBlockSize(driver.block_size, subnets).forEach(tell)
   for (const { file, conf } of confs) {
-    for (const problem of checkConf(conf, subnets)) {
+    for (const problem of checkConf(conf, network)) {
       tellConf({ ...problem, path: [file, ...problem.path] })
     }
   }
