@@ -40,7 +40,7 @@ const FLAGS_OFFSET = 8
 
 /** How long notifications of one port are gathered before it is looked at, milliseconds. */
 const SETTLE_MS = 25
-/** How long changes of the host's own addresses and routes are gathered, milliseconds. */
+/** How long changes of the host's own addresses, routes and uplink are gathered, milliseconds. */
 const HOST_SETTLE_MS = 200
 
 /**
@@ -89,9 +89,9 @@ export class Watch {
       const row = endpoints.byHostIndex(index)
       if (row === undefined && bridges.isKnown(index)) {
         if (message.type !== RTM_NEWLINK || isDown(message)) this.#bridgeChanged(index)
-        else underlay.linkChanged(index)
+        else if (underlay.linkChanged(index)) this.#hostMoves()
       } else if (row === undefined) {
-        underlay.linkChanged(index)
+        if (underlay.linkChanged(index)) this.#hostMoves()
         if (message.type === RTM_NEWLINK) for (const one of endpoints.unmended) this.#look(one)
       } else if (message.type === RTM_DELLINK) this.#portGone(row)
       else this.#look(row)
@@ -112,11 +112,16 @@ export class Watch {
     this.#suspects.add(row)
   }
 
-  /** An address is seldom alone: routes go and come with it. */
+  /** An address is seldom alone: routes go and come with it, and what drivers have by the MTU. */
   #hostMoves(): void {
     this.#hostTimer ??= after(HOST_SETTLE_MS, () => {
       this.#hostTimer = undefined
       lookAtHost(this.#context)
+      try {
+        this.#context.cluster?.repair()
+      } catch (error) {
+        this.#context.log.error("{why}", { why: messageOf(error) })
+      }
     })
   }
 

@@ -9,6 +9,8 @@ export interface FakeRequest {
   readonly body: Readonly<Record<string, unknown>>
   readonly headers: Headers
   readonly signal: AbortSignal
+  /** Whether it may come on a connection that was there before. */
+  readonly keepalive: boolean
 }
 
 /** Answers, or throws as a network does; undefined: never answers. */
@@ -49,6 +51,7 @@ export class FakeDependencies implements Dependencies {
       body: JSON.parse(String(init.body)),
       headers: new Headers(init.headers),
       signal,
+      keepalive: init.keepalive ?? true,
     }
     this.requests.push(request)
     return (await this.answer(request)) ?? (await new Promise<Response>(() => undefined))

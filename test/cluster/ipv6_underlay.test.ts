@@ -2,17 +2,22 @@
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import { join } from "node:path"
 import type { PeerReport } from "../../src/agent/cluster/report.ts"
+import type { StatusReport } from "../../src/agent/report.ts"
+import { waitFor } from "../clients/program.ts"
 import { ClusterLab } from "../vm/cluster_lab.ts"
 import { transferTcp } from "../vm/traffic.ts"
 import { TEST_ADDRESSES, UPLINK } from "../vm/underlay.ts"
 import { EtcdCluster } from "./etcd.ts"
+
+/** How long others may take to follow. It takes about a second; the machine is shared. */
+const FOLLOWED_MS = 10_000
 
 let lab: ClusterLab
 let etcd: EtcdCluster
 
 beforeAll(async () => {
   lab = await ClusterLab.start({
-    hosts: ["a", "b", "both"],
+    hosts: ["a", "b", "both", "moves"],
     driver: "vxlan",
     members: 0,
     agents: false,
@@ -25,7 +30,11 @@ beforeAll(async () => {
     const { settings } = host.options
     host.options = {
       ...host.options,
-      settings: { ...settings, hostIp: `"${host.v6}"`, store: etcd.urls.join(",") },
+      settings: {
+        ...settings,
+        hostIp: host.name === "moves" ? '""' : `"${host.v6}"`,
+        store: etcd.urls.join(","),
+      },
     }
     await host.startAgent()
   }
@@ -40,7 +49,10 @@ test("containers of both families reach each other, at full size", async () => {
   for (const host of lab.hosts) {
     await host.until<PeerReport[]>("peers", (peers) => {
       const up = peers.filter(({ paths }) => paths[0]?.state === "up")
-      return up.length === 2 && up.every(({ address }) => address?.startsWith("2001:db8:"))
+      return (
+        up.length === lab.hosts.length - 1 &&
+        up.every(({ address }) => address?.startsWith("2001:db8:"))
+      )
     })
   }
   const [first, ...others] = await Promise.all(lab.hosts.map((host) => host.attach("inside")))
@@ -56,4 +68,22 @@ test("containers of both families reach each other, at full size", async () => {
       intact: true,
     })
   }
+}, 60_000)
+
+test("a host that has IPv6 alone is followed to another address", async () => {
+  const [a, moves] = [lab.host("a"), lab.host("moves")]
+  const [inside, other] = [a.containers.get("inside"), moves.containers.get("inside")]
+  if (inside === undefined || other === undefined) throw new Error("nothing is attached")
+  const moved = `${moves.v6}77`
+  const set = (verb: string, address: string) =>
+    moves.netns.run("ip", "address", verb, `${address}/64`, "dev", UPLINK, "nodad")
+  await set("delete", moves.v6)
+  await set("add", moved)
+  const follows = (peers: PeerReport[]) => peers.some(({ address }) => address === moved)
+  await a.until<PeerReport[]>("peers", follows, FOLLOWED_MS)
+  const reached = async () => ((await inside.ping(other.v4)).received > 0 ? true : undefined)
+  await waitFor("an answer", reached, FOLLOWED_MS)
+  const { host, problems } = await moves.ask<StatusReport>("status")
+  expect(host.ip).toBe(moved)
+  expect(problems).toEqual([])
 }, 60_000)

@@ -79,6 +79,8 @@ export class MemoryStore implements Store {
     return { close: () => this.write([{ key, value: undefined }]) }
   }
 
+  reconnect(): void {}
+
   health(): StoreHealth {
     return { reachable: !this.away, endpoint: "memory" }
   }

@@ -91,7 +91,8 @@ export class Cluster implements ClusterPart {
 
   /** This host is reached elsewhere: its drivers send from there, and other hosts are told. */
   moved(): void {
-    const { networks, exchange } = this.#all
+    const { networks, exchange, store } = this.#all
+    store.reconnect()
     for (const { name } of networks.all()) this.#all.selfChanged(name)
     // Security associations name both ends.
     exchange?.rotate()

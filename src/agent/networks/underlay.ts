@@ -28,9 +28,11 @@ export class Underlay {
     return this.#link.mtu
   }
 
-  /** A link changed; only the one that the route uses matters. */
-  linkChanged(index: number): void {
-    if (this.#link?.index === index) this.forget()
+  /** A link changed. @returns whether it is the one that the route uses: no other matters */
+  linkChanged(index: number): boolean {
+    if (this.#link?.index !== index) return false
+    this.forget()
+    return true
   }
 
   forget(): void {

@@ -98,6 +98,12 @@ export interface Store {
    */
   present(key: string, value: string, options: { readonly ttlMs: number }): Subscription
 
+  /**
+   * This host has another address: connections from before are dead, and nothing tells. What is
+   * under way on them fails or is tried again at once, and what comes next uses others.
+   */
+  reconnect(): void
+
   health(): StoreHealth
   /** Hears when the store comes and goes. */
   onHealth(listener: (health: StoreHealth) => void): Subscription

@@ -258,3 +258,31 @@ test("many members share the time of a call", async () => {
   await dependencies.advance(3000)
   expect((await answer).doubtful).toBe(true)
 })
+
+test("once the host has another address, what is under way is asked again on a connection of its own", async () => {
+  let isDead = false
+  const { dependencies, client } = clientOf(() => (isDead ? undefined : good()), {}, ["http://a:1"])
+  await call(client)
+  isDead = true
+  const answer = call(client)
+  await settle()
+  isDead = false
+  client.reconnect()
+  // Long before a member that says nothing is left.
+  await dependencies.advance(200)
+  expect((await answer).doubtful).toBe(true)
+  expect(dependencies.requests[1]?.signal.aborted).toBe(true)
+  expect(dependencies.requests.map(({ keepalive }) => keepalive)).toEqual([true, true, false])
+  // By then the runtime has dropped the idle ones.
+  await dependencies.advance(300_000)
+  await call(client)
+  expect(dependencies.requests.at(-1)?.keepalive).toBe(true)
+  expect(dependencies.timers).toBe(0)
+})
+
+test("a client that is closed is not opened again by another address", async () => {
+  const { client } = clientOf(good)
+  client.close()
+  client.reconnect()
+  expect((await errorOf(call(client))).message).toContain("the store is closed")
+})

@@ -36,6 +36,8 @@ const LEAST_MEMBER_MS = 250
  * etcd's members time.
  */
 const TOKEN_CALLS = 2
+/** An idle connection is kept for so long by Bun (5 minutes), and less by Deno, ms. */
+const POOLED_MS = 300_000
 /** What any token does for. */
 const TOKENLESS = "/v3/maintenance/"
 /** New tokens within one attempt. */
@@ -53,6 +55,10 @@ export class EtcdClient {
   readonly #memberMs: number
   readonly #callMs: number
   readonly #end = new AbortController()
+  /** Ends what is under way. */
+  #connections = new AbortController()
+  /** Until then there may be idle connections from another address of this host; monotonic ms. */
+  #staleUntilMs = Number.NEGATIVE_INFINITY
   #answeredMs = Number.NEGATIVE_INFINITY
   /** Since when no call was answered that tokens are looked at for; monotonic ms. */
   #unansweredSince: number | undefined
@@ -95,6 +101,16 @@ export class EtcdClient {
   /** Fails what is under way, and all that follows. */
   close(): void {
     this.#end.abort()
+    this.#connections.abort()
+  }
+
+  /** Fails what is under way, which is tried again; connections from before are not used again. */
+  reconnect(): void {
+    if (this.signal.aborted) return
+    this.#staleUntilMs = this.#dependencies.now() + POOLED_MS
+    const before = this.#connections
+    this.#connections = new AbortController()
+    before.abort(new EtcdFailure("this host has another address"))
   }
 
   /**
@@ -166,13 +182,14 @@ export class EtcdClient {
     how: (dependencies: Dependencies, exchange: Exchange) => Promise<T>,
     request: Pick<Exchange, "endpoint" | "path" | "body" | "silenceMs">,
   ): Promise<T> {
-    const { signal } = this
     for (let logins = 0; ; logins++) {
+      const fresh = this.#dependencies.now() < this.#staleUntilMs
+      const { signal } = this.#connections
       const token = await this.#token.get((path, body) =>
-        ask(this.#dependencies, { ...request, path, body, token: undefined, signal }),
+        ask(this.#dependencies, { ...request, path, body, token: undefined, signal, fresh }),
       )
       try {
-        return await how(this.#dependencies, { ...request, token, signal })
+        return await how(this.#dependencies, { ...request, token, signal, fresh })
       } catch (error) {
         const failure = failureOf(error)
         if (!failure.staleToken || token === undefined) throw failure

@@ -123,6 +123,10 @@ export class EtcdStore implements Store {
     return { close: () => this.#leave(lease) }
   }
 
+  reconnect(): void {
+    this.#client.reconnect()
+  }
+
   health(): StoreHealth {
     return this.#client.health.get()
   }

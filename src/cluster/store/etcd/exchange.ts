@@ -19,8 +19,10 @@ export interface Exchange {
   readonly token: string | undefined
   /** Without a word for so long it has failed, ms. */
   readonly silenceMs: number
-  /** Ends it from outside. */
+  /** Ends it from outside: as an {@link EtcdFailure} where its reason is one. */
   readonly signal: AbortSignal
+  /** Whether a connection of its own is made for it, and none of before is used again. */
+  readonly fresh: boolean
 }
 
 /** The messages of a stream. */
@@ -119,8 +121,8 @@ class Connection {
 
   /** Sends the request and reads the head of the answer. @throws EtcdFailure for a bad status */
   async open(): Promise<void> {
-    const { endpoint, path, body, token, silenceMs, signal } = this.#exchange
-    if (signal.aborted) throw new EtcdFailure("the store is closed", { untouched: true })
+    const { endpoint, path, body, token, silenceMs, signal, fresh } = this.#exchange
+    if (signal.aborted) throw endOf(signal, { untouched: true })
     const headers: Record<string, string> = {
       "content-type": "application/json",
       // A member that lost the others says so at once, instead of waiting or telling old things.
@@ -136,6 +138,8 @@ class Connection {
         // The token is for this member only.
         redirect: "error",
         signal: this.#abort.signal,
+        // Bun takes an idle connection else; Deno knows no such wish.
+        ...(fresh ? { keepalive: false } : {}),
       }),
     )
     if (response === SILENCE) throw new EtcdFailure(`no answer within ${silenceMs} ms`)
@@ -174,7 +178,7 @@ class Connection {
   #within<T>(ms: number, work: Promise<T>): Promise<T | typeof SILENCE> {
     const { signal } = this.#exchange
     return new Promise((resolve, reject) => {
-      const onClose = () => settle(() => reject(new EtcdFailure("the store is closed")))
+      const onClose = () => settle(() => reject(endOf(signal)))
       const settle = (then: () => void) => {
         cancel()
         signal.removeEventListener("abort", onClose)
@@ -188,6 +192,11 @@ class Connection {
       )
     })
   }
+}
+
+function endOf({ reason }: AbortSignal, known: { readonly untouched?: boolean } = {}): EtcdFailure {
+  const why = reason instanceof EtcdFailure ? reason.message : "the store is closed"
+  return new EtcdFailure(why, known)
 }
 
 /** More than is read of any answer. */

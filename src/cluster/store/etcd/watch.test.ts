@@ -155,6 +155,18 @@ test("a member that is silent is asked, and left when it says nothing then eithe
   ).toEqual(["http://a:1", "http://b:1"])
 })
 
+test("once the host has another address, the watch is opened anew at once", async () => {
+  const { dependencies, client, ear, streams, asked } = watching({ suspectMs: 5000 })
+  await settle()
+  client.reconnect()
+  await dependencies.advance(200)
+  expect(asked).toHaveLength(2)
+  streams[1]?.result(put("2", 6))
+  await settle()
+  expect(ear.heard.map(({ value }) => value)).toEqual(["2"])
+  expect(ear.listings).toHaveLength(1)
+})
+
 test("a member that has nothing new is believed, for as long as it says so", async () => {
   const { dependencies, asked } = watching({ suspectMs: 5000 })
   await settle()
