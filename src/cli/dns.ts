@@ -2,7 +2,7 @@ import { unwatchFile, watchFile } from "node:fs"
 import { isLocal, random32, timers, upstreamSockets } from "../agent/services/dns_environment.ts"
 import { listenAddress } from "../agent/services/service_address.ts"
 import { type Prefix, parseAddress, parsePrefix, prefixContains } from "../core/address.ts"
-import { parseResolvConf, type ServerAddress } from "../dns/resolv_conf.ts"
+import { type HostResolver, NO_RESOLVER, parseResolvConf } from "../dns/resolv_conf.ts"
 import { DnsServer } from "../dns/server.ts"
 import { messageOf } from "../errors.ts"
 import type { Model } from "../metadata/model.ts"
@@ -29,7 +29,7 @@ export async function dnsServe(options: DnsServeOptions): Promise<number> {
   const server = new DnsServer(
     model,
     { timers, random: random32, upstreamSockets, isManaged, isLocal },
-    { servers: hostServers(options.resolvConf), neverAsk: [hostname] },
+    { ...hostResolver(options.resolvConf), neverAsk: [hostname] },
   )
 
   function isManaged(address: string): boolean {
@@ -54,7 +54,7 @@ export async function dnsServe(options: DnsServeOptions): Promise<number> {
   })
   // Polled: a resolv.conf is replaced by renaming, or is a link to one that is.
   watchFile(options.resolvConf, { interval: WATCH_MS, persistent: false }, () =>
-    server.setServers(hostServers(options.resolvConf)),
+    server.setResolver(hostResolver(options.resolvConf)),
   )
   console.log(`dns: ${server.index.size} names on ${options.listen.replace(/:0$/, `:${udp.port}`)}`)
   await until(["SIGTERM", "SIGINT"])
@@ -81,11 +81,11 @@ function bridgePrefixes(model: Model): readonly Prefix[] {
   })
 }
 
-function hostServers(path: string): readonly ServerAddress[] {
+function hostResolver(path: string): HostResolver {
   try {
     return parseResolvConf(readText(path))
   } catch (error) {
     console.error(`lariat: only names of the objects are answered: ${messageOf(error)}`)
-    return []
+    return NO_RESOLVER
   }
 }

@@ -250,7 +250,7 @@ test("a container's own servers are asked first, but never this one", async () =
   await say("example.com")
   const order = [...new Set(asked.map(({ address }) => address))]
   expect(order).toEqual(["198.51.100.1", "192.0.2.53", "192.0.2.54"])
-  server.setServers([])
+  server.setResolver({ servers: [], search: [] })
   asked.length = 0
   await say("example.org")
   expect(new Set(asked.map(({ address }) => address))).toEqual(new Set(["198.51.100.1"]))
@@ -288,4 +288,55 @@ test("queries that wait for other servers are bounded in all, also of many clien
   ask("10.42.0.4")
   await settled()
   expect(refused).toEqual([])
+})
+
+/** A server that knows one name, and says that it has no other. */
+function knows(name: string): FakeUpstream {
+  return (query) =>
+    readPacket(query).questions?.[0]?.name === name
+      ? says(query, { answers: [{ ...A, name }] })
+      : says(query, { code: 3, authorities: [SOA] })
+}
+
+const namesOf = (asked: readonly Asked[]) =>
+  asked.map(({ query }) => readPacket(query).questions?.[0]?.name.toLowerCase())
+
+test("a name of one label is found by the host's search domains, as an alias", async () => {
+  const search = ["lab.example", "corp.example"]
+  const { say, asked, server } = serve(knows("printer.corp.example"), [], { search })
+  for (const name of ["printer", "PRINTER"]) {
+    const { rcode, answers } = await say(name)
+    expect(rcode).toBe("NOERROR")
+    expect(answers).toMatchObject([
+      { name, type: "CNAME", data: "printer.corp.example" },
+      { name: "printer.corp.example", type: "A", data: "192.0.2.7" },
+    ])
+  }
+  expect(namesOf(asked)).toEqual(["printer.lab.example", "printer.corp.example"])
+  expect(server.counters).toMatchObject({ recursed: 1, cached: 1 })
+})
+
+test("where no search domain has it, the name's own answer counts; others are asked as they are", async () => {
+  const search = ["corp.example"]
+  const { say, asked } = serve(knows("plain"), [], { search })
+  expect((await say("plain")).answers).toMatchObject([{ name: "plain", data: "192.0.2.7" }])
+  expect((await say("none")).rcode).toBe("NXDOMAIN")
+  expect((await say("two.labels")).rcode).toBe("NXDOMAIN")
+  expect(namesOf(asked)).toEqual([
+    ...["plain.corp.example", "plain", "none.corp.example", "none", "two.labels"],
+  ])
+})
+
+test("other search domains of the host count from the next question on", async () => {
+  const { say, server } = serve(knows("printer.corp.example"))
+  expect((await say("printer")).rcode).toBe("NXDOMAIN")
+  server.setResolver({ servers: SERVERS, search: ["corp.example"] })
+  expect((await say("printer")).rcode).toBe("NOERROR")
+})
+
+test("a container of that name comes before any search domain", async () => {
+  const objects = [{ metadata_kind: "container", uuid: "p", name: "printer", primary_ip: CLIENT }]
+  const { say, asked } = serve(knows("printer.corp.example"), objects, { search: ["corp.example"] })
+  expect((await say("printer")).answers).toMatchObject([{ data: CLIENT }])
+  expect(asked).toEqual([])
 })

@@ -3,12 +3,15 @@ import type { ContainerRecord } from "../metadata/records.ts"
 import { Answerer, type Recursion, type Transport } from "./answer.ts"
 import { AnswerCache, type CacheLimits } from "./cache.ts"
 import { type Client, Clients } from "./clients.ts"
+import { candidatesOf } from "./host_search.ts"
+import type { CheckedMessage } from "./message.ts"
 import { NameIndex, type NameIndexOptions } from "./name_index.ts"
 import { questionOf, relayed } from "./relay.ts"
-import type { ServerAddress } from "./resolv_conf.ts"
+import type { HostResolver, ServerAddress } from "./resolv_conf.ts"
 import { Resolver } from "./resolver.ts"
 import { type TcpConnection, TcpSession } from "./tcp_session.ts"
 import { type Timers, type UpstreamOptions, type UpstreamSockets, Upstreams } from "./upstream.ts"
+import { RCODE_NOERROR } from "./wire.ts"
 
 /** What a {@link DnsServer} needs from outside. */
 export interface DnsEnvironment {
@@ -33,6 +36,8 @@ export interface DnsEnvironment {
 export interface DnsServerOptions extends NameIndexOptions {
   /** The host's own nameservers. Default none: what is not ours gets SERVFAIL. */
   readonly servers?: readonly ServerAddress[]
+  /** The host's own search domains. Default none. */
+  readonly search?: readonly string[]
   /** Addresses that this server listens on, and others that would ask it again. Default none. */
   readonly neverAsk?: readonly string[]
   readonly cache?: CacheLimits
@@ -81,6 +86,7 @@ export class DnsServer {
     readonly recursionsPerClient: number
   }
   #servers: readonly ServerAddress[]
+  #search: readonly string[]
   #connections = 0
   #recursions = 0
 
@@ -100,6 +106,7 @@ export class DnsServer {
     const cache = new AnswerCache(() => timers.now(), options.cache)
     this.#resolver = new Resolver(cache, upstreams)
     this.#servers = options.servers ?? []
+    this.#search = options.search ?? []
     this.#never = new Set([
       options.serviceAddress ?? "169.254.169.250",
       ...(options.neverAsk ?? []),
@@ -112,9 +119,10 @@ export class DnsServer {
     }
   }
 
-  /** Other servers of the host from now on; what is kept of the earlier ones is forgotten. */
-  setServers(servers: readonly ServerAddress[]): void {
+  /** Another resolver of the host from now on; what is kept of the earlier servers is forgotten. */
+  setResolver({ servers, search }: HostResolver): void {
     this.#servers = servers
+    this.#search = search
     this.#resolver.clear()
   }
 
@@ -192,12 +200,18 @@ export class DnsServer {
   #recurse(asked: Recursion, client: Client): Uint8Array | Promise<() => Uint8Array> {
     const { writer } = this.#answerer
     const ttl = this.index.ttlSeconds
-    const question = questionOf(asked)
     const servers = client.servers(this.#servers, (address) => this.#never.has(address))
-    const kept = this.#resolver.kept(question, servers)
-    if (kept !== undefined) {
-      this.counters.cached += 1
-      return relayed(writer, asked, kept, ttl)
+    let [candidate = asked, ...others] = candidatesOf(asked, this.#search)
+    for (;;) {
+      const kept = this.#resolver.kept(questionOf(candidate), servers)
+      if (kept === undefined) break
+      const [next, ...rest] = others
+      if (next === undefined || isThere(kept.message)) {
+        this.counters.cached += 1
+        return relayed(writer, candidate, kept, ttl)
+      }
+      candidate = next
+      others = rest
     }
     const { recursions, recursionsPerClient } = this.#limits
     if (this.#recursions >= recursions || client.recursions >= recursionsPerClient) {
@@ -207,18 +221,33 @@ export class DnsServer {
     this.counters.recursed += 1
     this.#recursions += 1
     client.recursions += 1
-    return this.#resolver
-      .ask(question, servers)
+    return this.#askInTurn(candidate, others, servers)
       .finally(() => {
         this.#recursions -= 1
         client.recursions -= 1
       })
-      .then((message) => {
+      .then(({ answered, message }) => {
         if (message === undefined) this.counters.failed += 1
         const fresh = message === undefined ? undefined : { message, age: 0 }
-        return () => relayed(writer, asked, fresh, ttl)
+        return () => relayed(writer, answered, fresh, ttl)
       })
   }
+
+  /** The first of some questions whose name is there; else the last one. */
+  async #askInTurn(
+    asked: Recursion,
+    others: readonly Recursion[],
+    servers: readonly ServerAddress[],
+  ): Promise<{ readonly answered: Recursion; readonly message: CheckedMessage | undefined }> {
+    const message = await this.#resolver.ask(questionOf(asked), servers)
+    const [next, ...rest] = others
+    const isOver = next === undefined || (message !== undefined && isThere(message))
+    return isOver ? { answered: asked, message } : this.#askInTurn(next, rest, servers)
+  }
+}
+
+function isThere({ rcode }: CheckedMessage): boolean {
+  return rcode === RCODE_NOERROR
 }
 
 /** xorshift32 (Marsaglia 2003) from a random seed: which answer comes first is no secret. */

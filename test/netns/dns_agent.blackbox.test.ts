@@ -39,12 +39,7 @@ beforeAll(async () => {
     [OUTSIDE_IP, "192.0.2.1"],
     [OTHER_IP, "192.0.2.2"],
   ] as const) {
-    const program = [process.execPath, `${import.meta.dirname}/dns_upstream.ts`, address, answer]
-    const child = spawn("nsenter", [`--net=/run/netns/${OUTSIDE}`, ...program], {
-      stdio: ["ignore", "pipe", "inherit"],
-    })
-    upstreams.push(child)
-    await new Promise((resolve) => child.stdout?.once("data", resolve))
+    await startUpstream(["nsenter", `--net=/run/netns/${OUTSIDE}`], address, answer)
   }
   resolvConf(OUTSIDE_IP)
   web = await attached(lab, "web", named("web"))
@@ -58,9 +53,23 @@ afterAll(async () => {
   await lab.close()
 })
 
+/** Starts a server of other names, by words before it, and waits until it listens. */
+async function startUpstream(before: readonly string[], ...args: readonly string[]): Promise<void> {
+  const [program = "", ...rest] = [...before, process.execPath]
+  const child = spawn(program, [...rest, `${import.meta.dirname}/dns_upstream.ts`, ...args], {
+    stdio: ["ignore", "pipe", "inherit"],
+  })
+  upstreams.push(child)
+  await new Promise((resolve) => child.stdout?.once("data", resolve))
+}
+
 /** Replaces the host's resolv.conf, as programs do. /etc is the test's own. */
 function resolvConf(...servers: readonly string[]): void {
-  writeFileSync("/etc/resolv.conf.new", servers.map((one) => `nameserver ${one}\n`).join(""))
+  writeResolvConf(servers.map((one) => `nameserver ${one}\n`).join(""))
+}
+
+function writeResolvConf(text: string): void {
+  writeFileSync("/etc/resolv.conf.new", text)
   renameSync("/etc/resolv.conf.new", "/etc/resolv.conf")
 }
 
@@ -128,6 +137,20 @@ test("other names are asked of the host's servers, as resolv.conf changes", asyn
   await waitFor("nobody to be asked", async () =>
     (await askFrom("web", "example.com"))?.rcode === "SERVFAIL" ? true : undefined,
   )
+  resolvConf(OUTSIDE_IP)
+  await answeredBy("192.0.2.1")
+})
+
+test("a resolver of the host's own keeps its routes by domain, and short names its search", async () => {
+  // As systemd-resolved, with a domain that one link's server alone has.
+  await startUpstream([], "127.0.0.53", "192.0.2.3", "corp.example")
+  writeResolvConf("nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch corp.example\n")
+  await waitFor("the domain's answer", async () =>
+    dataOf(await askFrom("web", "git.corp.example")).includes("192.0.2.3") ? true : undefined,
+  )
+  expect((await askFrom("web", "git.elsewhere.example"))?.rcode).toBe("NXDOMAIN")
+  expect(dataOf(await askFrom("web", "git"))).toEqual(["192.0.2.3", "git.corp.example"])
+  expect(dataOf(await askFrom("web", "db"))).toEqual([db.address])
   resolvConf(OUTSIDE_IP)
   await answeredBy("192.0.2.1")
 })

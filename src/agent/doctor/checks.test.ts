@@ -33,6 +33,7 @@ const healthy: HostView = {
   ],
   networks: [{ name: "ipsec", driver: "ipsec", subnets: ["10.42.0.0/16"] }],
   agent,
+  isUplinkList: false,
   services: {
     dns: { at: "169.254.169.250", state: "ok" },
     upstreams: [{ at: "192.0.2.53", state: "ok" }],

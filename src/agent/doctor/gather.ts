@@ -1,6 +1,6 @@
 /** Gathers what the doctor looks at from this host. Changes nothing of it. */
 
-import { readdirSync, readFileSync, statSync } from "node:fs"
+import { readdirSync, readFileSync, realpathSync, statSync } from "node:fs"
 import type { Network } from "../../config/network.ts"
 import { parseResolvConf, type ServerAddress } from "../../dns/resolv_conf.ts"
 import { Kernel } from "../../endpoint/kernel.ts"
@@ -11,6 +11,9 @@ import { RESOLV_CONF } from "../services/dns_server.ts"
 import type { HostView, ViewedNetwork } from "./host_view.ts"
 import { probeFeatures } from "./probe.ts"
 import { probeServices } from "./service_probe.ts"
+
+/** The servers of all links, for programs that pass systemd-resolved by (its manual page). */
+const UPLINK_LIST = "/run/systemd/resolve/resolv.conf"
 
 const SYSCTLS: readonly string[] = [
   "net/ipv4/ip_forward",
@@ -54,6 +57,7 @@ export async function gather({ askAgent, configured }: GatherOptions): Promise<H
     networks: ("away" in agent ? configured : agent.networks).map(viewOf),
     agent,
     services,
+    isUplinkList: isUplinkList(),
     now: Date.now(),
     notBefore: statSync(process.execPath).mtimeMs,
   }
@@ -70,9 +74,17 @@ function ask(askAgent: () => StatusReport): StatusReport | { readonly away: stri
 /** As the file is now: the agent reads it again when somebody asks for an outside name. */
 function hostServers(): readonly ServerAddress[] {
   try {
-    return parseResolvConf(readFileSync(RESOLV_CONF, "utf8"))
+    return parseResolvConf(readFileSync(RESOLV_CONF, "utf8")).servers
   } catch {
     return []
+  }
+}
+
+function isUplinkList(): boolean {
+  try {
+    return realpathSync(RESOLV_CONF) === UPLINK_LIST
+  } catch {
+    return false
   }
 }
 

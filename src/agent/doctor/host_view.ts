@@ -66,6 +66,8 @@ export interface HostView {
   readonly agent: StatusReport | { readonly away: string }
   /** Undefined where no agent serves. */
   readonly services: ViewedServices | undefined
+  /** Whether resolv.conf is systemd-resolved's list of the servers of all links. */
+  readonly isUplinkList: boolean
   /** Wall clock, milliseconds since 1970. */
   readonly now: number
   /** When this program was built, or a time that has surely passed; milliseconds since 1970. */

@@ -9,6 +9,7 @@ const wrong = (at: string): ViewedServer => ({ at, state: "wrong", fault: "it an
 
 function found(services: Partial<ViewedServices>): Finding[] {
   const view = {
+    isUplinkList: false,
     services: { dns: good("a"), upstreams: [good("u")], metadata: good("a"), ...services },
   }
   return [checkDns(view), checkUpstreams(view), checkMetadata(view)]
@@ -21,7 +22,7 @@ test("where all answer, nothing is wrong", () => {
 })
 
 test("without an agent nothing is said: the agent's own check has said it", () => {
-  const nobody = { services: undefined }
+  const nobody = { services: undefined, isUplinkList: false }
   expect([checkDns(nobody), checkUpstreams(nobody), checkMetadata(nobody)].flat()).toEqual([])
 })
 
@@ -70,4 +71,15 @@ describe("each fault is an error or a warning, and says what to do next", () => 
     expect(finding?.what).toContain("192.0.2.1")
     expect(finding?.what).not.toContain("192.0.2.2")
   })
+})
+
+test("a list of all links' servers in place of the resolver that knows their domains is told", () => {
+  const services = { dns: good("a"), upstreams: [good("192.0.2.1")], metadata: good("a") }
+  const told = (isUplinkList: boolean) => checkUpstreams({ services, isUplinkList })
+  expect(told(false)).toEqual([
+    { check: "upstream", state: "ok", what: "the nameservers 192.0.2.1 answer" },
+  ])
+  expect(told(true)).toMatchObject([
+    { state: "ok", what: expect.stringContaining("routes by domain") },
+  ])
 })

@@ -24,7 +24,10 @@ export function checkDns({ services }: Pick<HostView, "services">): Finding[] {
 }
 
 /** The nameservers of the host, which know all other names. */
-export function checkUpstreams({ services }: Pick<HostView, "services">): Finding[] {
+export function checkUpstreams({
+  services,
+  isUplinkList,
+}: Pick<HostView, "services" | "isUplinkList">): Finding[] {
   // Without our DNS nobody asks them for a container.
   if (services === undefined || services.dns === null) return []
   const { upstreams } = services
@@ -39,7 +42,11 @@ export function checkUpstreams({ services }: Pick<HostView, "services">): Findin
     .map((server) => upstreamFinding(server, good.length > 0))
   if (found.length > 0) return found
   const what = `the nameservers ${good.map(({ at }) => at).join(", ")} answer`
-  return [ok("upstream", what)]
+  if (!isUplinkList) return [ok("upstream", what)]
+  // A link, so it was chosen: it may be right, and is no fault.
+  const lost =
+    "systemd-resolved's routes by domain, as of a VPN, do not hold for containers: /etc/resolv.conf is its list of all links' servers, and not stub-resolv.conf beside that"
+  return [ok("upstream", `${what}; ${lost}`)]
 }
 
 function upstreamFinding({ at, state, fault }: ViewedServer, othersAnswer: boolean): Finding {

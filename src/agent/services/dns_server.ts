@@ -120,7 +120,7 @@ export class HostDns {
       cached: counters?.cached ?? 0,
       failed: counters?.failed ?? 0,
       dropped: counters?.dropped ?? 0,
-      servers: this.#servers.servers.map(({ address }) => address),
+      servers: this.#servers.resolver.servers.map(({ address }) => address),
     }
   }
 
@@ -162,7 +162,7 @@ export class HostDns {
     ])
     const metadata = listenAddress(settings.metadataListen).hostname
     const options: DnsServerOptions = {
-      servers: this.#servers.changed() ?? this.#servers.servers,
+      ...(this.#servers.changed() ?? this.#servers.resolver),
       neverAsk: isWildcard(hostname) ? [...this.#own] : [hostname],
       ...(isWildcard(metadata) ? {} : { serviceAddress: metadata }),
     }
@@ -204,7 +204,7 @@ export class HostDns {
 
   /** Takes over what resolv.conf says now. */
   #follow(server: DnsServer): void {
-    const servers = this.#servers.changed()
-    if (servers !== undefined) server.setServers(servers)
+    const resolver = this.#servers.changed()
+    if (resolver !== undefined) server.setResolver(resolver)
   }
 }

@@ -14,7 +14,7 @@ function watched(name: string) {
   const servers = new HostServers(path, () => now)
   const look = (afterMs = 1000) => {
     now += afterMs
-    return servers.changed()?.map(({ address }) => address)
+    return servers.changed()?.servers.map(({ address }) => address)
   }
   return { path, servers, look }
 }
@@ -24,7 +24,7 @@ test("nameservers are those of the file, told once", () => {
   writeFileSync(path, "nameserver 192.0.2.1\nnameserver fd00::53\n")
   expect(look()).toEqual(["192.0.2.1", "fd00::53"])
   expect(look()).toBeUndefined()
-  expect(servers.servers).toHaveLength(2)
+  expect(servers.resolver.servers).toHaveLength(2)
 })
 
 test("a file that is written into, replaced, and removed is read anew", () => {
@@ -52,12 +52,15 @@ test("what a link leads to counts", () => {
   expect(look()).toEqual(["192.0.2.22"])
 })
 
-test("a change that leaves the nameservers as they are is none", () => {
-  const { path, look } = watched("search")
+test("another search domain is a change, and a remark is none", () => {
+  const { path, servers, look } = watched("search")
   writeFileSync(path, "nameserver 192.0.2.1\n")
   expect(look()).toEqual(["192.0.2.1"])
-  writeFileSync(path, "search example.com\nnameserver 192.0.2.1\n")
+  writeFileSync(path, "# a remark\nnameserver 192.0.2.1\n")
   expect(look()).toBeUndefined()
+  writeFileSync(path, "search example.com\nnameserver 192.0.2.1\n")
+  expect(look()).toEqual(["192.0.2.1"])
+  expect(servers.resolver.search).toEqual(["example.com"])
 })
 
 test("the file is looked at once a second, however many ask", () => {

@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from "node:fs"
-import { parseResolvConf, type ServerAddress } from "../../dns/resolv_conf.ts"
+import { type HostResolver, NO_RESOLVER, parseResolvConf } from "../../dns/resolv_conf.ts"
 
 /** The file is looked at this often at most, and only while somebody asks, milliseconds. */
 const LOOK_EVERY_MS = 1000
@@ -7,16 +7,16 @@ const LOOK_EVERY_MS = 1000
 const MAX_BYTES = 65_536
 
 /**
- * The nameservers that a resolv.conf names, as it is now: it is looked at when they are needed, so
- * that a host where nobody asks has nothing to do. Replacing the file, or what it links to, and
- * writing into it are all noticed.
+ * The nameservers and search domains of a resolv.conf, as it is now: it is looked at when they are
+ * needed, so that a host where nobody asks has nothing to do. Replacing the file, or what it links
+ * to, and writing into it are all noticed.
  */
 export class HostServers {
   readonly #path: string
   readonly #now: () => number
   #lookAgain = Number.NEGATIVE_INFINITY
   #seen = ""
-  #servers: readonly ServerAddress[] = []
+  #resolver = NO_RESOLVER
 
   /** @param now monotonic milliseconds */
   constructor(path: string, now: () => number) {
@@ -24,23 +24,23 @@ export class HostServers {
     this.#now = now
   }
 
-  /** As they were found last. */
-  get servers(): readonly ServerAddress[] {
-    return this.#servers
+  /** As it was found last. */
+  get resolver(): HostResolver {
+    return this.#resolver
   }
 
-  /** The nameservers, where they are others than at the last look; none without such a file. */
-  changed(): readonly ServerAddress[] | undefined {
+  /** What the file says, where it is other than at the last look; nothing without such a file. */
+  changed(): HostResolver | undefined {
     const now = this.#now()
     if (now < this.#lookAgain) return undefined
     this.#lookAgain = now + LOOK_EVERY_MS
     const seen = this.#stamp()
     if (seen === this.#seen) return undefined
-    const servers = this.#read()
+    const resolver = this.#read()
     this.#seen = seen
-    if (sameServers(servers, this.#servers)) return undefined
-    this.#servers = servers
-    return servers
+    if (isSame(resolver, this.#resolver)) return undefined
+    this.#resolver = resolver
+    return resolver
   }
 
   /** Another one whenever the file may have another content. */
@@ -49,15 +49,19 @@ export class HostServers {
     return stat === undefined ? "" : `${stat.dev} ${stat.ino} ${stat.size} ${stat.mtimeNs}`
   }
 
-  #read(): readonly ServerAddress[] {
+  #read(): HostResolver {
     try {
       return parseResolvConf(readFileSync(this.#path, "utf8").slice(0, MAX_BYTES))
     } catch {
-      return []
+      return NO_RESOLVER
     }
   }
 }
 
-function sameServers(a: readonly ServerAddress[], b: readonly ServerAddress[]): boolean {
-  return a.length === b.length && a.every(({ address }, at) => address === b[at]?.address)
+function isSame(a: HostResolver, b: HostResolver): boolean {
+  return textOf(a) === textOf(b)
+}
+
+function textOf({ servers, search }: HostResolver): string {
+  return JSON.stringify([servers.map(({ address }) => address), search])
 }
