@@ -54,6 +54,7 @@ export class Watch {
   readonly #suspects = new Set<EndpointRow>()
   #timer: ReturnType<typeof setTimeout> | undefined
   #hostTimer: (() => void) | undefined
+  #isUplinkOther = false
 
   private constructor(context: AgentContext) {
     this.#context = context
@@ -82,16 +83,16 @@ export class Watch {
       const { bridges, index: endpoints, underlay } = this.#context
       if (isDefaultRoute(message)) {
         underlay.forget()
-        this.#hostMoves()
+        this.#uplinkChanged()
       } else if (message.type === RTM_NEWADDR || message.type === RTM_DELADDR) this.#hostMoves()
       const index = indexOf(message)
       if (index === undefined) continue
       const row = endpoints.byHostIndex(index)
       if (row === undefined && bridges.isKnown(index)) {
         if (message.type !== RTM_NEWLINK || isDown(message)) this.#bridgeChanged(index)
-        else if (underlay.linkChanged(index)) this.#hostMoves()
+        else if (underlay.linkChanged(index)) this.#uplinkChanged()
       } else if (row === undefined) {
-        if (underlay.linkChanged(index)) this.#hostMoves()
+        if (underlay.linkChanged(index)) this.#uplinkChanged()
         if (message.type === RTM_NEWLINK) for (const one of endpoints.unmended) this.#look(one)
       } else if (message.type === RTM_DELLINK) this.#portGone(row)
       else this.#look(row)
@@ -112,17 +113,28 @@ export class Watch {
     this.#suspects.add(row)
   }
 
-  /** An address is seldom alone: routes go and come with it, and what drivers have by the MTU. */
+  /** The way to other hosts is another, or its MTU: what drivers have by that follows. */
+  #uplinkChanged(): void {
+    this.#isUplinkOther = true
+    this.#hostMoves()
+  }
+
+  /** An address is seldom alone: routes go and come with it. */
   #hostMoves(): void {
     this.#hostTimer ??= after(HOST_SETTLE_MS, () => {
       this.#hostTimer = undefined
       lookAtHost(this.#context)
-      try {
-        this.#context.cluster?.repair()
-      } catch (error) {
-        this.#context.log.error("{why}", { why: messageOf(error) })
-      }
+      if (this.#isUplinkOther) this.#followUplink()
     })
+  }
+
+  #followUplink(): void {
+    this.#isUplinkOther = false
+    try {
+      this.#context.cluster?.repair()
+    } catch (error) {
+      this.#context.log.error("{why}", { why: messageOf(error) })
+    }
   }
 
   /** The bridge port's own notification comes before the link's: only a missing link is gone. */
