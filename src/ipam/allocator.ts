@@ -188,8 +188,16 @@ export class Allocator {
   }
 
   /**
-   * Takes an address back. By default it rests: the answer says until when, for the caller to
-   * write down. An address that no container had yet (`used: false`) is free at once. Undefined
+   * What {@link Allocator.release} of an address would say now: it is to be written down before,
+   * since an address must not be free while its owner's row stands.
+   */
+  restOf(address: string): Quarantined | undefined {
+    if (this.stateOf(address) !== "given") return undefined
+    return { address: formatAddress(parseAddress(address)), until: this.#clock() + this.#restMs }
+  }
+
+  /**
+   * Takes an address back. By default it rests: the answer says until when. An address that no container had yet (`used: false`) is free at once. Undefined
    * also where the address is not given, so that a teardown may run twice.
    */
   release(address: string, options: { readonly used?: boolean } = {}): Quarantined | undefined {

@@ -16,7 +16,7 @@ import type { AttachRequest, EndpointKey } from "../networks/attach_request.ts"
 import { type EndpointSpec, specJson } from "../networks/endpoint_spec.ts"
 import type { EndpointRow, NewEndpoint } from "../state/rows.ts"
 import { bridgeAddresses, endpointRoutes, type GivenAddress, withGateways } from "./addressing.ts"
-import { detach, rest } from "./detach.ts"
+import { detach, forget, leaveBehind } from "./detach.ts"
 import { isAlive } from "./liveness.ts"
 import { serviceRoutes } from "./service_routes.ts"
 import { Undo } from "./undo.ts"
@@ -124,8 +124,8 @@ function attachIn(
   undo: Undo,
 ): AttachResult {
   const taken = takeUnheld(context, request)
-  const written = { id: undefined as number | undefined }
-  undo.push(() => giveBack(context, request, taken, written.id))
+  const written: Written = { row: undefined }
+  undo.push(() => giveBack(context, request, taken, { written, isClean: undo.isClean }))
 
   const wanted = bridgeAddresses(withGateways(taken, request, []), request)
   const bridge = context.bridges.ensure(request.bridge, wanted)
@@ -160,9 +160,19 @@ function attachIn(
   }
   const cursors = request.pool?.allocator.cursor()
   const id = context.stateDatabase.begin(endpoint, given, { cursors })
-  written.id = id
+  const begun: EndpointRow = {
+    ...endpoint,
+    id,
+    pool: endpoint.pool ?? endpoint.network,
+    state: "attaching",
+    createdAt: Date.now(),
+    bootId: context.bootId,
+    result: undefined,
+    addresses: given,
+  }
+  written.row = begun
 
-  const port = { id, bridge, hostName, addresses, routes }
+  const port = { written, bridge, hostName, addresses, routes }
   const link = makeLink(context, request, netns, port, undo)
   for (const family of familiesOf(given)) enableForwarding(family)
   if (request.masquerade) {
@@ -174,29 +184,23 @@ function attachIn(
   const result = resultOf(request, bridgeNow(context, bridge), link, given, routes)
   const { kind, foreignAddresses, ...made } = link
   const attached = { ...made, result: { ...result, foreignAddresses } }
-  const row: EndpointRow = {
-    ...endpoint,
-    ...attached,
-    id,
-    kind,
-    pool: endpoint.pool ?? endpoint.network,
-    state: "attached",
-    createdAt: Date.now(),
-    bootId: context.bootId,
-    addresses: given,
-  }
+  const row: EndpointRow = { ...begun, ...attached, kind, state: "attached" }
   undo.push(() => context.firewall.unguard(link.hostIndex))
   context.firewall.guard(row)
-  context.stateDatabase.finish(id, attached)
+  context.stateDatabase.finish(row.id, attached)
   context.index.put(row)
   if (request.pool !== undefined) context.ahead.soon(bridge.name, request.pool.allocator)
   return result
 }
 
+/** What the state database knows of an attach that is under way. */
+interface Written {
+  row: EndpointRow | undefined
+}
+
 /** What a port is made from, beside the request. */
 interface PortInput {
-  /** The state database's. */
-  readonly id: number
+  readonly written: Written
   readonly bridge: Bridge
   readonly hostName: string
   readonly addresses: readonly string[]
@@ -227,7 +231,11 @@ function makeLink(
     return makePort(context, request, netns, port, undo)
   } catch (error) {
     if (!(error instanceof LariatError) || error.code !== "ifname-exists") throw error
-    context.stateDatabase.adopt(port.id)
+    const { written } = port
+    if (written.row !== undefined) {
+      context.stateDatabase.adopt(written.row.id)
+      written.row = { ...written.row, kind: "adopted", hostName: undefined }
+    }
     return joinPort(context, request, netns, port, undo)
   }
 }
@@ -294,16 +302,28 @@ function joinPort(
   return { ...port, kind: "adopted", hostMac: undefined, foreignAddresses }
 }
 
-/** Frees what an attach took that failed: addresses that were written down rest. */
+/**
+ * Frees what an attach took that failed: addresses that were written down rest. Where its port or
+ * its row could not be taken back, the endpoint stays known and is taken down later.
+ */
 function giveBack(
   context: AgentContext,
   request: AttachRequest,
   taken: readonly GivenAddress[],
-  id: number | undefined,
+  { written, isClean }: { readonly written: Written; readonly isClean: boolean },
 ): void {
-  const row = id === undefined ? undefined : context.stateDatabase.endpoint(id)
+  const { row } = written
   if (row !== undefined) {
-    context.stateDatabase.remove(row.id, rest(context, row))
+    if (!isClean) {
+      leaveBehind(context, row, "its attach failed, and so did taking that back")
+      return
+    }
+    try {
+      forget(context, row)
+    } catch (error) {
+      leaveBehind(context, row, messageOf(error))
+      throw error
+    }
     return
   }
   for (const { address, fromPool } of taken) {

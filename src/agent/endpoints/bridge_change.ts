@@ -23,7 +23,12 @@ export function onItsBridge(context: AgentContext, row: EndpointRow): EndpointRo
     bridge: { ...before, name: bridge },
     hostNat: spec.hostNat.map((one) => ({ ...one, bridge })),
   })
-  context.stateDatabase.putRequest(row.id, request)
+  try {
+    context.stateDatabase.putRequest(row.id, request)
+  } catch (error) {
+    // The next start does all of this again.
+    context.log.warn("{why}", { why: messageOf(error) })
+  }
   context.health.repaired(`${row.hostName}: goes from ${before.name} to ${bridge}, as configured`)
   return { ...row, request }
 }

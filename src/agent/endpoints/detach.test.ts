@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test"
+import { parseNetconf } from "../../config/netconf/parse.ts"
+import { LariatError } from "../../errors.ts"
 import type { AgentContext } from "../context.ts"
 import { Health } from "../health.ts"
 import { row } from "../networks/endpoint_index.test.ts"
@@ -6,12 +8,14 @@ import { EndpointIndex } from "../networks/endpoint_index.ts"
 import { Networks } from "../networks/networks.ts"
 import { StateDatabase } from "../state/state_database.ts"
 import { detachOnceAttached } from "./detach.ts"
+import { collectGarbage } from "./recover.ts"
 
 function fixture() {
   const stateDatabase = StateDatabase.open(":memory:", { bootId: "b" })
-  const networks = new Networks({ stateDatabase, clock: () => 0, restMs: 0 })
+  const networks = new Networks({ stateDatabase, clock: () => 0, restMs: 1000 })
   const [index, health] = [new EndpointIndex(), new Health()]
-  const context = { stateDatabase, networks, index, health } as unknown as AgentContext
+  const parts = { stateDatabase, networks, index, health, bootId: "b" }
+  const context = parts as unknown as AgentContext
   /** What an attach leaves behind, of addresses alone: the kernel has no part in it. */
   const attached = (containerId: string) => {
     const one = row(containerId, { kind: "ipam", hostName: `lrt${containerId}` })
@@ -61,3 +65,43 @@ test("what was wrong with a port is over with it", async () => {
   expect(health.problems()).toEqual([])
   stateDatabase.close()
 })
+
+/** A network with one endpoint, whose row cannot be written from now on. */
+function stuck(method: "remove" | "detach") {
+  const all = fixture()
+  const { stateDatabase, context } = all
+  const { conf } = parseNetconf({
+    ...{ cniVersion: "1.0.0", type: "rancher-bridge", name: "n", bridgeSubnet: "10.42.0.0/29" },
+  })
+  const pool = conf && context.networks.forNetconf(conf)
+  const one = all.attached("c")
+  pool?.allocator.restore(["10.42.0.2"])
+  const write = stateDatabase[method].bind(stateDatabase)
+  stateDatabase[method] = () => {
+    throw new LariatError("Cannot write the state database: the disk is full", { code: "io" })
+  }
+  const heal = () => Object.assign(stateDatabase, { [method]: write })
+  return { ...all, pool, one, heal }
+}
+
+test.each(["remove", "detach"] as const)(
+  "one whose %s cannot be written stays known with its address, is told, and tried again",
+  async (method) => {
+    const { context, index, health, stateDatabase, pool, one, heal } = stuck(method)
+    await expect(detachOnceAttached(context, one)).rejects.toThrow("the disk is full")
+    await collectGarbage(context)
+    expect(index.get(one)?.state).toBe("detaching")
+    expect(pool?.allocator.stateOf("10.42.0.2")).toBe("given")
+    expect(health.problems().map(({ what }) => what)).toEqual([
+      "c/eth0 of network n cannot be taken down: Cannot write the state database: the disk is full",
+    ])
+    heal()
+    await collectGarbage(context)
+    expect(index.get(one)).toBeUndefined()
+    expect(stateDatabase.endpoints()).toEqual([])
+    expect(pool?.allocator.stateOf("10.42.0.2")).toBe("quarantined")
+    expect(stateDatabase.quarantined("n").map(({ address }) => address)).toEqual(["10.42.0.2"])
+    expect(health.problems()).toEqual([])
+    stateDatabase.close()
+  },
+)

@@ -6,7 +6,7 @@ import { deleteNeigh } from "../../netlink/route/neigh.ts"
 import type { AgentContext } from "../context.ts"
 import type { EndpointKey } from "../networks/attach_request.ts"
 import { prefixesOf, specOf } from "../networks/endpoint_spec.ts"
-import type { EndpointRow, QuarantinedRow } from "../state/rows.ts"
+import type { EndpointRow } from "../state/rows.ts"
 import { openOwnNetns } from "./liveness.ts"
 
 /**
@@ -14,15 +14,15 @@ import { openOwnNetns } from "./liveness.ts"
  * end is gone and the row with it; the addresses rest from then on. Called twice, both callers
  * wait for the one teardown.
  *
- * @throws TeardownError with everything that failed; the row stays `detaching`, and the next
- *   detach, garbage collection or start of the agent tries again
+ * @throws LariatError with everything that failed; the row stays `detaching`, stands in status,
+ *   and the next detach, regular check or start of the agent tries again
  */
 export function detach(context: AgentContext, key: EndpointKey): Promise<void> {
   const pending = context.index.pending(key)
   if (pending !== undefined) return pending
   const row = context.index.get(key)
   if (row === undefined) return Promise.resolve()
-  return context.index.track(key, takeDown(context, row))
+  return context.index.track(key, takeDownOrTell(context, row))
 }
 
 /**
@@ -34,6 +34,29 @@ export async function detachOnceAttached(context: AgentContext, key: EndpointKey
   await detach(context, key)
 }
 
+async function takeDownOrTell(context: AgentContext, row: EndpointRow): Promise<void> {
+  try {
+    await takeDown(context, row)
+  } catch (error) {
+    leaveBehind(context, row, messageOf(error))
+    throw error
+  }
+}
+
+/** An endpoint that could not be taken down stays known: its key and its addresses are not free. */
+export function leaveBehind(context: AgentContext, row: EndpointRow, why: string): void {
+  context.index.put({ ...(context.index.get(row) ?? row), state: "detaching" })
+  context.health.raise(problemOf(row), {
+    severity: "error",
+    what: `${row.containerId}/${row.ifname} of network ${row.network} cannot be taken down: ${why}`,
+    hint: "remove the cause: the agent tries again every 10 seconds, and when the runtime asks",
+  })
+}
+
+function problemOf({ id }: EndpointRow): string {
+  return `endpoint/${id}`
+}
+
 async function takeDown(context: AgentContext, row: EndpointRow): Promise<void> {
   context.index.put({ ...row, state: "detaching" })
   context.stateDatabase.detach(row.id)
@@ -43,8 +66,7 @@ async function takeDown(context: AgentContext, row: EndpointRow): Promise<void> 
     () => removeInterface(context, row),
   ])
   // The network may be called otherwise by now.
-  context.stateDatabase.remove(row.id, rest(context, context.index.get(row) ?? row))
-  context.index.remove(row)
+  forget(context, context.index.get(row) ?? row)
   context.health.clear(`port/${row.hostName}`)
   moveRoutes(context, row)
 }
@@ -111,18 +133,17 @@ function forgetNeighbours({ kernel, bridges }: AgentContext, row: EndpointRow): 
   kernel.tryAll(row.addresses.map(({ address }) => deleteNeigh(bridge, address)))
 }
 
-/** Gives the addresses of an endpoint back to their pool: they rest from now on. */
-export function rest(context: AgentContext, row: EndpointRow): QuarantinedRow[] {
+/**
+ * Forgets an endpoint. Its addresses rest from then on, and not before: one whose row stays, since
+ * it cannot be written for instance, is given to nobody.
+ *
+ * @throws LariatError where the state database cannot be written; nothing is changed then
+ */
+export function forget(context: AgentContext, row: EndpointRow): void {
   const allocator = context.networks.get(row.pool)?.allocator
-  if (allocator === undefined) return []
-  const quarantined: QuarantinedRow[] = []
-  for (const { address } of row.addresses) {
-    try {
-      const one = allocator.release(address)
-      if (one !== undefined) quarantined.push(one)
-    } catch (error) {
-      context.log.warn("cannot take {address} back: {why}", { address, why: messageOf(error) })
-    }
-  }
-  return quarantined
+  const resting = row.addresses.flatMap(({ address }) => allocator?.restOf(address) ?? [])
+  context.stateDatabase.remove(row.id, resting)
+  for (const { address } of resting) allocator?.release(address)
+  context.index.remove(row)
+  context.health.clear(problemOf(row))
 }

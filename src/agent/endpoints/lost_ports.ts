@@ -106,7 +106,11 @@ function takeIn(context: AgentContext, port: LostPort, end: ContainerEnd): reado
     kept: { portMappings: [], bandwidth: undefined },
   }
   const addresses = end.addresses.map((text) => addressRow(text, end))
-  const id = stateDatabase.begin(
+  const { mac, mtu } = end
+  const result = { ...resultOf(port, end, name), foreignAddresses: [] }
+  // The container has them, whether that can be written down or not.
+  pool?.allocator.restore(addresses.map(({ address }) => address))
+  const row = stateDatabase.record(
     {
       ...{ network, containerId, ifname, kind: "port", netns: end.netns, hostName: link.name },
       pool: pool?.name ?? network,
@@ -114,22 +118,14 @@ function takeIn(context: AgentContext, port: LostPort, end: ContainerEnd): reado
       request: specJson(spec),
     },
     addresses,
+    { hostIndex: link.index, mac, mtu, result },
   )
-  const { mac, mtu } = end
-  const result = { ...resultOf(port, end, name), foreignAddresses: [] }
-  stateDatabase.finish(id, { hostIndex: link.index, mac, mtu, result })
-  const row = stateDatabase.endpoint(id)
-  if (row !== undefined) takeUp(context, onItsBridge(context, row))
+  takeUp(context, onItsBridge(context, row))
   return addresses.map(({ address }) => address)
 }
 
 /** Has the rest of the agent know it as any other. */
 function takeUp(context: AgentContext, row: EndpointRow): void {
-  const allocator = context.networks.get(row.pool)?.allocator
-  allocator?.restore(
-    row.addresses.map(({ address }) => address),
-    [],
-  )
   context.index.put(row)
   context.firewall.restore(row)
   repairPort(context, row)

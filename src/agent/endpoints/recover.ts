@@ -58,9 +58,18 @@ export async function recover(context: AgentContext): Promise<Recovery> {
 
 /**
  * Releases endpoints whose container went away without a detach. Ports are noticed at once by the
- * kernel's notification; addresses on other engines' interfaces only here.
+ * kernel's notification; addresses on other engines' interfaces only here. What could not be taken
+ * down before is tried again.
  */
 export async function collectGarbage(context: AgentContext): Promise<void> {
+  for (const row of context.index.unfinished()) {
+    if (context.index.pending(row) !== undefined) continue
+    // Why it fails again stands in status.
+    await detach(context, row).then(
+      () => context.health.repaired(`released ${row.containerId}/${row.ifname}, which had failed`),
+      () => {},
+    )
+  }
   for (const row of context.index.attached()) {
     if (context.index.pending(row) !== undefined || isAlive(context, row)) continue
     try {

@@ -45,7 +45,7 @@ export async function reserve(
     dns: NO_DNS,
   }
   try {
-    const id = context.stateDatabase.begin(
+    const row = context.stateDatabase.record(
       {
         network: request.network,
         pool: pool.name,
@@ -57,11 +57,10 @@ export async function reserve(
         request: specJson(addressOnlySpec(routes)),
       },
       taken,
+      { result: { ...result } },
       { cursors: pool.allocator.cursor() },
     )
-    context.stateDatabase.finish(id, { result: { ...result } })
-    const row = context.stateDatabase.endpoint(id)
-    if (row !== undefined) context.index.put(row)
+    context.index.put(row)
     return result
   } catch (error) {
     for (const { address } of taken) pool.allocator.release(address, { used: false })

@@ -17,16 +17,16 @@ test("steps run newest first and the error comes back as it was", async () => {
 })
 
 test("a failing step does not stop the others and is reported", async () => {
-  const ran: number[] = []
+  const ran: (number | boolean)[] = []
   const undo = new Undo()
   undo.push(() => {
-    ran.push(1)
+    ran.push(1, undo.isClean)
   })
   undo.push(() => {
     throw new Error("link stuck")
   })
   const error = await undo.failed(new LariatError("no address", { code: "pool-exhausted" }))
-  expect(ran).toEqual([1])
+  expect(ran).toEqual([1, false])
   expect(error).toBeInstanceOf(LariatError)
   expect((error as LariatError).code).toBe("pool-exhausted")
   expect((error as LariatError).message).toContain(

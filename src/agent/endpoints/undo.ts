@@ -3,10 +3,23 @@ import { failuresInTurn, LariatError, messageOf } from "../../errors.ts"
 /** Steps that take back what was done, run newest first when a transaction fails. */
 export class Undo {
   readonly #steps: (() => void | Promise<void>)[] = []
+  #isClean = true
 
   /** Adds the step that takes back what has just been done. */
   push(step: () => void | Promise<void>): void {
-    this.#steps.push(step)
+    this.#steps.push(async () => {
+      try {
+        await step()
+      } catch (error) {
+        this.#isClean = false
+        throw error
+      }
+    })
+  }
+
+  /** Whether every step that has run did its work: what the oldest one may ask. */
+  get isClean(): boolean {
+    return this.#isClean
   }
 
   /**
@@ -20,7 +33,7 @@ export class Undo {
     const more = faults.map(messageOf).join("; ")
     return new LariatError(`${messageOf(error)}; and taking it back failed: ${more}`, {
       code: error instanceof LariatError ? error.code : "internal",
-      hint: "the agent takes back the rest when it starts again",
+      hint: "the agent tries again to take back the rest; `lariat status` says whether it could",
       cause: new AggregateError([error, ...faults]),
     })
   }

@@ -31,6 +31,11 @@ export class EndpointIndex {
     return [...this.#byKey.values()].filter(({ state }) => state === "attached")
   }
 
+  /** Endpoints that could not be taken down, or are about to be. */
+  unfinished(): EndpointRow[] {
+    return [...this.#byKey.values()].filter(({ state }) => state !== "attached")
+  }
+
   /** The endpoint of this key in whatever state. */
   get(key: EndpointKey): EndpointRow | undefined {
     return this.#byKey.get(keyText(key))

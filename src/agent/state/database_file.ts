@@ -174,29 +174,34 @@ function migrate(database: DatabaseSync, path: string): void {
       hint: "Choose another --state-dir",
     })
   }
+  const stored = tables === 0 ? undefined : schemaOf(database)
+  const version = stored === undefined ? 0 : Number(stored)
+  if (!Number.isInteger(version) || version < 0 || version > MIGRATIONS.length) {
+    throw new LariatError(
+      `Cannot open ${path}: its schema is ${stored}, this program knows up to ${MIGRATIONS.length}`,
+      { code: "io", hint: "Run the version of Lariat that wrote it, or a newer one" },
+    )
+  }
+  // Nothing is written that stands: the agent must start on a full disk, too.
+  if (version === MIGRATIONS.length) return
   database.exec("BEGIN IMMEDIATE")
   try {
     database.exec(`PRAGMA application_id = ${APPLICATION_ID}`)
     database.exec(META_TABLE)
-    const row = database.prepare("SELECT value FROM meta WHERE key = 'schema'").get()
-    const version = row === undefined ? 0 : Number(row.value)
-    if (!Number.isInteger(version) || version < 0 || version > MIGRATIONS.length) {
-      throw new LariatError(
-        `Cannot open ${path}: its schema is ${row?.value}, this program knows up to ${MIGRATIONS.length}`,
-        { code: "io", hint: "Run the version of Lariat that wrote it, or a newer one" },
-      )
-    }
     for (const step of MIGRATIONS.slice(version)) database.exec(step)
-    if (version < MIGRATIONS.length) {
-      database
-        .prepare("INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?)")
-        .run(String(MIGRATIONS.length))
-    }
+    database
+      .prepare("INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?)")
+      .run(String(MIGRATIONS.length))
     database.exec("COMMIT")
   } catch (error) {
     if (database.isTransaction) database.exec("ROLLBACK")
     throw error
   }
+}
+
+function schemaOf(database: DatabaseSync): string | undefined {
+  const row = database.prepare("SELECT value FROM meta WHERE key = 'schema'").get()
+  return row === undefined ? undefined : String(row.value)
 }
 
 function resultCode(error: unknown): number | undefined {

@@ -78,6 +78,23 @@ describe("the life of an endpoint", () => {
     expect(stateDatabase.quarantined("ipsec")).toEqual([{ address: "10.42.0.9", until: 100 }])
   })
 
+  test("one that is attached already is written down whole, or not at all", () => {
+    const stateDatabase = memory()
+    const attached = { mac: "02:00:01:00:00:01", result: {} }
+    const row = stateDatabase.record(endpoint("c1"), [four("10.42.0.9")], attached)
+    expect(row).toMatchObject({ ...endpoint("c1"), ...attached, state: "attached" })
+    expect(stateDatabase.endpoints()).toEqual([row])
+    stateDatabase.finish = () => {
+      throw new LariatError("the disk is full", { code: "io" })
+    }
+    const refused = refusal(() =>
+      stateDatabase.record(endpoint("c2"), [four("10.42.0.10")], attached),
+    )
+    expect(refused.message).toBe("the disk is full")
+    expect(stateDatabase.endpoints()).toEqual([row])
+    expect(stateDatabase.leases("ipsec")).toEqual(["10.42.0.9"])
+  })
+
   test("what little an address-only endpoint has is enough", () => {
     const stateDatabase = memory()
     const id = stateDatabase.begin(

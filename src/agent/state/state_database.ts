@@ -71,37 +71,64 @@ export class StateDatabase {
     addresses: readonly AddressRow[],
     options: { readonly cursors?: Cursors | undefined } = {},
   ): number {
-    const { network, pool = network, containerId, ifname } = endpoint
+    return this.#database.transaction(() => this.#begin(endpoint, addresses, options.cursors))
+  }
+
+  /**
+   * Writes down an endpoint that is attached already: all of {@link begin} and {@link finish}, or
+   * nothing. For what the kernel is not touched for: nothing of it need ever be taken back.
+   *
+   * @throws LariatError as {@link begin} does
+   */
+  record(
+    endpoint: NewEndpoint,
+    addresses: readonly AddressRow[],
+    attached: AttachedEndpoint,
+    options: { readonly cursors?: Cursors | undefined } = {},
+  ): EndpointRow {
     return this.#database.transaction(() => {
-      const { changes, id } = this.#database.run(
-        `INSERT INTO endpoint (network, pool, container_id, ifname, kind, state, netns_path, netns_dev,
+      const id = this.#begin(endpoint, addresses, options.cursors)
+      this.finish(id, attached)
+      const row = this.endpoint(id)
+      if (row === undefined) throw notThere(id, "record")
+      return row
+    })
+  }
+
+  #begin(
+    endpoint: NewEndpoint,
+    addresses: readonly AddressRow[],
+    cursors: Cursors | undefined,
+  ): number {
+    const { network, pool = network, containerId, ifname } = endpoint
+    const { changes, id } = this.#database.run(
+      `INSERT INTO endpoint (network, pool, container_id, ifname, kind, state, netns_path, netns_dev,
            netns_ino, host_name, created_at, boot_id, names, request)
          VALUES (?, ?, ?, ?, ?, 'attaching', ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO NOTHING`,
-        network,
-        pool,
-        containerId,
-        ifname,
-        endpoint.kind,
-        endpoint.netns?.path ?? null,
-        endpoint.netns?.dev.toString() ?? null,
-        endpoint.netns?.ino.toString() ?? null,
-        endpoint.hostName ?? null,
-        Math.trunc(this.#wallClock()),
-        this.#bootId,
-        JSON.stringify(endpoint.names),
-        JSON.stringify(endpoint.request),
+      network,
+      pool,
+      containerId,
+      ifname,
+      endpoint.kind,
+      endpoint.netns?.path ?? null,
+      endpoint.netns?.dev.toString() ?? null,
+      endpoint.netns?.ino.toString() ?? null,
+      endpoint.hostName ?? null,
+      Math.trunc(this.#wallClock()),
+      this.#bootId,
+      JSON.stringify(endpoint.names),
+      JSON.stringify(endpoint.request),
+    )
+    if (changes === 0) {
+      throw new LariatError(
+        `Cannot attach ${ifname} of container ${containerId} to network ${network}: it is attached already`,
+        { code: "ifname-exists", hint: "Detach it first (CNI DEL)" },
       )
-      if (changes === 0) {
-        throw new LariatError(
-          `Cannot attach ${ifname} of container ${containerId} to network ${network}: it is attached already`,
-          { code: "ifname-exists", hint: "Detach it first (CNI DEL)" },
-        )
-      }
-      for (const [rank, address] of addresses.entries()) this.#lease(pool, id, rank, address)
-      if (options.cursors !== undefined) this.putCursors(pool, options.cursors)
-      return id
-    })
+    }
+    for (const [rank, address] of addresses.entries()) this.#lease(pool, id, rank, address)
+    if (cursors !== undefined) this.putCursors(pool, cursors)
+    return id
   }
 
   /**
