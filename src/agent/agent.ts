@@ -171,8 +171,8 @@ export class Agent {
     await Promise.all([metadata.start(), context.dns.start()])
     lookAtHost(context)
     const service = new CniService(context)
-    const control = await ControlServer.listen(join(settings.runDir, SOCKET), (value) =>
-      answerRequest(context, service, value),
+    const control = await ControlServer.listen(join(settings.runDir, SOCKET), (value, caller) =>
+      answerRequest(context, service, value, caller),
     )
     log.info("ready: {kept} endpoints go on, {removed} were taken down, {strays} stray links", {
       ...recovery,

@@ -12,10 +12,11 @@ import { isOurIpam, type Netconf } from "../../config/netconf/netconf.ts"
 import { type ParsedNetconf, parseNetconf } from "../../config/netconf/parse.ts"
 import type { Network } from "../../config/network.ts"
 import { LariatError, runAllInTurn } from "../../errors.ts"
+import type { Caller } from "../caller.ts"
 import type { AgentContext } from "../context.ts"
 import { attach } from "../endpoints/attach.ts"
 import { type AttachDnsInput, attachDns } from "../endpoints/attach_dns.ts"
-import { detach, detachOnceAttached } from "../endpoints/detach.ts"
+import { detach, detachOnceAttached, takeBack } from "../endpoints/detach.ts"
 import { attachRequest, endpointNames, requestedAddresses } from "../endpoints/netconf_request.ts"
 import { reserve } from "../endpoints/reserve.ts"
 import { verify } from "../endpoints/verify.ts"
@@ -29,6 +30,7 @@ interface Call {
   readonly conf: Netconf
   readonly args: Readonly<Record<string, string>>
   readonly key: EndpointKey
+  readonly caller: Caller
 }
 
 /** The CNI commands, as the agent serves them. */
@@ -50,10 +52,10 @@ export class CniService {
   }
 
   /** Serves one call; every failure becomes CNI's error JSON, nothing is thrown. */
-  async handle(value: unknown): Promise<CniResponse> {
+  async handle(value: unknown, caller: Caller): Promise<CniResponse> {
     const started = performance.now()
     try {
-      const call = readCall(readRequest(value))
+      const call = readCall(readRequest(value), caller)
       const verb = this.#verbs[call.request.env.command]
       const answer = await verb?.(call)
       const stdout = answer === undefined ? "" : `${JSON.stringify(answer)}\n`
@@ -67,19 +69,30 @@ export class CniService {
   }
 
   async #add(call: Call): Promise<object> {
-    const { conf, request } = call
+    const answer = await this.#attach(call)
+    const row = this.#context.index.get(call.key)
+    if (row !== undefined) call.caller.ifLost(() => takeBack(this.#context, row))
+    return answer
+  }
+
+  async #attach(call: Call): Promise<object> {
+    const { conf, request, caller } = call
     const { version } = request
     if (request.role === "ipam") {
       const pool = this.#context.networks.forNetconf(conf)
-      const result = await reserve(this.#context, {
-        ...call.key,
-        pool,
-        netnsPath: request.env.netns,
-        requested: requestedAddresses(conf, call.args),
-        prefixLength: conf.ipam?.subnetPrefixSize,
-        routes: conf.ipam?.routes ?? [],
-        names: endpointNames(conf, call.args),
-      })
+      const result = await reserve(
+        this.#context,
+        {
+          ...call.key,
+          pool,
+          netnsPath: request.env.netns,
+          requested: requestedAddresses(conf, call.args),
+          prefixLength: conf.ipam?.subnetPrefixSize,
+          routes: conf.ipam?.routes ?? [],
+          names: endpointNames(conf, call.args),
+        },
+        caller,
+      )
       // The plugin that asks puts the gateway on its bridge later.
       const isOurs = () => true
       const dns = this.#dns(conf, pool.configured, { routes: result.routes, isOurs })
@@ -99,7 +112,7 @@ export class CniService {
       underlay: this.#context.underlay.mtu,
       outerFamily: outerFamily(this.#context.host.ip),
     }
-    const result = await attach(this.#context, attachRequest(input))
+    const result = await attach(this.#context, attachRequest(input), caller)
     const network = pool ?? this.#context.networks.get(conf.name)
     const routes = [...result.routes, ...(previous?.routes ?? [])]
     const dns = this.#dns(conf, network?.configured, { delegated: delegated?.dns, routes })
@@ -199,7 +212,7 @@ function readNetconf(config: CheckedRequest["config"]): ParsedNetconf {
   return fresh
 }
 
-function readCall(request: CheckedRequest): Call {
+function readCall(request: CheckedRequest, caller: Caller): Call {
   const { conf, problems } = readNetconf(request.config)
   const errors = problems.filter((problem) => problem.severity === "error")
   if (conf === undefined || errors.length > 0)
@@ -219,6 +232,7 @@ function readCall(request: CheckedRequest): Call {
     conf,
     args: cniArgs.args,
     key: { network: conf.name, containerId, ifname },
+    caller,
   }
 }
 

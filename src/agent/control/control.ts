@@ -2,6 +2,7 @@ import type { ControlResponse } from "../../cni/protocol.ts"
 import { LariatError, messageOf } from "../../errors.ts"
 import { runtimeName } from "../../sys/ffi/runtime.ts"
 import { BUILD, VERSION } from "../../version.ts"
+import type { Caller } from "../caller.ts"
 import type { ClusterPart } from "../cluster/cluster_part.ts"
 import type { AgentContext } from "../context.ts"
 import type { CniService } from "./cni_service.ts"
@@ -26,10 +27,11 @@ export async function answerRequest(
   context: AgentContext,
   service: CniService,
   request: unknown,
+  caller: Caller,
 ): Promise<unknown> {
   const op =
     typeof request === "object" && request !== null && "op" in request ? request.op : undefined
-  if (op === "cni") return await service.handle(request)
+  if (op === "cni") return await service.handle(request, caller)
   try {
     return { ok: true, value: operation(op)(context) } satisfies ControlResponse
   } catch (error) {

@@ -1,9 +1,10 @@
-import { afterEach, expect, test } from "bun:test"
+import { afterEach, describe, expect, test } from "bun:test"
 import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs"
 import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import fc from "fast-check"
+import { waitFor } from "../../../test/clients/program.ts"
 import { ControlServer, type ControlServerOptions, type RequestHandler } from "./control_server.ts"
 
 const stops: (() => Promise<void>)[] = []
@@ -111,4 +112,56 @@ test("random bytes always get one line of JSON", async () => {
     }),
     { numRuns: 300 },
   )
+})
+
+describe("a caller that hangs up", () => {
+  /** Connects, sends a request and waits until its own end is closed. */
+  function hangUp(path: string, when: Promise<unknown>): Promise<void> {
+    return new Promise((resolve) => {
+      const socket = connect(path, async () => {
+        socket.pause()
+        socket.write("{}\n")
+        await when
+        socket.destroy()
+      })
+      socket.on("error", () => {})
+      socket.on("close", () => resolve())
+    })
+  }
+
+  test("in the middle is gone for the handler, and what was done is taken back", async () => {
+    const [begun, done] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const seen: unknown[] = []
+    const path = await start(async (_, caller) => {
+      caller.ifLost(() => seen.push("taken back"))
+      seen.push(caller.isGone())
+      begun.resolve()
+      await done.promise
+      seen.push(caller.isGone())
+      return 1
+    })
+    await hangUp(path, begun.promise)
+    done.resolve()
+    await waitFor("the undoing", () => seen.includes("taken back") || undefined)
+    expect(seen).toEqual([false, true, "taken back"])
+  })
+
+  test("with its answer unread has not heard of it", async () => {
+    let takenBack = 0
+    const answered = Promise.withResolvers<void>()
+    const path = await start((_, caller) => {
+      caller.ifLost(() => {
+        takenBack += 1
+      })
+      setTimeout(answered.resolve, 20)
+      return 1
+    })
+    await hangUp(path, answered.promise)
+    await waitFor("the undoing", () => takenBack > 0 || undefined)
+    // One that has read it has.
+    expect(await call(path, "{}\n")).toBe("1\n")
+    expect(await call(path, "{}\n", false)).toBe("1\n")
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(takenBack).toBe(1)
+  })
 })

@@ -3,9 +3,11 @@ import { createServer, type Server, type Socket } from "node:net"
 import { dirname } from "node:path"
 import { MAX_REQUEST_BYTES } from "../../cni/protocol.ts"
 import { LariatError, messageOf } from "../../errors.ts"
+import { hasHungUp } from "../../sys/net/hung_up.ts"
+import type { Caller } from "../caller.ts"
 
 /** Takes one parsed request, gives the value that is sent back as JSON. Must not throw. */
-export type RequestHandler = (request: unknown) => unknown | Promise<unknown>
+export type RequestHandler = (request: unknown, caller: Caller) => unknown | Promise<unknown>
 
 /** Limits of the control socket; the defaults suit a host with a thousand containers. */
 export interface ControlServerOptions {
@@ -20,7 +22,7 @@ export interface ControlServerOptions {
 
 /**
  * The agent's unix socket: one JSON request on one line, one JSON answer on one line, then the
- * connection ends. Mode 0600: whoever may open it owns the host's network already.
+ * connection ends. A request whose caller has hung up is not begun. Mode 0600: whoever may open it owns the host's network already.
  */
 export class ControlServer {
   readonly #server: Server
@@ -54,7 +56,7 @@ export class ControlServer {
       }
       control.#connections.add(socket)
       socket.on("close", () => control.#connections.delete(socket))
-      serve(socket, handler, requestTimeoutMs)
+      new Connection(socket, handler, requestTimeoutMs)
     })
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
@@ -98,61 +100,99 @@ function listening(server: Server, path: string): Promise<void> {
   })
 }
 
-function serve(socket: Socket, handler: RequestHandler, requestTimeoutMs: number): void {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  let answered = false
-  let timer = setTimeout(() => {
-    answer(refusal("decode", "Cannot read the request: it did not end in time"))
-  }, requestTimeoutMs)
+/** One connection: its request is read, answered, and it is closed. */
+class Connection implements Caller {
+  readonly #socket: Socket
+  readonly #handler: RequestHandler
+  readonly #timeoutMs: number
+  readonly #chunks: Uint8Array[] = []
+  readonly #lost: (() => void)[] = []
+  #size = 0
+  #state: "reading" | "working" | "answered" = "reading"
+  #timer: ReturnType<typeof setTimeout>
 
-  function answer(value: unknown): void {
-    if (answered) return
-    answered = true
-    clearTimeout(timer)
-    if (socket.destroyed) return
-    socket.end(`${JSON.stringify(value)}\n`)
-    // A client that reads no answer, or never ends its side, would keep the connection for good.
-    timer = setTimeout(() => socket.destroy(), requestTimeoutMs)
+  constructor(socket: Socket, handler: RequestHandler, timeoutMs: number) {
+    this.#socket = socket
+    this.#handler = handler
+    this.#timeoutMs = timeoutMs
+    this.#timer = setTimeout(() => {
+      this.#refuse("decode", "Cannot read the request: it did not end in time")
+    }, timeoutMs)
+    socket.on("data", (chunk: Uint8Array) => this.#take(chunk))
+    socket.on("end", () => {
+      if (this.#state !== "reading") return
+      this.#refuse("decode", "Cannot read the request: it has no end of line")
+    })
+    socket.on("error", () => {
+      socket.destroy()
+      this.#takeBack()
+    })
+    socket.on("close", () => clearTimeout(this.#timer))
   }
 
-  async function handle(line: Uint8Array): Promise<void> {
+  isGone(): boolean {
+    return hasHungUp(this.#socket)
+  }
+
+  ifLost(takeBack: () => void): void {
+    this.#lost.push(takeBack)
+  }
+
+  #takeBack(): void {
+    if (this.#state !== "answered") return
+    for (const step of this.#lost.splice(0)) step()
+  }
+
+  #take(chunk: Uint8Array): void {
+    if (this.#state !== "reading") return
+    this.#size += chunk.length
+    if (this.#size > MAX_REQUEST_BYTES) {
+      this.#refuse("decode", `Cannot read the request: more than ${MAX_REQUEST_BYTES} bytes`)
+      return
+    }
+    this.#chunks.push(chunk)
+    const newline = chunk.indexOf(10)
+    if (newline < 0) return
+    this.#state = "working"
+    clearTimeout(this.#timer)
+    const line = Buffer.concat(this.#chunks).subarray(0, this.#size - chunk.length + newline)
+    this.#chunks.length = 0
+    // An agent that stood still finds calls that were given up long ago.
+    if (this.isGone()) this.#socket.destroy()
+    else void this.#work(line)
+  }
+
+  async #work(line: Uint8Array): Promise<void> {
     let request: unknown
     try {
       request = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(line))
     } catch (error) {
-      answer(refusal("decode", `Cannot read the request: ${messageOf(error)}`))
+      this.#refuse("decode", `Cannot read the request: ${messageOf(error)}`)
       return
     }
     try {
-      answer(await handler(request))
+      this.#answer(await this.#handler(request, this))
     } catch (error) {
-      answer(refusal("internal", `Cannot handle the request: ${messageOf(error)}`))
+      this.#refuse("internal", `Cannot handle the request: ${messageOf(error)}`)
     }
   }
 
-  let received = false
-  socket.on("data", (chunk: Uint8Array) => {
-    if (received || answered) return
-    size += chunk.length
-    if (size > MAX_REQUEST_BYTES) {
-      answer(refusal("decode", `Cannot read the request: more than ${MAX_REQUEST_BYTES} bytes`))
+  #refuse(code: string, message: string): void {
+    this.#answer({ ok: false, code, message })
+  }
+
+  #answer(value: unknown): void {
+    if (this.#state === "answered") return
+    this.#state = "answered"
+    clearTimeout(this.#timer)
+    if (this.isGone()) {
+      this.#socket.destroy()
+      this.#takeBack()
       return
     }
-    chunks.push(chunk)
-    const newline = chunk.indexOf(10)
-    if (newline < 0) return
-    received = true
-    clearTimeout(timer)
-    void handle(Buffer.concat(chunks).subarray(0, size - chunk.length + newline))
-  })
-  socket.on("end", () => {
-    if (!received) answer(refusal("decode", "Cannot read the request: it has no end of line"))
-  })
-  socket.on("error", () => socket.destroy())
-  socket.on("close", () => clearTimeout(timer))
-}
-
-function refusal(code: string, message: string): { ok: false; code: string; message: string } {
-  return { ok: false, code, message }
+    // Whoever hangs up without having read it ends in an error of the socket's.
+    this.#socket.end(`${JSON.stringify(value)}\n`)
+    // A client that reads no answer, or never ends its side, would keep the connection for good.
+    this.#timer = setTimeout(() => this.#socket.destroy(), this.#timeoutMs)
+  }
 }

@@ -11,6 +11,7 @@ import type { RouteSpec } from "../../endpoint/port.ts"
 import { removePort } from "../../endpoint/remove_port.ts"
 import { LariatError, messageOf } from "../../errors.ts"
 import { type Netns, openNetns, sameNetns } from "../../sys/netns/netns.ts"
+import { type Caller, refuseGone } from "../caller.ts"
 import type { AgentContext } from "../context.ts"
 import type { AttachRequest, EndpointKey } from "../networks/attach_request.ts"
 import { type EndpointSpec, specJson } from "../networks/endpoint_spec.ts"
@@ -32,15 +33,24 @@ import { takeUnheld } from "./unheld.ts"
  *
  * @throws LariatError
  */
-export function attach(context: AgentContext, request: AttachRequest): Promise<AttachResult> {
-  return context.index.trackAttach(request, attachNow(context, request))
+export function attach(
+  context: AgentContext,
+  request: AttachRequest,
+  caller: Caller,
+): Promise<AttachResult> {
+  return context.index.trackAttach(request, attachNow(context, request, caller))
 }
 
-async function attachNow(context: AgentContext, request: AttachRequest): Promise<AttachResult> {
+async function attachNow(
+  context: AgentContext,
+  request: AttachRequest,
+  caller: Caller,
+): Promise<AttachResult> {
   await clearTheWay(context, request)
   if (request.pool?.leased === true) {
     await context.cluster?.roomFor(request.pool, request.requested)
   }
+  refuseGone(caller, request)
   const netns = openNetns(request.netnsPath)
   const undo = new Undo()
   try {
@@ -53,7 +63,7 @@ async function attachNow(context: AgentContext, request: AttachRequest): Promise
     const failure = await undo.failed(error)
     netns.close()
     // The bridge was somebody else's to delete, and is made or found again.
-    if (context.bridges.isStale(request.bridge.name)) return attachNow(context, request)
+    if (context.bridges.isStale(request.bridge.name)) return attachNow(context, request, caller)
     throw failure
   }
 }

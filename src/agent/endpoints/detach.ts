@@ -34,6 +34,18 @@ export async function detachOnceAttached(context: AgentContext, key: EndpointKey
   await detach(context, key)
 }
 
+/** Takes an endpoint down whose runtime was gone before it heard of it, and may never ask for that. */
+export function takeBack(context: AgentContext, { id, ...key }: EndpointRow): void {
+  if (context.index.get(key)?.id !== id) return
+  detach(context, key).then(
+    () =>
+      context.health.repaired(
+        `${key.containerId}/${key.ifname} was taken down: its runtime hung up before it had its answer`,
+      ),
+    (error) => context.log.error("{why}", { why: messageOf(error) }),
+  )
+}
+
 async function takeDownOrTell(context: AgentContext, row: EndpointRow): Promise<void> {
   try {
     await takeDown(context, row)

@@ -1,6 +1,7 @@
 import { type AttachResult, NO_DNS } from "../../cni/result.ts"
 import type { RouteSpec } from "../../endpoint/port.ts"
 import { openNetns } from "../../sys/netns/netns.ts"
+import { type Caller, refuseGone } from "../caller.ts"
 import type { AgentContext } from "../context.ts"
 import type { EndpointKey } from "../networks/attach_request.ts"
 import { addressOnlySpec, specJson } from "../networks/endpoint_spec.ts"
@@ -22,15 +23,17 @@ export interface ReserveRequest extends EndpointKey {
  * Gives addresses for an interface that another plugin makes. They stay taken until that plugin
  * gives them back, or until the container's namespace is gone.
  *
- * @throws LariatError as Allocator.allocate does
+ * @throws LariatError as Allocator.allocate does, `busy` where the caller has hung up
  */
 export async function reserve(
   context: AgentContext,
   request: ReserveRequest,
+  caller: Caller,
 ): Promise<AttachResult> {
   await clearTheWay(context, request)
   const { pool, routes } = request
   await context.cluster?.roomFor(pool, request.requested)
+  refuseGone(caller, request)
   const taken = pool.allocator.allocate({ requested: request.requested }).map((one) => ({
     ...one,
     prefix: one.family === 4 ? (request.prefixLength ?? one.prefix) : one.prefix,
