@@ -1,4 +1,5 @@
 /** A store in memory whose watches hear when they are told to, and that can be lost and put back. */
+import { checkCommit } from "../../src/cluster/store/commit_check.ts"
 import type {
   Change,
   Commit,
@@ -56,6 +57,7 @@ export class MemoryStore implements Store {
   }
 
   async commit(conditions: readonly Condition[], writes: readonly Write[]): Promise<Commit> {
+    checkCommit(conditions, writes)
     await this.#begin("commit")
     const hold = conditions.every(
       ({ key, revision }) => (this.#entries.get(key)?.revision ?? 0) === revision,

@@ -111,6 +111,7 @@ export class Composition {
         () => this.enrolment.renew(),
         () => this.#confirmBlocks(),
         () => this.own.publish(this.#record()),
+        async () => this.publisher.retryRefused(),
       ],
       health,
       log,
@@ -133,7 +134,7 @@ export class Composition {
       retell: () => this.#retell(),
     })
     this.publisher = new EndpointPublisher({
-      ...{ store, keys, signer },
+      ...{ store, keys, signer, health },
       isShared: (network, address) =>
         this.context?.networks.get(network)?.leased === true &&
         !this.blocks.lost.covers(network, address),

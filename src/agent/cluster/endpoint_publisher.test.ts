@@ -5,6 +5,8 @@ import { TestHost } from "../../../test/cluster_model/test_host.ts"
 import { parseEndpointRecord } from "../../cluster/records/endpoint_record.ts"
 import { peek } from "../../cluster/records/envelope.ts"
 import { Keyspace } from "../../cluster/records/keyspace.ts"
+import { LariatError } from "../../errors.ts"
+import { Health } from "../health.ts"
 import type { EndpointRow } from "../state/rows.ts"
 import { StateDatabase } from "../state/state_database.ts"
 import { EndpointPublisher } from "./endpoint_publisher.ts"
@@ -46,6 +48,7 @@ let store: MemoryStore
 let signer: Signer
 let publisher: EndpointPublisher
 let failures: unknown[]
+let health: Health
 /** Addresses that are another host's. */
 let lost: Set<string>
 beforeEach(() => {
@@ -54,12 +57,14 @@ beforeEach(() => {
   lost = new Set()
   const stateDatabase = StateDatabase.open(":memory:", { bootId: "b", wallClock: () => 0 })
   const { identity } = new TestHost("me", 1, keys)
+  health = new Health()
   signer = new Signer(new ClusterState(stateDatabase, "edge"), "me", { identity, psk: undefined })
   publisher = new EndpointPublisher({
     store,
     keys,
     signer,
     isShared: (network, address) => network === "mesh" && !lost.has(address),
+    health,
     onFailure: (error) => failures.push(error),
   })
 })
@@ -164,4 +169,56 @@ test("hundreds go in commits that etcd takes", async () => {
   for (const one of rows) publisher.changed(undefined, one)
   await waitFor("all", async () => store.listing(keys.prefix).entries.length === 200 || undefined)
   expect(store.calls.filter((call) => call === "commit").length).toBeGreaterThanOrEqual(4)
+})
+
+/** Containers, each with one address of its own, from the first on. */
+const many = (count: number, names: (n: number) => Partial<EndpointRow["names"]> = () => ({})) =>
+  Array.from({ length: count }, (_, n) =>
+    row(n, {
+      addresses: [{ address: `10.42.2.${n}`, prefix: 16, gateway: undefined }],
+      names: { aliases: [], labels: {}, ...names(n) },
+    }),
+  )
+const standing = () => store.listing(keys.prefix).entries.map(({ key }) => key.split(".").at(-1))
+const problems = () => health.problems().map(({ what }) => what)
+
+test("large records go in commits of as many bytes as etcd takes", async () => {
+  const label = "x".repeat(8000)
+  const labels = { a: label, b: label, c: label, d: label, e: label }
+  for (const one of many(64, () => ({ labels }))) publisher.changed(undefined, one)
+  await waitFor("all", () => standing().length === 64 || undefined)
+  expect([failures, problems()]).toEqual([[], []])
+})
+
+test("a record that nobody could take is named and left out, the others go", async () => {
+  const rows = many(3, (n) => (n === 1 ? { podName: "p".repeat(100_000) } : {}))
+  for (const one of rows) publisher.changed(undefined, one)
+  await waitFor("the others", () => standing().join() === "0,2" || undefined)
+  expect(problems()).toEqual([
+    "container c1 is not known to other hosts by 10.42.2.1: Cannot take the endpoint: name is out of shape",
+  ])
+  publisher.changed(rows[1], undefined)
+  expect(problems()).toEqual([])
+})
+
+test("a record that the store refuses is named, holds nobody up, and is tried again", async () => {
+  const rows = many(20)
+  const commit = store.commit.bind(store)
+  let isFinicky = true
+  store.commit = async (conditions, writes) => {
+    if (isFinicky && writes.some(({ key }) => key.endsWith(".7"))) {
+      throw new LariatError("Cannot write: etcd refuses it: too large", { code: "io" })
+    }
+    return await commit(conditions, writes)
+  }
+  for (const one of rows) publisher.changed(undefined, one)
+  await waitFor("the others", () => standing().length === 19 || undefined)
+  await waitFor("a problem", () => problems().length > 0 || undefined)
+  expect(problems()).toEqual([
+    "container c7 is not known to other hosts by 10.42.2.7: Cannot write: etcd refuses it: too large",
+  ])
+  isFinicky = false
+  publisher.retryRefused()
+  await waitFor("it too", () => standing().length === 20 || undefined)
+  await waitFor("the problem to be over", () => problems().length === 0 || undefined)
 })

@@ -1,12 +1,26 @@
-import { type EndpointRecord, endpointBody } from "../../cluster/records/endpoint_record.ts"
+import {
+  type EndpointRecord,
+  endpointBody,
+  parseEndpointRecord,
+} from "../../cluster/records/endpoint_record.ts"
+import { MAX_ENVELOPE_BYTES } from "../../cluster/records/envelope.ts"
 import type { Keyspace } from "../../cluster/records/keyspace.ts"
-import type { Store } from "../../cluster/store/store.ts"
+import type { Store, Write } from "../../cluster/store/store.ts"
+import { LariatError, messageOf } from "../../errors.ts"
+import type { Health } from "../health.ts"
 import { containerName, containerUuid } from "../services/metadata_feed.ts"
 import type { EndpointRow } from "../state/rows.ts"
 import type { Signer } from "./signer.ts"
 
 /** Writes of one commit; etcd takes 128 operations in one. */
 const BATCH = 64
+/**
+ * Values of one commit, bytes: one of the largest, or so many as they mostly are. Far below the
+ * 1.5 MiB of etcd's --max-request-bytes, since an edge host's uplink has to take it in a call's time.
+ */
+const BATCH_BYTES = MAX_ENVELOPE_BYTES
+/** Refused records that are tried again at once: each may cost a commit of its own. */
+const RETRIED = 16
 /** After a failure, milliseconds. */
 const RETRY_MS = 1000
 
@@ -17,12 +31,15 @@ export interface EndpointPublisherOptions {
   readonly signer: Signer
   /** Whether other hosts are told of an address of a network. */
   readonly isShared: (network: string, address: string) => boolean
+  /** Is told which containers others cannot be told of. */
+  readonly health: Health
   readonly onFailure: (error: unknown) => void
 }
 
 /**
  * Tells the other hosts of this one's containers, after the fact: an attach waits for no store.
- * What could not be told is told as soon as the store answers.
+ * What could not be told is told as soon as the store answers. A record that cannot be written is
+ * left out and named: no other one waits for it.
  */
 export class EndpointPublisher {
   readonly #options: EndpointPublisherOptions
@@ -30,6 +47,10 @@ export class EndpointPublisher {
   readonly #wanted = new Map<string, EndpointRecord>()
   /** Keys that have to be written or deleted. */
   readonly #due = new Set<string>()
+  /** Keys of wanted records that the store did not take. */
+  readonly #refused = new Set<string>()
+  /** How many writes the next commit may have: fewer where one of them is refused. */
+  #most = BATCH
   #running = false
   #timer: ReturnType<typeof setTimeout> | undefined
   #stopped = false
@@ -44,6 +65,7 @@ export class EndpointPublisher {
       for (const key of this.#keysOf(before)) {
         this.#wanted.delete(key)
         this.#due.add(key)
+        this.#settled(key)
       }
     }
     if (after?.state === "attached") {
@@ -94,6 +116,12 @@ export class EndpointPublisher {
     }
   }
 
+  /** Tries again what the store did not take: it may have been something between. */
+  retryRefused(): void {
+    for (const key of [...this.#refused].slice(0, RETRIED)) this.#due.add(key)
+    this.#wake(0)
+  }
+
   /** Writes everything again: the store was put back. */
   again(): void {
     for (const key of this.#wanted.keys()) this.#due.add(key)
@@ -112,26 +140,22 @@ export class EndpointPublisher {
   }
 
   async #flush(): Promise<void> {
-    const { store, signer, onFailure } = this.#options
+    const { store, onFailure } = this.#options
     this.#running = true
     let wait = 0
     try {
       while (this.#due.size > 0 && !this.#stopped) {
-        const keys = [...this.#due].slice(0, BATCH)
-        const writes = keys.map((key) => {
-          const record = this.#wanted.get(key)
-          if (record === undefined) {
-            signer.forget(key)
-            return { key, value: undefined }
-          }
-          return { key, value: signer.sign("endpoint", key, endpointBody(record)) }
-        })
-        for (const key of keys) this.#due.delete(key)
+        const writes = this.#batch()
+        if (writes.length === 0) continue
+        for (const { key } of writes) this.#due.delete(key)
         try {
           await store.commit([], writes)
+          for (const { key } of writes) this.#settled(key)
+          this.#most = Math.min(BATCH, this.#most * 2)
         } catch (error) {
-          for (const key of keys) this.#due.add(key)
-          throw error
+          for (const { key } of writes) this.#due.add(key)
+          if (!isRefusal(error)) throw error
+          this.#refuse(writes, error)
         }
       }
     } catch (error) {
@@ -140,6 +164,71 @@ export class EndpointPublisher {
     }
     this.#running = false
     this.#wake(wait)
+  }
+
+  /** The next writes, as many as go in one commit. What cannot be written at all is due no more. */
+  #batch(): Write[] {
+    const writes: Write[] = []
+    let bytes = 0
+    for (const key of this.#due) {
+      const write = this.#writeOf(key)
+      if (write === undefined) {
+        this.#due.delete(key)
+        continue
+      }
+      bytes += Buffer.byteLength(write.value ?? "")
+      if (writes.length > 0 && bytes > BATCH_BYTES) break
+      writes.push(write)
+      if (writes.length === this.#most) break
+    }
+    return writes
+  }
+
+  #writeOf(key: string): Write | undefined {
+    const { signer } = this.#options
+    const record = this.#wanted.get(key)
+    if (record === undefined) {
+      signer.forget(key)
+      return { key, value: undefined }
+    }
+    try {
+      const body = endpointBody(record)
+      // What others would refuse is not worth their time.
+      parseEndpointRecord(body)
+      return { key, value: signer.sign("endpoint", key, body) }
+    } catch (error) {
+      // The state database may be what cannot be written: that is no fault of the record's.
+      if (error instanceof LariatError && error.code === "io") throw error
+      this.#leaveOut(key, error)
+      return undefined
+    }
+  }
+
+  /** Finds out by halves whose fault it is. */
+  #refuse(writes: readonly Write[], error: unknown): void {
+    const [first] = writes
+    if (writes.length > 1 || first === undefined) {
+      this.#most = Math.ceil(writes.length / 2)
+      return
+    }
+    this.#due.delete(first.key)
+    this.#refused.add(first.key)
+    this.#leaveOut(first.key, error)
+  }
+
+  #leaveOut(key: string, error: unknown): void {
+    const record = this.#wanted.get(key)
+    if (record === undefined) return
+    this.#options.health.raise(problemOf(key), {
+      severity: "warning",
+      what: `container ${record.containerId} is not known to other hosts by ${addressOf(key)}: ${messageOf(error)}`,
+      hint: "give it a shorter name and fewer or shorter labels; it is reached by its address",
+    })
+  }
+
+  #settled(key: string): void {
+    this.#refused.delete(key)
+    this.#options.health.clear(problemOf(key))
   }
 
   #keysOf(row: EndpointRow): string[] {
@@ -162,4 +251,17 @@ export class EndpointPublisher {
       createIndex: row.id,
     }
   }
+}
+
+/** Whether the store said no to what was written, and would say so again. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof LariatError && (error.code === "io" || error.code === "internal")
+}
+
+function problemOf(key: string): string {
+  return `publish/${key}`
+}
+
+function addressOf(key: string): string {
+  return key.slice(key.lastIndexOf("/") + 1)
 }
