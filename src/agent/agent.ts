@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { getLogger } from "@logtape/logtape"
 import type { Netconf } from "../config/netconf/netconf.ts"
@@ -38,6 +37,7 @@ import { MetadataServer } from "./services/metadata_server.ts"
 import { servedAt } from "./services/service_address.ts"
 import { serviceLimits } from "./services/service_limits.ts"
 import { hostIdentity, outerFamily } from "./state/identity.ts"
+import { lockRunDirectory, ownDirectory } from "./state/own_directory.ts"
 import { StateDatabase } from "./state/state_database.ts"
 import { StrayWatch } from "./stray_watch.ts"
 import { Timings } from "./timings.ts"
@@ -61,6 +61,8 @@ interface Services {
   readonly metadata: MetadataServer
   readonly objects: MetadataObjects
   readonly watch: Watch
+  /** Gives the run directory to another agent. */
+  readonly release: () => void
 }
 
 /**
@@ -93,14 +95,17 @@ export class Agent {
    * @param options.startPages what each start of this program reads of its file, a CNI plugin's
    *   too: kept in memory, so that one is quick also where an idle host has dropped everything
    *   else. Default none
-   * @throws LariatError `busy` when another agent has the state directory, `io`, `kernel`
+   * @throws LariatError `busy` when another agent has the state or the run directory, `permission` when
+   *   one of them is not this user's alone, `io`, `kernel`
    */
   static async start(
     configuration: Configuration,
     options: { readonly startPages?: PageSnapshot | undefined } = {},
   ): Promise<Agent> {
     const { agent: settings } = configuration
-    mkdirSync(settings.stateDir, { recursive: true, mode: 0o700 })
+    ownDirectory(settings.stateDir, "state directory")
+    ownDirectory(settings.runDir, "run directory")
+    const release = lockRunDirectory(settings.runDir)
     const boot = bootId()
     const stateDatabase = StateDatabase.open(join(settings.stateDir, DATABASE), { bootId: boot })
     const kernel = Kernel.open()
@@ -177,7 +182,7 @@ export class Agent {
     log.info("ready: {kept} endpoints go on, {removed} were taken down, {strays} stray links", {
       ...recovery,
     })
-    return new Agent(context, { control, metadata, objects, watch }, options.startPages)
+    return new Agent(context, { control, metadata, objects, watch, release }, options.startPages)
   }
 
   /** Takes a changed configuration in; the data path goes on. */
@@ -207,6 +212,7 @@ export class Agent {
     this.#context.stateDatabase.close()
     this.#context.firewall.close()
     this.#context.kernel.close()
+    this.#services.release()
   }
 
   /** Gives back what only the start needed, and keeps what each start of the plugin needs. */

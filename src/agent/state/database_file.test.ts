@@ -77,8 +77,8 @@ describe("the file", () => {
   test("that is a directory is an error with its path", () => {
     mkdirSync(path, { recursive: true })
     const error = refusal(() => DatabaseFile.open(path))
-    expect(error.code).toBe("io")
-    expect(error.message).toContain(path)
+    expect(error.code).toBe("permission")
+    expect(error.message).toBe(`Cannot use ${path}: it is no regular file`)
   })
 })
 

@@ -5,6 +5,7 @@ import { dirname } from "node:path"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 import { LariatError, messageOf } from "../../errors.ts"
 import { lockHolder } from "./database_lock.ts"
+import { ownFile } from "./own_directory.ts"
 import type { Row } from "./rows.ts"
 import { APPLICATION_ID, META_TABLE, MIGRATIONS } from "./schema.ts"
 
@@ -128,6 +129,7 @@ export class DatabaseFile {
 function makeFile(path: string): void {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    for (const companion of COMPANIONS) ownFile(path + companion)
     // An existing file is not opened here: closing it again would drop a lock of this process.
     if (!existsSync(path)) closeSync(openSync(path, "wx", 0o600))
     for (const companion of COMPANIONS) {

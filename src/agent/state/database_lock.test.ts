@@ -12,6 +12,7 @@ const LOCKS = `1: POSIX  ADVISORY  READ  11 fe:00:77 1073741826 1073742335
 
 test("the writer of the very file is found", () => {
   expect(holderIn(LOCKS, 0xfe00n, 77n)).toBe(15)
+  expect(holderIn(LOCKS, 0xfe00n, 77n, "FLOCK")).toBe(12)
   expect(holderIn(LOCKS, 0xfe01n, 77n)).toBe(13)
   expect(holderIn(LOCKS, 0xfe00n, 79n)).toBeUndefined()
   expect(holderIn("", 0xfe00n, 77n)).toBeUndefined()

@@ -1,6 +1,9 @@
-/** Who holds the lock of a SQLite file. */
+/** Who holds the lock of a file. */
 
 import { readFileSync, statSync } from "node:fs"
+
+/** By which call a lock was made: fcntl(2) or flock(2). */
+export type LockKind = "POSIX" | "FLOCK"
 
 /**
  * The process that holds a write lock on a file, from /proc/locks; undefined where the kernel does
@@ -9,10 +12,10 @@ import { readFileSync, statSync } from "node:fs"
  * SQLite locks with fcntl(2), and such locks go with their process however it ends. They also go
  * when the process closes any descriptor of the file: nobody may open the database beside SQLite.
  */
-export function lockHolder(path: string): number | undefined {
+export function lockHolder(path: string, kind: LockKind = "POSIX"): number | undefined {
   try {
     const { dev, ino } = statSync(path, { bigint: true })
-    return holderIn(readFileSync("/proc/locks", "utf8"), dev, ino)
+    return holderIn(readFileSync("/proc/locks", "utf8"), dev, ino, kind)
   } catch {
     return undefined
   }
@@ -22,12 +25,17 @@ export function lockHolder(path: string): number | undefined {
  * Finds the writer in the text of /proc/locks. A line is, after proc_locks(5),
  * `1: POSIX ADVISORY WRITE 1234 fe:00:5678 1073741826 1073742335`: device in hex, inode in decimal.
  */
-export function holderIn(locks: string, dev: bigint, ino: bigint): number | undefined {
+export function holderIn(
+  locks: string,
+  dev: bigint,
+  ino: bigint,
+  kind: LockKind = "POSIX",
+): number | undefined {
   for (const line of locks.split("\n")) {
-    const match = /POSIX\s+ADVISORY\s+WRITE\s+([0-9]+)\s+([0-9a-f]+):([0-9a-f]+):([0-9]+)\s/.exec(
-      line,
-    )
-    const [, pid, major, minor, inode] = match ?? []
+    const match =
+      /(POSIX|FLOCK)\s+ADVISORY\s+WRITE\s+([0-9]+)\s+([0-9a-f]+):([0-9a-f]+):([0-9]+)\s/.exec(line)
+    const [, made, pid, major, minor, inode] = match ?? []
+    if (made !== kind) continue
     if (pid === undefined || major === undefined || minor === undefined) continue
     if (inode !== String(ino)) continue
     if (Number.parseInt(major, 16) !== majorOf(dev)) continue

@@ -28,6 +28,7 @@ export const SIGNATURES = {
   /** Only commands whose argument is an int. */
   fcntl: "iiii",
   fchmod: "iiu",
+  flock: "iii",
   fstatfs: "iib",
   fsync: "ii",
   getpid: "i",
