@@ -25,11 +25,13 @@ import { BridgeClaims } from "./networks/bridge_claims.ts"
 import { bridgeConfs } from "./networks/bridge_confs.ts"
 import { Bridges } from "./networks/bridges.ts"
 import { EndpointIndex } from "./networks/endpoint_index.ts"
+import { checkSpec } from "./networks/endpoint_spec.ts"
 import { FirewallKeeper } from "./networks/firewall_keeper.ts"
 import { LegacyKeeper } from "./networks/legacy_keeper.ts"
 import { linkMtu } from "./networks/link_mtu.ts"
 import { Networks } from "./networks/networks.ts"
 import { Underlay } from "./networks/underlay.ts"
+import { Unrecorded } from "./networks/unrecorded.ts"
 import { HostDns } from "./services/dns_server.ts"
 import { MetadataFeed } from "./services/metadata_feed.ts"
 import { MetadataObjects } from "./services/metadata_objects.ts"
@@ -107,7 +109,10 @@ export class Agent {
     ownDirectory(settings.runDir, "run directory")
     const release = lockRunDirectory(settings.runDir)
     const boot = bootId()
-    const stateDatabase = StateDatabase.open(join(settings.stateDir, DATABASE), { bootId: boot })
+    const stateDatabase = StateDatabase.open(join(settings.stateDir, DATABASE), {
+      bootId: boot,
+      check: checkSpec,
+    })
     const kernel = Kernel.open()
     const health = new Health({ onRepair: (what) => log.info("mended: {what}", { what }) })
     const index = new EndpointIndex()
@@ -145,6 +150,7 @@ export class Agent {
       kernel,
       health,
       index,
+      unrecorded: new Unrecorded(networks, index),
       networks,
       bridges: new Bridges(kernel, settings.createBridge, new BridgeClaims(stateDatabase)),
       ahead: new AheadProbe(kernel, (why) => log.debug("no address was asked for: {why}", { why })),

@@ -10,6 +10,7 @@ import type { EndpointIndex } from "./networks/endpoint_index.ts"
 import type { FirewallKeeper } from "./networks/firewall_keeper.ts"
 import type { Networks } from "./networks/networks.ts"
 import type { Underlay } from "./networks/underlay.ts"
+import type { Unrecorded } from "./networks/unrecorded.ts"
 import type { HostDns } from "./services/dns_server.ts"
 import type { MetadataFeed } from "./services/metadata_feed.ts"
 import type { WatchedHost } from "./state/identity.ts"
@@ -24,6 +25,7 @@ export interface AgentContext {
   readonly health: Health
   readonly stateDatabase: StateDatabase
   readonly index: EndpointIndex
+  readonly unrecorded: Unrecorded
   readonly kernel: Kernel
   readonly bridges: Bridges
   readonly ahead: AheadProbe

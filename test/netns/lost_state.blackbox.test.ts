@@ -1,9 +1,9 @@
 /** The state directory is gone under running containers: they go on, and stay the agent's. */
 import { afterAll, beforeAll, expect, test } from "bun:test"
-import { spawn } from "node:child_process"
-import { rmSync } from "node:fs"
-import { run } from "../clients/program.ts"
-import { attached, expectNothingLeft, getMetadata, removed } from "./container.ts"
+import { type ChildProcess, type StdioOptions, spawn } from "node:child_process"
+import { closeSync, openSync, rmSync } from "node:fs"
+import { run, waitFor } from "../clients/program.ts"
+import { attach, attached, expectNothingLeft, getMetadata, removed } from "./container.ts"
 import { mustLink } from "./kernel_view.ts"
 import { ipIn, Lab, ownLinks, pings } from "./lab.ts"
 import { pinging } from "./pinging.ts"
@@ -61,6 +61,39 @@ test("a container whose namespace has no name is found by its process", async ()
     child.kill("SIGKILL")
   }
   await removed(lab, "bare")
+  await expectNothingLeft(lab)
+})
+
+test("a container that is out of sight at the start is taken in when it is seen", async () => {
+  await run(["ip", "netns", "add", "dark"])
+  const one = await attach(lab, "dark")
+  const descriptor = openSync("/run/netns/dark", "r")
+  const stdio: StdioOptions = ["ignore", "ignore", "ignore", descriptor]
+  const keeper = spawn("sleep", ["60"], { stdio })
+  closeSync(descriptor)
+  let inside: ChildProcess | undefined
+  try {
+    await run(["umount", "--lazy", "/run/netns/dark"])
+    rmSync("/run/netns/dark")
+    await loseState()
+    expect(await lab.endpoints()).toEqual([])
+    const problems = (await lab.status()).problems.map(({ what }) => what).join("\n")
+    expect(problems).toContain("dark/eth0 was found and cannot be taken in")
+    inside = spawn("nsenter", [`--net=/proc/${keeper.pid}/fd/3`, "sleep", "60"], {
+      stdio: "ignore",
+    })
+    const known = await waitFor(
+      "it to be taken in",
+      async () => (await lab.endpoints())[0]?.addresses,
+      30_000,
+    )
+    expect(known).toEqual([`${one.address}/16`])
+    expect((await lab.status()).problems.map(({ what }) => what).join()).not.toContain("dark/eth0")
+  } finally {
+    keeper.kill("SIGKILL")
+    await lab.del("dark")
+    inside?.kill("SIGKILL")
+  }
   await expectNothingLeft(lab)
 })
 

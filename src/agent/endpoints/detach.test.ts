@@ -6,6 +6,7 @@ import { Health } from "../health.ts"
 import { row } from "../networks/endpoint_index.test.ts"
 import { EndpointIndex } from "../networks/endpoint_index.ts"
 import { Networks } from "../networks/networks.ts"
+import { Unrecorded } from "../networks/unrecorded.ts"
 import { StateDatabase } from "../state/state_database.ts"
 import { detachOnceAttached } from "./detach.ts"
 import { collectGarbage } from "./recover.ts"
@@ -14,7 +15,8 @@ function fixture() {
   const stateDatabase = StateDatabase.open(":memory:", { bootId: "b" })
   const networks = new Networks({ stateDatabase, clock: () => 0, restMs: 1000 })
   const [index, health] = [new EndpointIndex(), new Health()]
-  const parts = { stateDatabase, networks, index, health, bootId: "b" }
+  const unrecorded = new Unrecorded(networks, index)
+  const parts = { stateDatabase, networks, index, health, unrecorded, bootId: "b" }
   const context = parts as unknown as AgentContext
   /** What an attach leaves behind, of addresses alone: the kernel has no part in it. */
   const attached = (containerId: string) => {

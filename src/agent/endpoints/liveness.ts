@@ -22,7 +22,7 @@ export function isAlive(context: AgentContext, row: EndpointRow): boolean {
  * Opens the namespace in which an endpoint was made, or undefined when it is gone. A path can be
  * reused by another namespace: device and inode tell.
  */
-export function openOwnNetns(row: EndpointRow): Netns | undefined {
+export function openOwnNetns(row: Pick<EndpointRow, "netns">): Netns | undefined {
   if (row.netns === undefined) return undefined
   let netns: Netns
   try {

@@ -1,6 +1,6 @@
 import { type AttachResult, NO_DNS } from "../../cni/result.ts"
 import { parsePrefix } from "../../core/address.ts"
-import { hostLinkName } from "../../endpoint/host_link.ts"
+import { hostLinkName, LIVE_GROUP } from "../../endpoint/host_link.ts"
 import { type ContainerEnd, containerEnds } from "../../endpoint/read_port.ts"
 import { LariatError, messageOf } from "../../errors.ts"
 import type { LinkInfo } from "../../netlink/route/link.ts"
@@ -41,18 +41,36 @@ export function takeInLost(context: AgentContext, links: readonly LinkInfo[]): S
     try {
       if (end === undefined) throw outOfSight(link)
       const addresses = takeIn(context, port, end).join(", ")
+      context.unrecorded.ports.delete(link.name)
       context.health.repaired(
         `${containerId}/${ifname} with ${addresses} was taken in: it runs, and the state directory did not know it`,
       )
     } catch (error) {
+      context.unrecorded.ports.add(link.name)
       context.health.raise(`port/${link.name}`, {
         severity: "warning",
         what: `the port ${link.name} of ${containerId}/${ifname} was found and cannot be taken in: ${messageOf(error)}`,
-        hint: "it is left as it is; restart the container to have it attached anew",
+        hint: "it is left as it is and tried again; restart the container to have it attached anew",
       })
     }
   }
   return new Set(ports.map(({ link }) => link))
+}
+
+/** Ports that could not be taken in and are there still, by name; those that went are forgotten. */
+export function stillLost(context: AgentContext): readonly LinkInfo[] {
+  const { unrecorded, kernel, health, index } = context
+  if (unrecorded.ports.size === 0) return []
+  const links = kernel
+    .links({ group: LIVE_GROUP })
+    .filter((link) => unrecorded.ports.has(link.name) && !index.byHostIndex(link.index))
+  const there = new Set(links.map(({ name }) => name))
+  for (const name of unrecorded.ports) {
+    if (there.has(name)) continue
+    unrecorded.ports.delete(name)
+    health.clear(`port/${name}`)
+  }
+  return links
 }
 
 /** Whose port a link is by its alias; undefined where its name is not the one that follows. */
@@ -109,7 +127,12 @@ function takeIn(context: AgentContext, port: LostPort, end: ContainerEnd): reado
   const { mac, mtu } = end
   const result = { ...resultOf(port, end, name), foreignAddresses: [] }
   // The container has them, whether that can be written down or not.
-  pool?.allocator.restore(addresses.map(({ address }) => address))
+  for (const { address } of addresses) {
+    context.unrecorded.hold({
+      ...{ key: port, address },
+      isUsed: () => kernel.link(link.name) !== undefined,
+    })
+  }
   const row = stateDatabase.record(
     {
       ...{ network, containerId, ifname, kind: "port", netns: end.netns, hostName: link.name },

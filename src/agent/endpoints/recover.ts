@@ -5,8 +5,9 @@ import type { AgentContext } from "../context.ts"
 import { onItsBridge, retireBridges } from "./bridge_change.ts"
 import { detach } from "./detach.ts"
 import { isAlive } from "./liveness.ts"
-import { takeInLost } from "./lost_ports.ts"
+import { stillLost, takeInLost } from "./lost_ports.ts"
 import { repairPort } from "./repair.ts"
+import { holdSetAside } from "./set_aside_rows.ts"
 
 /** What a start found and did. */
 export interface Recovery {
@@ -45,7 +46,9 @@ export async function recover(context: AgentContext): Promise<Recovery> {
     going.push(detach(context, row).catch((error) => leftOver(context, error)))
   }
   const unknown = context.kernel.links({ group: LIVE_GROUP }).filter(({ name }) => !known.has(name))
+  holdSetAside(context)
   const left = takeInLost(context, unknown)
+  context.unrecorded.look()
   const strays = unknown.filter((link) => !left.has(link))
   for (const { index } of strays) {
     going.push(removePort(context.kernel, index).catch((error) => leftOver(context, error)))
@@ -59,7 +62,7 @@ export async function recover(context: AgentContext): Promise<Recovery> {
 /**
  * Releases endpoints whose container went away without a detach. Ports are noticed at once by the
  * kernel's notification; addresses on other engines' interfaces only here. What could not be taken
- * down before is tried again.
+ * down before, or taken in, is tried again.
  */
 export async function collectGarbage(context: AgentContext): Promise<void> {
   for (const row of context.index.unfinished()) {
@@ -70,6 +73,8 @@ export async function collectGarbage(context: AgentContext): Promise<void> {
       () => {},
     )
   }
+  takeInLost(context, stillLost(context))
+  context.unrecorded.look()
   for (const row of context.index.attached()) {
     if (context.index.pending(row) !== undefined || isAlive(context, row)) continue
     try {

@@ -1,6 +1,7 @@
 import type { RouteSpec } from "../../endpoint/port.ts"
+import { LariatError } from "../../errors.ts"
 import type { HostNat } from "../../firewall/state.ts"
-import type { EndpointRow, JsonObject } from "../state/rows.ts"
+import { type EndpointRow, isObject, type JsonObject } from "../state/rows.ts"
 import type { BridgeRequest, KeptCapabilities } from "./attach_request.ts"
 
 /** What an endpoint was made with: enough to check it, repair it and take it down. */
@@ -34,6 +35,17 @@ export function addressOnlySpec(routes: readonly RouteSpec[]): EndpointSpec {
 /** The spec as the state database's JSON column. */
 export function specJson(spec: EndpointSpec): JsonObject {
   return { ...spec }
+}
+
+/** @throws LariatError io where a row's spec is not what {@link specJson} wrote */
+export function checkSpec({ request }: Pick<EndpointRow, "request">): void {
+  const { bridge, bridgeAddresses, hostNat, routes, masquerade, hairpin } = request
+  const isBridge = bridge === undefined || (isObject(bridge) && typeof bridge.name === "string")
+  const lists = [bridgeAddresses, hostNat, routes]
+  const flags = [masquerade, hairpin]
+  const isWhole = lists.every(Array.isArray) && flags.every((flag) => typeof flag === "boolean")
+  if (isBridge && isWhole) return
+  throw new LariatError("what it was made with is not whole", { code: "io" })
 }
 
 /** The spec of a row; the state database wrote it with {@link specJson}. */

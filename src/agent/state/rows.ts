@@ -94,7 +94,7 @@ const STATES: readonly EndpointState[] = ["attaching", "attached", "detaching"]
 
 function unreadable(row: Row, column: string, want: string, cause?: unknown): LariatError {
   const id = row.id ?? row.name ?? row.key ?? row.address ?? "?"
-  return new LariatError(`Cannot read row ${id} of the stateDatabase: ${column} is not ${want}`, {
+  return new LariatError(`Cannot read row ${id} of the state database: ${column} is not ${want}`, {
     code: "io",
     hint: "The state database was changed by something else; restore it or move it aside",
     cause,
@@ -218,7 +218,8 @@ function isMaybeText(value: unknown): value is string | undefined {
   return value === undefined || isText(value)
 }
 
-function isObject(value: unknown): value is JsonObject {
+/** Whether a value is what JSON calls an object. */
+export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 

@@ -66,6 +66,16 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   `,
   "ALTER TABLE resting RENAME TO quarantine;",
+  `
+  -- Rows that could not be read, as JSON, for whoever looks what became of them. at: wall clock, ms.
+  CREATE TABLE set_aside (
+    id INTEGER PRIMARY KEY,
+    source TEXT NOT NULL,
+    row TEXT NOT NULL,
+    why TEXT NOT NULL,
+    at INTEGER NOT NULL
+  ) STRICT;
+  `,
 ]
 
 /** The table that holds the schema version; it exists in every version. */

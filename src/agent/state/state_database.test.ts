@@ -2,7 +2,6 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { DatabaseSync } from "node:sqlite"
 import { LariatError } from "../../errors.ts"
 import type { AddressRow, NewEndpoint } from "./rows.ts"
 import { StateDatabase } from "./state_database.ts"
@@ -302,32 +301,4 @@ test("everything is there after closing and opening again", () => {
   expect(second.endpoint(id)).toEqual(row)
   expect(second.begin(endpoint("c2"), [])).toBeGreaterThan(id)
   second.close()
-})
-
-test("columns that something else wrote are refused, not believed", () => {
-  const path = join(directory, "lariat.db")
-  for (const [change, column] of [
-    ["names = '{}'", "names"],
-    [`names = '{"aliases":[1],"labels":{}}'`, "names"],
-    [`names = '{"aliases":[],"labels":{"a":1}}'`, "names"],
-    [`names = '{"aliases":[],"labels":{},"podName":7}'`, "names"],
-    ["request = '[]'", "request"],
-    ["result = 'null'", "result"],
-    ["netns_ino = 'x'", "netns_ino"],
-    ["netns_dev = NULL", "netns_dev"],
-    ["mtu = 9223372036854775807", "mtu"],
-  ] as const) {
-    rmSync(path, { force: true })
-    const writer = StateDatabase.open(path, { bootId: "b" })
-    const id = writer.begin(endpoint("c1"), [])
-    writer.close()
-    const other = new DatabaseSync(path)
-    other.exec(`UPDATE endpoint SET ${change}`)
-    other.close()
-    const stateDatabase = StateDatabase.open(path, { bootId: "b" })
-    const error = refusal(() => stateDatabase.endpoint(id))
-    expect(error.code).toBe("io")
-    expect(error.message).toContain(column === "mtu" ? path : column)
-    stateDatabase.close()
-  }
 })

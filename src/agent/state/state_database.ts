@@ -17,6 +17,7 @@ import {
   restingRowOf,
   textOf,
 } from "./rows.ts"
+import { type SetAsideRow, setAsideRows, setAsideUnreadable } from "./set_aside.ts"
 
 /** How to open a {@link StateDatabase}. */
 export interface StateDatabaseOptions {
@@ -24,6 +25,8 @@ export interface StateDatabaseOptions {
   readonly bootId: string
   /** Milliseconds since 1970, for `createdAt`; default: `Date.now`. */
   readonly wallClock?: (() => number) | undefined
+  /** Throws where an endpoint that can be read makes no sense. Default: all make sense. */
+  readonly check?: ((row: EndpointRow) => void) | undefined
 }
 
 /** Next-fit's place per subnet, as the allocator tells it. */
@@ -48,13 +51,17 @@ export class StateDatabase {
   }
 
   /**
-   * Opens or makes the file; `":memory:"` keeps everything in memory.
+   * Opens or makes the file; `":memory:"` keeps everything in memory. Rows that cannot be read are
+   * set aside.
    *
    * @throws LariatError busy where another agent has it, io where it is damaged or cannot be
    *   used
    */
   static open(path: string, options: StateDatabaseOptions): StateDatabase {
-    return new StateDatabase(DatabaseFile.open(path), options)
+    const database = DatabaseFile.open(path)
+    const { check = () => {}, wallClock = Date.now } = options
+    setAsideUnreadable(database, check, Math.trunc(wallClock()))
+    return new StateDatabase(database, options)
   }
 
   /**
@@ -252,6 +259,11 @@ export class StateDatabase {
   purgeQuarantine(now: number): number {
     const sql = "DELETE FROM quarantine WHERE until_ms <= ? OR boot_id <> ?"
     return this.#database.run(sql, Math.floor(now), this.#bootId).changes
+  }
+
+  /** Rows that could not be read when the file was opened, this time or before. */
+  setAside(): SetAsideRow[] {
+    return setAsideRows(this.#database)
   }
 
   /** Networks that came from a CNI configuration, by name. */
