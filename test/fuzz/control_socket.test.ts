@@ -1,5 +1,6 @@
 /** Clients of the control socket that do everything wrong: bytes, timing, and hanging up. */
 import { afterAll, beforeAll, expect, test } from "bun:test"
+import { readFileSync } from "node:fs"
 import { connect, type Socket } from "node:net"
 import { MAX_REQUEST_BYTES } from "../../src/cni/protocol.ts"
 import { waitFor } from "../clients/program.ts"
@@ -14,6 +15,9 @@ const AT_ONCE = 16
 const TIMEOUT_MS = 120_000
 /** A request must be there after 10 s (src/agent/control/control_server.ts); then the agent hangs up. */
 const REQUEST_TIMEOUT_MS = 10_000
+
+/** How many the agent serves at once. */
+const MAX_CONNECTIONS = 512
 
 const NAMESPACE = "socket0"
 
@@ -118,6 +122,37 @@ test(
   TIMEOUT_MS,
 )
 
+test("clients that only begin a request keep nobody out, however many", async () => {
+  const crowd: Client[] = []
+  for (let n = 0; n < 3 * MAX_CONNECTIONS; n++) {
+    const client = await Client.open()
+    client.socket.write('{"op":"cni",')
+    crowd.push(client)
+    if (n % 300 !== 299) continue
+    // Long before the first of them is let go for its slowness.
+    const begun = performance.now()
+    await useWell(lab, NAMESPACE)
+    expect(performance.now() - begun).toBeLessThan(REQUEST_TIMEOUT_MS / 2)
+  }
+  for (const { socket } of crowd) socket.destroy()
+})
+
+test("large requests are answered, as many as are in memory at once, or told to come again", async () => {
+  const before = peakOf(lab.pid)
+  const frame = '{"op":""}\n'
+  const request = `{"op":"${"x".repeat(MAX_REQUEST_BYTES - frame.length)}"}\n`
+  const clients = await Promise.all(Array.from({ length: 450 }, () => Client.open()))
+  for (const { socket } of clients) socket.write(request)
+  const answers = await Promise.all(clients.map((client) => client.rest()))
+  const of = (words: string) => answers.filter((answer) => answer.includes(words)).length
+  expect(of("this agent knows cni")).toBeGreaterThan(16)
+  expect(of("this agent knows cni") + of('"code":"busy"')).toBe(clients.length)
+  const grown = peakOf(lab.pid) - before
+  // Most of it is what the kernel hands out at the first read of each.
+  expect(Math.round(grown / 1e6)).toBeLessThan(300)
+  await useWell(lab, NAMESPACE)
+})
+
 test("more clients than the agent takes are turned away, and it serves again", async () => {
   const crowd = await Promise.all(
     Array.from({ length: 700 }, () => Client.open().catch(() => undefined)),
@@ -134,6 +169,12 @@ test("more clients than the agent takes are turned away, and it serves again", a
     }
   })
 })
+
+/** The most memory that a process has had, bytes. */
+function peakOf(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8")
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024
+}
 
 /** One connection; what comes back is kept. */
 class Client {

@@ -19,6 +19,9 @@ const OPERATIONS: Readonly<Record<string, (context: AgentContext) => unknown>> =
   version: () => ({ version: VERSION, build: BUILD, runtime: runtimeName() }),
 }
 
+/** Characters of an unknown operation in the answer. */
+const MOST_SHOWN = 64
+
 /**
  * Answers one request of the control socket: a plugin's call, or a command's question. Never
  * throws: whatever is wrong with the request is in the answer.
@@ -57,7 +60,7 @@ function operation(op: unknown): (context: AgentContext) => unknown {
     if (found !== undefined) return found
   }
   throw new LariatError(
-    `Cannot do ${JSON.stringify(op) ?? "nothing"}: this agent knows cni, ${Object.keys(OPERATIONS).join(", ")}`,
+    `Cannot do ${JSON.stringify(op)?.slice(0, MOST_SHOWN) ?? "nothing"}: this agent knows cni, ${Object.keys(OPERATIONS).join(", ")}`,
     { code: "decode", hint: "are agent and command of the same version? see lariat version" },
   )
 }

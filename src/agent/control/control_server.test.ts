@@ -1,11 +1,12 @@
 import { afterEach, describe, expect, test } from "bun:test"
 import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs"
-import { connect } from "node:net"
+import { connect, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import fc from "fast-check"
 import { waitFor } from "../../../test/clients/program.ts"
-import { ControlServer, type ControlServerOptions, type RequestHandler } from "./control_server.ts"
+import type { RequestHandler } from "./connection.ts"
+import { ControlServer, type ControlServerOptions } from "./control_server.ts"
 
 const stops: (() => Promise<void>)[] = []
 afterEach(async () => {
@@ -77,14 +78,49 @@ test("a handler that throws is answered, not fatal", async () => {
   expect(await call(path, "{}\n")).toContain("boom")
 })
 
-test("connections beyond the limit are closed without an answer", async () => {
-  const path = await start(() => new Promise(() => {}), { maxConnections: 1 })
+test("connections beyond the limit are closed without an answer while all others are worked for", async () => {
+  const begun = Promise.withResolvers<void>()
+  const path = await start(
+    () => {
+      begun.resolve()
+      return new Promise(() => {})
+    },
+    { maxConnections: 1 },
+  )
   const first = connect(path)
   first.on("error", () => {})
   await new Promise<void>((resolve) => first.on("connect", () => resolve()))
   first.write("{}\n")
+  await begun.promise
   expect(await call(path, "{}\n")).toBe("")
   first.destroy()
+})
+
+test("one that came first and has not sent its request gives way, and so does one with its answer", async () => {
+  const path = await start(() => 1, { maxConnections: 2 })
+  const open = (bytes: string) =>
+    new Promise<Socket>((resolve) => {
+      const socket = connect({ path, allowHalfOpen: true })
+      socket.on("error", () => {})
+      socket.on("connect", () => socket.write(bytes, () => resolve(socket)))
+    })
+  const closed = (socket: Socket) =>
+    new Promise<void>((resolve) => {
+      for (const event of ["end", "close"]) socket.once(event, () => resolve())
+      socket.resume()
+    })
+  const [first, second] = [await open("{"), await open("{")]
+  const gone = closed(first)
+  expect(await call(path, "{}\n")).toBe("1\n")
+  await gone
+  second.write("}\n")
+  await closed(second)
+  // It has not hung up.
+  const third = await open("{")
+  expect(await call(path, "{}\n")).toBe("1\n")
+  third.write("}\n")
+  await closed(third)
+  for (const socket of [first, second, third]) socket.destroy()
 })
 
 test("a client that has its answer and does not hang up is let go", async () => {

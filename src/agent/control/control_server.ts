@@ -1,13 +1,16 @@
 import { chmodSync, mkdirSync, rmSync } from "node:fs"
-import { createServer, type Server, type Socket } from "node:net"
+import { createServer, type Server } from "node:net"
 import { dirname } from "node:path"
-import { MAX_REQUEST_BYTES } from "../../cni/protocol.ts"
 import { LariatError, messageOf } from "../../errors.ts"
-import { hasHungUp } from "../../sys/net/hung_up.ts"
-import type { Caller } from "../caller.ts"
+import { Connection, type RequestHandler } from "./connection.ts"
+import { Turns } from "./turns.ts"
 
-/** Takes one parsed request, gives the value that is sent back as JSON. Must not throw. */
-export type RequestHandler = (request: unknown, caller: Caller) => unknown | Promise<unknown>
+/** Requests over 64 KiB that are read and answered at a time, each 1 MiB at most. */
+const LARGE_AT_ONCE = 4
+/** Those that wait for it: the kernel hands out some 200 KiB of each at the first read. */
+const MOST_WAITING = 28
+/** Answers that nobody has read yet, together, bytes. */
+const MAX_UNSENT_BYTES = 32 * 1024 * 1024
 
 /** Limits of the control socket; the defaults suit a host with a thousand containers. */
 export interface ControlServerOptions {
@@ -16,7 +19,10 @@ export interface ControlServerOptions {
    * answer, milliseconds. Default 10,000.
    */
   readonly requestTimeoutMs?: number
-  /** Connections beyond this number are closed at once. Default 512. */
+  /**
+   * Connections at a time. One more takes the place of a client that has its answer and does not
+   * hang up, else of the one that has been sending its request for longest. Default 512.
+   */
   readonly maxConnections?: number
 }
 
@@ -27,7 +33,8 @@ export interface ControlServerOptions {
 export class ControlServer {
   readonly #server: Server
   readonly #path: string
-  readonly #connections = new Set<Socket>()
+  /** The oldest first. */
+  readonly #connections = new Set<Connection>()
 
   private constructor(server: Server, path: string) {
     this.#server = server
@@ -49,14 +56,20 @@ export class ControlServer {
     // Half-open sockets stay writable: a client may end its side after the request.
     const server = createServer({ allowHalfOpen: true })
     const control = new ControlServer(server, path)
+    const shared = {
+      handler,
+      timeoutMs: requestTimeoutMs,
+      large: new Turns(LARGE_AT_ONCE, MOST_WAITING),
+      onAnswered: (connection: Connection) => control.#boundUnsent(connection),
+    }
     server.on("connection", (socket) => {
-      if (control.#connections.size >= maxConnections) {
+      if (control.#connections.size >= maxConnections && !control.#makeRoom()) {
         socket.destroy()
         return
       }
-      control.#connections.add(socket)
-      socket.on("close", () => control.#connections.delete(socket))
-      new Connection(socket, handler, requestTimeoutMs)
+      const connection = new Connection(socket, shared)
+      control.#connections.add(connection)
+      socket.on("close", () => control.#connections.delete(connection))
     })
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
@@ -79,9 +92,36 @@ export class ControlServer {
     return control
   }
 
+  /** Closes a connection that nobody works for; false where there is none. */
+  #makeRoom(): boolean {
+    const open = [...this.#connections]
+    const of = (wanted: Connection["state"]) => open.find(({ state }) => state === wanted)
+    const least = of("answered") ?? of("reading")
+    if (least === undefined) return false
+    this.#close(least)
+    return true
+  }
+
+  /** Clients that do not read their answers lose them, the oldest first, where they are too much. */
+  #boundUnsent(last: Connection): void {
+    if (last.unsentBytes === 0) return
+    const unread = [...this.#connections].filter(({ unsentBytes }) => unsentBytes > 0)
+    let bytes = unread.reduce((sum, { unsentBytes }) => sum + unsentBytes, 0)
+    for (const connection of unread) {
+      if (bytes <= MAX_UNSENT_BYTES || connection === last) return
+      bytes -= connection.unsentBytes
+      this.#close(connection)
+    }
+  }
+
+  #close(connection: Connection): void {
+    this.#connections.delete(connection)
+    connection.close()
+  }
+
   /** Stops listening, ends open connections and removes the socket file. */
   async close(): Promise<void> {
-    for (const socket of this.#connections) socket.destroy()
+    for (const connection of this.#connections) connection.close()
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve())
     })
@@ -98,101 +138,4 @@ function listening(server: Server, path: string): Promise<void> {
       resolve()
     })
   })
-}
-
-/** One connection: its request is read, answered, and it is closed. */
-class Connection implements Caller {
-  readonly #socket: Socket
-  readonly #handler: RequestHandler
-  readonly #timeoutMs: number
-  readonly #chunks: Uint8Array[] = []
-  readonly #lost: (() => void)[] = []
-  #size = 0
-  #state: "reading" | "working" | "answered" = "reading"
-  #timer: ReturnType<typeof setTimeout>
-
-  constructor(socket: Socket, handler: RequestHandler, timeoutMs: number) {
-    this.#socket = socket
-    this.#handler = handler
-    this.#timeoutMs = timeoutMs
-    this.#timer = setTimeout(() => {
-      this.#refuse("decode", "Cannot read the request: it did not end in time")
-    }, timeoutMs)
-    socket.on("data", (chunk: Uint8Array) => this.#take(chunk))
-    socket.on("end", () => {
-      if (this.#state !== "reading") return
-      this.#refuse("decode", "Cannot read the request: it has no end of line")
-    })
-    socket.on("error", () => {
-      socket.destroy()
-      this.#takeBack()
-    })
-    socket.on("close", () => clearTimeout(this.#timer))
-  }
-
-  isGone(): boolean {
-    return hasHungUp(this.#socket)
-  }
-
-  ifLost(takeBack: () => void): void {
-    this.#lost.push(takeBack)
-  }
-
-  #takeBack(): void {
-    if (this.#state !== "answered") return
-    for (const step of this.#lost.splice(0)) step()
-  }
-
-  #take(chunk: Uint8Array): void {
-    if (this.#state !== "reading") return
-    this.#size += chunk.length
-    if (this.#size > MAX_REQUEST_BYTES) {
-      this.#refuse("decode", `Cannot read the request: more than ${MAX_REQUEST_BYTES} bytes`)
-      return
-    }
-    this.#chunks.push(chunk)
-    const newline = chunk.indexOf(10)
-    if (newline < 0) return
-    this.#state = "working"
-    clearTimeout(this.#timer)
-    const line = Buffer.concat(this.#chunks).subarray(0, this.#size - chunk.length + newline)
-    this.#chunks.length = 0
-    // An agent that stood still finds calls that were given up long ago.
-    if (this.isGone()) this.#socket.destroy()
-    else void this.#work(line)
-  }
-
-  async #work(line: Uint8Array): Promise<void> {
-    let request: unknown
-    try {
-      request = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(line))
-    } catch (error) {
-      this.#refuse("decode", `Cannot read the request: ${messageOf(error)}`)
-      return
-    }
-    try {
-      this.#answer(await this.#handler(request, this))
-    } catch (error) {
-      this.#refuse("internal", `Cannot handle the request: ${messageOf(error)}`)
-    }
-  }
-
-  #refuse(code: string, message: string): void {
-    this.#answer({ ok: false, code, message })
-  }
-
-  #answer(value: unknown): void {
-    if (this.#state === "answered") return
-    this.#state = "answered"
-    clearTimeout(this.#timer)
-    if (this.isGone()) {
-      this.#socket.destroy()
-      this.#takeBack()
-      return
-    }
-    // Whoever hangs up without having read it ends in an error of the socket's.
-    this.#socket.end(`${JSON.stringify(value)}\n`)
-    // A client that reads no answer, or never ends its side, would keep the connection for good.
-    this.#timer = setTimeout(() => this.#socket.destroy(), this.#timeoutMs)
-  }
 }
