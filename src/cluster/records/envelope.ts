@@ -2,14 +2,15 @@
 
 import { timingSafeEqual } from "node:crypto"
 import { type ErrorDetails, LariatError } from "../../errors.ts"
+import { MAX_VALUE_BYTES } from "../store/store.ts"
 import { type HostIdentity, verifySignature } from "./identity.ts"
 import type { PreSharedKey } from "./psk.ts"
 
 /**
- * The most that an envelope has, bytes: far below etcd's 1.5 MiB of one request, and little enough
- * that a store full of them costs no host its memory.
+ * The most that an envelope has, bytes: little enough that a store full of them costs no host its
+ * memory.
  */
-export const MAX_ENVELOPE_BYTES = 64 * 1024
+export const MAX_ENVELOPE_BYTES = MAX_VALUE_BYTES
 /** Format and version; the first word of the text. */
 const MAGIC = "lariat1"
 const LABEL = "envelope"

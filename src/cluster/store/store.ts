@@ -1,8 +1,18 @@
 /** What hosts share: a small ordered map with revisions, compare-and-swap, presence and watches. */
 
+/** The most that a value of ours has, bytes: far below etcd's 1.5 MiB of one request. */
+export const MAX_VALUE_BYTES = 64 * 1024
+
+/**
+ * What stands for a value that has more: it is not kept, since a store may be full of them. It is no
+ * record, and every reader refuses it by its size.
+ */
+export const TOO_LONG = "x".repeat(MAX_VALUE_BYTES + 1)
+
 /** One key. */
 export interface Entry {
   readonly key: string
+  /** {@link TOO_LONG} in place of what is longer than a value of ours. */
   readonly value: string
   /** The revision of the store at which this value was written; grows with every write. */
   readonly revision: number

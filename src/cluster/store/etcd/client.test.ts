@@ -286,3 +286,22 @@ test("a client that is closed is not opened again by another address", async () 
   client.reconnect()
   expect((await errorOf(call(client))).message).toContain("the store is closed")
 })
+
+test("a slow store is waited for as long as it takes, once that is known", async () => {
+  // An answer of one that has a slow disk, or a slow line to it.
+  const SLOW_MS = 2500
+  const { dependencies, client } = clientOf(() => undefined, {}, ["http://a:1"])
+  dependencies.answer = () =>
+    new Promise((resolve) => dependencies.after(SLOW_MS, () => resolve(good())))
+  const outcomes: boolean[] = []
+  for (let n = 0; n < 8; n++) {
+    const done = call(client).then(
+      () => outcomes.push(true),
+      () => outcomes.push(false),
+    )
+    for (let step = 0; step < 40 && outcomes.length === n; step++) await dependencies.advance(500)
+    await done
+  }
+  expect(outcomes.slice(2)).toEqual([true, true, true, true, true, true])
+  expect(client.health.get().reachable).toBe(true)
+})

@@ -7,12 +7,16 @@ import { HealthKeeper } from "../store_health.ts"
 import { Endpoints, parseEndpoints } from "./endpoints.ts"
 import { ask, type Exchange, type MessageStream, openStream } from "./exchange.ts"
 import { EtcdFailure, failureOf } from "./failure.ts"
+import { Patience } from "./patience.ts"
 import { EtcdToken, type EtcdUser } from "./token.ts"
 
 export interface EtcdClientOptions {
   /** Default: none, for an etcd without authentication. */
   readonly user?: EtcdUser | undefined
-  /** A call without an answer has failed after that, ms. Default 3,000. */
+  /**
+   * A call without an answer has failed after that, ms, and later where members are known to take
+   * their time. Default 3,000.
+   */
   readonly callMs?: number
 }
 
@@ -25,8 +29,12 @@ export interface CallAnswer<T> {
   readonly doubtful: boolean
 }
 
-/** A member that says nothing for so long is left for the next, ms. */
+/** A member that says nothing for so long is left for the next, ms, unless it is known to be slow. */
 const MEMBER_MS = 1000
+/** So slow a one is as good as away, ms. */
+const MOST_MEMBER_MS = 5000
+/** However slow: whoever calls may be waited for, ms. */
+const MOST_CALL_MS = 10_000
 /** The least that a member gets to answer, ms, however many there are. */
 const LEAST_MEMBER_MS = 250
 /**
@@ -53,6 +61,8 @@ export class EtcdClient {
   readonly #endpoints: Endpoints
   readonly #token: EtcdToken
   readonly #memberMs: number
+  /** By member. */
+  readonly #patience = new Map<string, Patience>()
   readonly #callMs: number
   readonly #end = new AbortController()
   /** Ends what is under way. */
@@ -127,7 +137,9 @@ export class EtcdClient {
     doing: string,
     parse: (answer: unknown) => T,
   ): Promise<CallAnswer<T>> {
-    const until = this.#dependencies.now() + this.#callMs
+    const slowness = this.#patienceWith(this.#endpoints.current).ms / this.#memberMs
+    const callMs = Math.max(this.#callMs, Math.min(MOST_CALL_MS, this.#callMs * slowness))
+    const until = this.#dependencies.now() + callMs
     const patient = !this.#away
     const backoff = new Backoff(this.#dependencies.random)
     const failures = new Map<string, string>()
@@ -136,14 +148,17 @@ export class EtcdClient {
       for (const endpoint of this.#endpoints.inTurn()) {
         const left = until - this.#dependencies.now()
         if (left < LEAST_MEMBER_MS || this.signal.aborted) break
+        const patience = this.#patienceWith(endpoint)
+        const silenceMs = Math.min(left, patience.ms)
         try {
-          const silenceMs = Math.min(left, this.#memberMs)
-          const value = parse(await this.#send(ask, { endpoint, path, body, silenceMs }))
+          const onHead = (ms: number) => patience.took(ms)
+          const value = parse(await this.#send(ask, { endpoint, path, body, silenceMs, onHead }))
           this.#answered(endpoint)
           if (!path.startsWith(TOKENLESS)) this.#unansweredSince = undefined
           return { value, endpoint, doubtful }
         } catch (error) {
           const failure = this.#failed(endpoint, error)
+          if (failure.silent && silenceMs < left) patience.silent()
           if (failure.final) throw refused(doing, failure)
           // The first reason: later attempts have less time.
           if (!failures.has(endpoint)) failures.set(endpoint, failure.message)
@@ -165,8 +180,9 @@ export class EtcdClient {
    */
   async stream(path: string, body: object): Promise<MessageStream> {
     const endpoint = this.#endpoints.current
+    const silenceMs = this.#patienceWith(endpoint).ms
     try {
-      return await this.#send(openStream, { endpoint, path, body, silenceMs: this.#memberMs })
+      return await this.#send(openStream, { endpoint, path, body, silenceMs })
     } catch (error) {
       throw this.#failed(endpoint, error)
     }
@@ -180,7 +196,7 @@ export class EtcdClient {
   /** Sends a request with a token, and once more with another one where that is refused. */
   async #send<T>(
     how: (dependencies: Dependencies, exchange: Exchange) => Promise<T>,
-    request: Pick<Exchange, "endpoint" | "path" | "body" | "silenceMs">,
+    request: Omit<Exchange, "token" | "signal" | "fresh">,
   ): Promise<T> {
     for (let logins = 0; ; logins++) {
       const fresh = this.#dependencies.now() < this.#staleUntilMs
@@ -198,6 +214,14 @@ export class EtcdClient {
         if (logins >= MAX_LOGINS) throw new EtcdFailure(failure.message, { untouched: true })
       }
     }
+  }
+
+  #patienceWith(endpoint: string): Patience {
+    const known = this.#patience.get(endpoint)
+    if (known !== undefined) return known
+    const patience = new Patience(this.#memberMs, Math.max(MOST_MEMBER_MS, this.#memberMs))
+    this.#patience.set(endpoint, patience)
+    return patience
   }
 
   #answered(endpoint: string): void {

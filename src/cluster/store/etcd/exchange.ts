@@ -6,7 +6,7 @@ import { EtcdFailure, failureOf, parseJson, refusalOf, statusFailure } from "./f
 import { streamMessage } from "./messages.ts"
 
 /** The most of an answer that is read, characters: it is base64 for the most part. */
-const MAX_ANSWER = 32 * 1024 * 1024
+const MAX_ANSWER = 8 * 1024 * 1024
 /** Of a message of a stream: etcd splits what is larger than 2 MiB (--max-request-bytes + 512 KiB). */
 const MAX_MESSAGE = 8 * 1024 * 1024
 
@@ -19,6 +19,8 @@ export interface Exchange {
   readonly token: string | undefined
   /** Without a word for so long it has failed, ms. */
   readonly silenceMs: number
+  /** Hears how long the member took until its answer began, ms. */
+  readonly onHead?: ((ms: number) => void) | undefined
   /** Ends it from outside: as an {@link EtcdFailure} where its reason is one. */
   readonly signal: AbortSignal
   /** Whether a connection of its own is made for it, and none of before is used again. */
@@ -121,7 +123,8 @@ class Connection {
 
   /** Sends the request and reads the head of the answer. @throws EtcdFailure for a bad status */
   async open(): Promise<void> {
-    const { endpoint, path, body, token, silenceMs, signal, fresh } = this.#exchange
+    const { endpoint, path, body, token, silenceMs, signal, fresh, onHead } = this.#exchange
+    const begunMs = this.#dependencies.now()
     if (signal.aborted) throw endOf(signal, { untouched: true })
     const headers: Record<string, string> = {
       "content-type": "application/json",
@@ -142,7 +145,10 @@ class Connection {
         ...(fresh ? { keepalive: false } : {}),
       }),
     )
-    if (response === SILENCE) throw new EtcdFailure(`no answer within ${silenceMs} ms`)
+    if (response === SILENCE) {
+      throw new EtcdFailure(`no answer within ${Math.round(silenceMs)} ms`, { silent: true })
+    }
+    onHead?.(this.#dependencies.now() - begunMs)
     this.#reader = response.body?.getReader()
     if (!response.ok) throw statusFailure(response.status, await this.rest())
   }
@@ -162,7 +168,10 @@ class Connection {
     let whole = ""
     for (;;) {
       const text = await this.read(silenceMs)
-      if (text === SILENCE) throw new EtcdFailure(`the answer stopped for ${silenceMs} ms`)
+      if (text === SILENCE) {
+        const why = `the answer stopped for ${Math.round(silenceMs)} ms`
+        throw new EtcdFailure(why, { silent: true })
+      }
       if (text === undefined) return whole
       whole += text
       if (whole.length > MAX_ANSWER) throw new TooLargeFailure()

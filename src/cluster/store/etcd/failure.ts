@@ -33,6 +33,8 @@ export interface EtcdFailureDetails {
   readonly code?: number | undefined
   /** The request surely changed nothing. Default false. */
   readonly untouched?: boolean
+  /** It said nothing for too long. Default false. */
+  readonly silent?: boolean
   readonly cause?: unknown
 }
 
@@ -41,11 +43,13 @@ export class EtcdFailure extends Error {
   override readonly name = "EtcdFailure"
   readonly code: number | undefined
   readonly untouched: boolean
+  readonly silent: boolean
 
   constructor(message: string, details: EtcdFailureDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
     this.code = details.code
     this.untouched = details.untouched ?? false
+    this.silent = details.silent ?? false
   }
 
   /** No other member would answer otherwise. */

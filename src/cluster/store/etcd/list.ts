@@ -1,7 +1,7 @@
 /** Everything under a prefix of etcd as it was at one revision, read in pages. */
 
 import { LariatError } from "../../../errors.ts"
-import type { Entry } from "../store.ts"
+import { type Entry, TOO_LONG } from "../store.ts"
 import type { EtcdClient } from "./client.ts"
 import { isTooLarge } from "./exchange.ts"
 import { isOutOfRange } from "./failure.ts"
@@ -9,6 +9,10 @@ import { encodePrefix, type Header, rangeAnswer } from "./messages.ts"
 
 /** Entries of a page: about 1 MB of records such as hosts write. */
 const PAGE_ENTRIES = 1000
+/** What a page should have at most, characters of its values: longer ones may be anybody's. */
+const PAGE_CHARACTERS = 4 * 1024 * 1024
+/** How much smaller a page is asked for that was too large, and how much larger at most the next. */
+const STEP = 8
 /** More under one prefix is not what hosts write. */
 const MAX_ENTRIES = 1_000_000
 /** A listing begins anew when its revision is compacted between two pages. */
@@ -52,19 +56,28 @@ async function listOnce(
   const entries: Entry[] = []
   const range = encodePrefix(prefix)
   let limit = pageEntries
+  /** The next entry is more than an answer may be: its key alone is asked for. */
+  let isHuge = false
   let header: Header | undefined
   let key = range.key
   for (;;) {
-    const body = { ...range, key, limit: String(limit), revision: String(header?.revision ?? 0) }
+    const revision = String(header?.revision ?? 0)
+    const body = { ...range, key, limit: String(limit), revision, keys_only: isHuge }
     try {
       const { value: page } = await client.call("/v3/kv/range", body, `list ${prefix}`, rangeAnswer)
-      for (const entry of page.entries) entries.push(entry)
+      for (const entry of page.entries) {
+        entries.push(isHuge ? { ...entry, value: TOO_LONG } : entry)
+      }
       header ??= page.header
       if (page.nextKey === undefined) return { entries, header }
       key = page.nextKey
+      isHuge = false
+      const fitting = Math.floor((limit * PAGE_CHARACTERS) / Math.max(1, page.characters))
+      limit = Math.max(1, Math.min(fitting, limit * STEP, pageEntries))
     } catch (error) {
-      if (!isTooLarge(error) || limit === 1) throw error
-      limit = Math.ceil(limit / 8)
+      if (!isTooLarge(error) || isHuge) throw error
+      isHuge = limit === 1
+      limit = Math.ceil(limit / STEP)
     }
     if (entries.length > MAX_ENTRIES) {
       throw new LariatError(`Cannot list ${prefix}: it has more than ${MAX_ENTRIES} entries`, {

@@ -67,6 +67,7 @@ test("a range as etcd 3.4 writes it", () => {
       { key: "a", value: "1", revision: 5 },
       { key: "b", value: "2", revision: 7 },
     ],
+    characters: 8,
     nextKey: encodeText("b\0"),
   })
 })

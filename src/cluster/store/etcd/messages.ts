@@ -6,7 +6,7 @@
 import * as z from "zod/mini"
 import { read } from "../../../config/value_schema.ts"
 import { LariatError } from "../../../errors.ts"
-import type { Change, Entry } from "../store.ts"
+import { type Change, type Entry, MAX_VALUE_BYTES, TOO_LONG } from "../store.ts"
 
 const encoder = new TextEncoder()
 // Another program's bytes that are no UTF-8 must not hide all other entries of a listing.
@@ -65,6 +65,8 @@ export const rangeAnswer = reader(
     ({ header, kvs, more }) => ({
       header,
       entries: kvs.map(entryOf),
+      /** Of the values as they came. */
+      characters: kvs.reduce((sum, { value }) => sum + value.length, 0),
       /** Where a listing goes on, as the gateway takes it; undefined where it has all. */
       nextKey: more ? followingKey(kvs.at(-1)?.key ?? "") : undefined,
     }),
@@ -121,12 +123,17 @@ export function reader<T>(schema: z.ZodMiniType<T>): (answer: unknown) => T {
 }
 
 function entryOf({ key, value, mod_revision: revision }: z.output<typeof kv>): Entry {
-  return { key: decoder.decode(bytesOf(key)), value: decoder.decode(bytesOf(value)), revision }
+  return { key: decoder.decode(bytesOf(key)), value: boundedValue(value), revision }
 }
 
 function changeOf({ type, kv }: z.output<typeof event>): Change {
   const entry = entryOf(kv)
   return type === "DELETE" ? { ...entry, value: undefined } : entry
+}
+
+/** Base64 has four characters for three bytes. */
+function boundedValue(text: string): string {
+  return (text.length / 4) * 3 - 2 > MAX_VALUE_BYTES ? TOO_LONG : decoder.decode(bytesOf(text))
 }
 
 /** The bytes of a key and a zero byte: made of the bytes, since a key may be no UTF-8. */
