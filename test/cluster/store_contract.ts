@@ -1,6 +1,6 @@
 /** What both stores must do alike: the cases are run against each of them. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import type { Store } from "../../src/cluster/store/store.ts"
+import { MAX_VALUE_BYTES, type Store, TOO_LONG } from "../../src/cluster/store/store.ts"
 import { waitFor } from "../clients/program.ts"
 import { Ear, errorOf } from "./ear.ts"
 
@@ -132,11 +132,17 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     })
 
     test("values are any text", async () => {
-      const texts = ["", " ", '{"a":[1,null]}', "\uFEFFé\n\t\u{1f600}", "x".repeat(300_000)]
+      const texts = ["", " ", '{"a":[1,null]}', "\uFEFFé\n\t\u{1f600}", "x".repeat(MAX_VALUE_BYTES)]
       for (const [index, text] of texts.entries()) {
         await put(`/text/${index}`, text)
         expect((await store.get(`/text/${index}`))?.value).toBe(text)
       }
+    })
+
+    test("a value that is longer than ours is told of, and not kept", async () => {
+      await put("/long", "é".repeat(300_000))
+      expect((await store.get("/long"))?.value).toBe(TOO_LONG)
+      expect((await store.list("/long")).entries.map(({ value }) => value)).toEqual([TOO_LONG])
     })
 
     test("what no store takes is refused before it is sent", async () => {
