@@ -1,6 +1,6 @@
 /** Hosts that lie, and who else can write to the store, against real agents and a real etcd. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test"
-import { writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { BlockReport, PeerReport } from "../../src/agent/cluster/report.ts"
 import type { Write } from "../../src/cluster/store/store.ts"
@@ -350,3 +350,20 @@ describe("a host", () => {
     expect(await names(a)).toEqual(["b"])
   }, 60_000)
 })
+
+test("values of megabytes that are no records cost an agent no memory", async () => {
+  const { keys } = intruder
+  const names = Array.from({ length: 40 }, (_, n) => `${keys.prefix}junk/${n}`)
+  const value = "x".repeat(1_000_000)
+  for (const key of names) await intruder.write({ key, value })
+  try {
+    await a.stopAgent()
+    await a.startAgent()
+    await whole(a, ["b"])
+    const status = readFileSync(`/proc/${a.pid}/status`, "utf8")
+    const peak = Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1000
+    expect(Math.round(peak)).toBeLessThan(300)
+  } finally {
+    for (const key of names) await intruder.write({ key, value: undefined })
+  }
+}, 60_000)

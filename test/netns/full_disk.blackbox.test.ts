@@ -15,7 +15,7 @@ let lab: Lab
 beforeAll(async () => {
   lab = await Lab.start({ settings: { createBridge: "always", quarantine: "1m" } })
   await lab.stopAgent()
-  await run(["mount", "-t", "tmpfs", "-o", `size=${DISK_BYTES}`, "tmpfs", lab.stateDir])
+  await run(["mount", "-t", "tmpfs", "-o", `size=${DISK_BYTES},mode=0700`, "tmpfs", lab.stateDir])
   await lab.startAgent()
 })
 afterAll(async () => {
