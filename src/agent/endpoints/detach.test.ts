@@ -16,7 +16,8 @@ function fixture() {
   const networks = new Networks({ stateDatabase, clock: () => 0, restMs: 1000 })
   const [index, health] = [new EndpointIndex(), new Health()]
   const unrecorded = new Unrecorded(networks, index)
-  const parts = { stateDatabase, networks, index, health, unrecorded, bootId: "b" }
+  const firewall = { unguard: () => {} }
+  const parts = { stateDatabase, networks, index, health, unrecorded, firewall, bootId: "b" }
   const context = parts as unknown as AgentContext
   /** What an attach leaves behind, of addresses alone: the kernel has no part in it. */
   const attached = (containerId: string) => {
