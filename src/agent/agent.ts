@@ -233,13 +233,16 @@ export class Agent {
   }
 
   #tidy(): void {
-    const { dns, firewall, networks, stateDatabase, log } = this.#context
+    const { bridges, dns, firewall, health, networks, stateDatabase, log } = this.#context
     this.#context.underlay.forget()
     try {
       runAll("the regular check", [
         () => lookAtHost(this.#context),
         () => this.#strays.look(),
         () => lookAhead(this.#context),
+        () => {
+          for (const what of bridges.shield()) health.repaired(what)
+        },
         () => firewall.sync(networks.all()),
         () => this.#services.metadata.ensureAddress(),
         () => dns.ensureAddress(),

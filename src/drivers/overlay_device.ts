@@ -215,12 +215,17 @@ function isOurs(link: LinkInfo, kind: string): boolean {
 
 function settingsOf({ name, ipv6 }: DeviceSpec): Setting[] {
   // Strict would drop what comes from a peer whose blocks are not routed yet.
-  const settings: Setting[] = [[`ipv4/conf/${name}/rp_filter`, "2"]]
+  const settings: Setting[] = [
+    [`ipv4/conf/${name}/rp_filter`, "2"],
+    // Nobody on other hosts is to move this one.
+    [`ipv4/conf/${name}/accept_redirects`, "0"],
+    [`ipv6/conf/${name}/accept_ra`, "0", "idle"],
+    [`ipv6/conf/${name}/accept_redirects`, "0", "idle"],
+  ]
   if (!ipv6) return settings
   return [
     ...settings,
     [`ipv6/conf/${name}/disable_ipv6`, "0"],
-    [`ipv6/conf/${name}/accept_ra`, "0"],
     // No address of its own making, and so none that it would look for duplicates of.
     [`ipv6/conf/${name}/addr_gen_mode`, "1"],
   ]

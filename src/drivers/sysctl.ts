@@ -7,8 +7,11 @@ import { type Netns, withNetns } from "../sys/netns/netns.ts"
 
 const MAX_VALUE_BYTES = 64
 
-/** A setting: its path below /proc/sys/net, and the value it is to have. */
-export type Setting = readonly [path: string, value: string]
+/**
+ * A setting: its path below /proc/sys/net, and the value it is to have. An idle one is of what this
+ * kernel may not have, and then needs no turning off.
+ */
+export type Setting = readonly [path: string, value: string, idle?: "idle"]
 
 /**
  * Gives settings their values, where they have others.
@@ -19,8 +22,8 @@ export type Setting = readonly [path: string, value: string]
 export function ensureSettings(netns: Netns, settings: readonly Setting[]): string[] {
   return withNetns(netns, () => {
     const changed: string[] = []
-    for (const [path, value] of settings) {
-      if (ensure(`/proc/sys/net/${path}`, value)) {
+    for (const [path, value, idle] of settings) {
+      if (ensure(`/proc/sys/net/${path}`, value, idle !== undefined)) {
         const [setting, owner] = path.split("/").toReversed()
         changed.push(`set ${setting} of ${owner} to ${value}`)
       }
@@ -29,13 +32,14 @@ export function ensureSettings(netns: Netns, settings: readonly Setting[]): stri
   })
 }
 
-function ensure(path: string, value: string): boolean {
+function ensure(path: string, value: string, isIdle: boolean): boolean {
   try {
     if (new TextDecoder().decode(readFile(path, MAX_VALUE_BYTES)).trim() === value) return false
     writeProc(path, value)
     return true
   } catch (error) {
     if (!(error instanceof SystemError && error.errno === ENOENT)) throw error
+    if (isIdle) return false
     throw new LariatError(`Cannot set ${path}: this kernel has no such setting`, {
       code: "kernel-unsupported",
       hint: path.includes("/ipv6/")

@@ -27,6 +27,7 @@ import { LIVE_GROUP, PARKED_GROUP } from "./host_link.ts"
 import { type Kernel, openInside } from "./kernel.ts"
 import type { Port, PortSpec } from "./port.ts"
 import { untilRunning } from "./running.ts"
+import { shieldNewLink } from "./shield.ts"
 import { failAfterUndo } from "./undo.ts"
 
 /** asm-generic/errno.h: what a bridge with all its ports says. */
@@ -62,6 +63,7 @@ function connect(kernel: Kernel, netns: Netns, spec: PortSpec): Port {
   try {
     const end = configureEnd(socket, spec)
     const host = openGate(kernel, spec)
+    shieldNewLink(kernel, host)
     untilRunning([end], () => [getLink(socket, spec.ifname) ?? end])
     settleIpv6(socket, spec.addresses)
     return {

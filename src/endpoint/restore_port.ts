@@ -4,6 +4,7 @@ import type { MessageWriter } from "../netlink/message.ts"
 import { changeBridgePort, changeLink, type LinkChange } from "../netlink/route/link.ts"
 import { LIVE_GROUP } from "./host_link.ts"
 import type { Kernel } from "./kernel.ts"
+import { shieldLink } from "./shield.ts"
 
 /** What a port is to be. */
 export interface PortShape {
@@ -18,11 +19,12 @@ export interface PortShape {
  * not touched, so that no packet is lost.
  *
  * @returns what was mended, one sentence each; empty when all was right or the link is gone
- * @throws NetlinkError
+ * @throws NetlinkError; SystemError
  */
 export function restorePort(kernel: Kernel, hostName: string, shape: PortShape): string[] {
   const link = kernel.link(hostName)
   if (link === undefined) return []
+  shieldLink(kernel, link)
   const mended: string[] = []
   const batch: MessageWriter[] = []
   const moved = link.master !== shape.bridgeIndex

@@ -90,8 +90,11 @@ export const RTNLGRP_IPV6_ROUTE = 11
 export const RT_TABLE_UNSPEC = 0
 export const RT_TABLE_MAIN = 254
 export const RTPROT_UNSPEC = 0
+export const RTPROT_KERNEL = 2
 export const RTPROT_BOOT = 3
 export const RTPROT_STATIC = 4
+/** Made by a router advertisement. */
+export const RTPROT_RA = 9
 export const RT_SCOPE_UNIVERSE = 0
 export const RT_SCOPE_LINK = 253
 export const RTN_UNSPEC = 0
@@ -120,6 +123,8 @@ export const IFA_LOCAL = 2
 export const IFA_LABEL = 3
 export const IFA_FLAGS = 8
 export const IFA_F_NODAD = 0x02
+/** It has no lifetime. */
+export const IFA_F_PERMANENT = 0x80
 export const IFA_F_NOPREFIXROUTE = 0x200
 
 // --- linux/neighbour.h

@@ -55,16 +55,16 @@ describe("enableForwarding", () => {
   test("says whether it changed something", () => {
     writeProc("/proc/sys/net/ipv4/ip_forward", "0")
     expect(forwardingEnabled(4)).toBe(false)
-    expect(enableForwarding(4)).toBe(true)
+    expect(enableForwarding(4, fixture.kernel)).toBe(true)
     expect(readSetting("/proc/sys/net/ipv4/ip_forward")).toBe("1")
-    expect(enableForwarding(4)).toBe(false)
+    expect(enableForwarding(4, fixture.kernel)).toBe(false)
   })
 
   test("interfaces that take router advertisements go on doing so", () => {
     writeProc(settingPath("all", "forwarding"), "0")
     writeProc(settingPath("up0", "accept_ra"), "1")
     writeProc(settingPath("up1", "accept_ra"), "0")
-    expect(enableForwarding(6)).toBe(true)
+    expect(enableForwarding(6, fixture.kernel)).toBe(true)
     expect(forwardingEnabled(6)).toBe(true)
     expect(readSetting(settingPath("up0", "accept_ra"))).toBe("2")
     expect(readSetting(settingPath("up1", "accept_ra"))).toBe("0")

@@ -184,7 +184,7 @@ function attachIn(
 
   const port = { written, bridge, hostName, addresses, routes }
   const link = makeLink(context, request, netns, port, undo)
-  for (const family of familiesOf(given)) enableForwarding(family)
+  for (const family of familiesOf(given)) enableForwarding(family, context.kernel)
   if (request.masquerade) {
     undo.push(() => context.firewall.removeMasquerade(addresses))
     context.firewall.addMasquerade(addresses)

@@ -27,6 +27,11 @@ export class BridgeClaims {
     return [...this.#claims]
   }
 
+  /** Whether this agent made a bridge. */
+  isMade(name: string): boolean {
+    return this.#claims.get(name)?.made === true
+  }
+
   /** Adds to what was done to a bridge. */
   add(name: string, { made, addresses }: BridgeClaim): void {
     if (!made && addresses.length === 0) return

@@ -4,6 +4,7 @@ import { type Bridge, ensureBridge } from "../../endpoint/bridge.ts"
 import { LIVE_GROUP } from "../../endpoint/host_link.ts"
 import type { Kernel } from "../../endpoint/kernel.ts"
 import { answerForOthers } from "../../endpoint/proxy_arp.ts"
+import { leadsOutside, shieldLink } from "../../endpoint/shield.ts"
 import { LariatError } from "../../errors.ts"
 import { deleteAddress } from "../../netlink/route/addr.ts"
 import { deleteLink } from "../../netlink/route/link.ts"
@@ -84,6 +85,7 @@ export class Bridges {
       addresses,
     })
     this.#claims.add(request.name, { made: bridge.created, addresses: bridge.addedAddresses })
+    this.#shield(bridge)
     if (answers) withNetns(this.#kernel.netns, () => answerForOthers(request.name))
     this.#macs.set(request.name, bridge.mac)
     this.#known.set(request.name, {
@@ -92,6 +94,26 @@ export class Bridges {
       answers,
     })
     return bridge
+  }
+
+  /**
+   * Turns off, on the bridges in use, what a container could move the host by.
+   *
+   * @returns what somebody had turned on, one sentence each
+   * @throws SystemError; NetlinkError
+   */
+  shield(): string[] {
+    return [...this.#known.values()].flatMap(({ bridge }) =>
+      this.#shield(bridge).map((setting) => {
+        return `${bridge.name}: ${setting} turned off: a container could move the host by it`
+      }),
+    )
+  }
+
+  /** One of others that leads to a router of the host's keeps what the host may live by. */
+  #shield({ name, index }: Bridge): string[] {
+    if (!this.#claims.isMade(name) && leadsOutside(this.#kernel, index)) return []
+    return shieldLink(this.#kernel, { name, index })
   }
 
   /** Deletes a bridge that was made for an attach which then failed, if it still has no port. */
