@@ -174,6 +174,8 @@ export class Agent {
     const recovery = await recover(context)
     lookAhead(context)
     context.ahead.now()
+    context.firewall.bridges(context.bridges.ofContainers())
+    if (cluster === undefined) context.firewall.settled()
     context.firewall.sync(networks.all())
     cluster?.start(context)
     const objects = new MetadataObjects({ model: context.metadata.model, health })
@@ -242,6 +244,7 @@ export class Agent {
         () => lookAhead(this.#context),
         () => {
           for (const what of bridges.shield()) health.repaired(what)
+          firewall.bridges(bridges.ofContainers())
         },
         () => firewall.sync(networks.all()),
         () => this.#services.metadata.ensureAddress(),

@@ -74,6 +74,13 @@ export interface GuardReport {
   readonly dropped: Readonly<Record<string, number>>
 }
 
+/** What nobody may send, and somebody did. */
+export interface DropReport {
+  readonly name: string
+  /** Packets since its rules were made. */
+  readonly dropped: number
+}
+
 export interface ProblemReport {
   readonly severity: "error" | "warning"
   readonly what: string
@@ -123,6 +130,8 @@ export interface StatusReport {
   /** Empty without a firewall. */
   readonly limits: readonly LimitReport[]
   readonly antiSpoofing: GuardReport
+  /** Empty without a firewall. */
+  readonly guards: readonly DropReport[]
   /** Null for a host alone. */
   readonly cluster: ClusterReport | null
   readonly problems: readonly ProblemReport[]

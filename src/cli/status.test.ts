@@ -39,6 +39,7 @@ const report: StatusReport = {
   metadata: { listen: "169.254.169.250:80" },
   limits: [],
   antiSpoofing: { ports: 2, dropped: { "MAC address": 0, "IPv4 source": 0 } },
+  guards: [],
   cluster: null,
   problems: [],
   repairs: [],
@@ -84,6 +85,17 @@ test("forged frames are told by what was wrong", () => {
   const line = "forged frames dropped: 3 by IPv4 source, 1 by redirect\n"
   expect(renderStatus({ ...report, antiSpoofing })).toContain(line)
   expect(renderStatus(report)).not.toContain("forged")
+})
+
+test("what was kept out is told by what it was", () => {
+  const guards = [
+    { name: "tunnelsOfContainers", dropped: 1 },
+    { name: "foreignTunnels", dropped: 0 },
+    { name: "foreignSources", dropped: 3 },
+  ]
+  expect(renderStatus({ ...report, guards })).toContain(
+    "kept out: 1 packet of tunnelsOfContainers, 3 packets of foreignSources\n",
+  )
 })
 
 test("what limits dropped is told by limit", () => {

@@ -1,6 +1,12 @@
 import type { ClusterReport } from "../agent/cluster/report.ts"
 import { askAgent } from "../agent/control/control_client.ts"
-import type { CallReport, DnsReport, LimitReport, StatusReport } from "../agent/report.ts"
+import type {
+  CallReport,
+  DnsReport,
+  DropReport,
+  LimitReport,
+  StatusReport,
+} from "../agent/report.ts"
 import { table } from "../table.ts"
 
 /** How often `--watch` asks again, milliseconds. */
@@ -63,6 +69,8 @@ export function renderStatus(report: StatusReport): string {
   if (over.length > 0) lines.push(`dropped: ${over.map(limitText).join(", ")}`)
   const forged = Object.entries(report.antiSpoofing.dropped).filter(([, frames]) => frames > 0)
   if (forged.length > 0) lines.push(`forged frames dropped: ${forged.map(forgedText).join(", ")}`)
+  const kept = report.guards.filter(({ dropped }) => dropped > 0)
+  if (kept.length > 0) lines.push(`kept out: ${kept.map(guardText).join(", ")}`)
   for (const problem of report.problems) {
     lines.push(`${problem.severity}: ${problem.what}`)
     if (problem.hint !== undefined) lines.push(`  ${problem.hint}`)
@@ -106,6 +114,11 @@ function dnsText({ listening, names, queries, cached, failed, servers }: DnsRepo
   const upstream = servers.length > 0 ? `upstream ${servers.join(", ")}` : "no upstream"
   const asked = `${queries} ${queries === 1 ? "query" : "queries"}`
   return `dns: ${names} names, ${asked}, ${cached} answered from cache, ${failed} failed; ${upstream}`
+}
+
+/** `3 packets of tunnelsOfContainers` */
+function guardText({ name, dropped }: DropReport): string {
+  return `${dropped} ${dropped === 1 ? "packet" : "packets"} of ${name}`
 }
 
 /** `41 packets over queriesPerSecond 10000` */

@@ -2,6 +2,7 @@
 
 import type { DriverKind } from "../config/network.ts"
 import type { KeyedDriver } from "./keyed_driver.ts"
+import type { PeerGate } from "./peer_gate.ts"
 
 /** This host's part in a network. */
 export interface OverlaySelf {
@@ -34,6 +35,8 @@ export interface OverlayNetwork {
   readonly subnets: readonly string[]
   /** MTU of the links to other hosts, bytes; it may change. */
   readonly underlayMtu: number
+  /** Hears of what comes from peers. Default: nobody does. */
+  readonly gate?: PeerGate | undefined
 }
 
 /** What the kernel tells of the way to a peer. */

@@ -16,8 +16,10 @@ import type { KeyedDriver } from "./keyed_driver.ts"
 import { type DeviceSpec, deviceTrouble, isDeviceGone, OverlayDevice } from "./overlay_device.ts"
 import type { OverlayBase, OverlayKind, OverlayLink } from "./overlay_kind.ts"
 import { OverlayRoutes } from "./overlay_routes.ts"
+import { OPEN_GATE, type PeerGate, type PeerSources } from "./peer_gate.ts"
 import { type PeerPlan, PeerPlans, type Planned } from "./peer_plans.ts"
 import { checkOwnAddresses, NO_COUNTERS } from "./peer_routes.ts"
+import { canonicalAddresses } from "./underlay_address.ts"
 
 /** What {@link OverlayDriver} works with. */
 export interface OverlayParts extends Pick<OverlayBase<PeerPlan>, "socket" | "routes" | "link"> {
@@ -33,6 +35,7 @@ export class OverlayDriver<P extends PeerPlan> implements Driver, OverlayBase<P>
   readonly #netns: Pick<Netns, "close">
   readonly #parts: readonly KernelPart[]
   readonly #plans: PeerPlans<P>
+  readonly #gate: PeerGate
   /** What the device was last made by. */
   #spec = ""
   /** This host's part that the kernel was last read for; empty when it is to be read again. */
@@ -54,6 +57,7 @@ export class OverlayDriver<P extends PeerPlan> implements Driver, OverlayBase<P>
     this.routes = routes
     this.link = link
     this.#netns = netns
+    this.#gate = network.gate ?? OPEN_GATE
     const own = kind(this)
     this.#own = own
     // A route comes when what it leads to is there, and goes before that.
@@ -62,6 +66,7 @@ export class OverlayDriver<P extends PeerPlan> implements Driver, OverlayBase<P>
       meet: (peers) => own.meet?.(peers),
       plan: (peer) => own.plan(peer),
       desired: (hostId, plan, before) => {
+        this.#gate.desired(hostId, plan && this.#sourcesOf(hostId, plan))
         routes.desired(hostId, plan?.routes ?? [])
         own.desired(hostId, plan, before)
       },
@@ -166,6 +171,7 @@ export class OverlayDriver<P extends PeerPlan> implements Driver, OverlayBase<P>
       () => routes.clear(),
       () => link.remove({ name: own.deviceName, kind: own.linkKind }),
       ...(own.removals?.() ?? []),
+      () => this.#gate.remove(),
     ])
   }
 
@@ -182,6 +188,7 @@ export class OverlayDriver<P extends PeerPlan> implements Driver, OverlayBase<P>
     const bring = () => {
       if (!this.#isReady) return
       this.#plans.set(peers)
+      if (complete) this.#gate.complete()
       return this.#settle(reread && complete)
     }
     return attemptAll([read, bring])
@@ -192,6 +199,7 @@ export class OverlayDriver<P extends PeerPlan> implements Driver, OverlayBase<P>
     const { network, routes, link } = this
     const own = this.#own
     checkOwnAddresses(self, network, routes)
+    this.#gate.own(self.blocks)
     own.guard?.(self)
     const texts = [...network.subnets, ...self.overlay]
     const spec: DeviceSpec = {
@@ -215,8 +223,16 @@ export class OverlayDriver<P extends PeerPlan> implements Driver, OverlayBase<P>
   }
 
   #settle(sweep: boolean): string[] {
+    // Before the first packet to a peer, and so before its answer.
+    this.#gate.settle()
     if (sweep) for (const part of this.#parts) part.sweep()
     return attemptAll([() => settle(this.#parts), () => this.#own.settled?.(sweep)])
+  }
+
+  #sourcesOf(hostId: string, { remote, sources = [] }: P): PeerSources {
+    const said = this.get(hostId)?.peer.underlay ?? []
+    const hosts = [...said, ...(remote === undefined ? [] : [remote])]
+    return { hosts: canonicalAddresses(hosts), sources }
   }
 
   /** Why nothing reaches a peer, by what is known of the kernel. */

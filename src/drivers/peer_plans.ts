@@ -2,6 +2,7 @@
 
 import type { OverlayPeer } from "./driver.ts"
 import type { OverlayRoute } from "./overlay_routes.ts"
+import type { PeerSources } from "./peer_gate.ts"
 
 /** What a peer came to; without routes it cannot be spoken to, and `reason` says why. */
 export interface PeerPlan {
@@ -10,6 +11,8 @@ export interface PeerPlan {
   /** Why it has no routes, or not all. */
   readonly reason: string | undefined
   readonly routes: readonly OverlayRoute[]
+  /** Whence packets of its prefixes come, where neither keys nor policies tell. */
+  readonly sources?: PeerSources["sources"]
   /** Whether another peer has what this one needs: it is tried again when one changes. */
   readonly waits?: boolean
 }

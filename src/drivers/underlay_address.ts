@@ -23,6 +23,12 @@ export function addressOf(addresses: readonly string[], family: Family): string 
   return found === undefined ? undefined : formatAddress(parseAddress(found))
 }
 
+/** All of them, canonical, each once; what is no address is passed over. */
+export function canonicalAddresses(addresses: readonly string[]): string[] {
+  const known = addresses.filter((address) => familyIfAddress(address) !== undefined)
+  return [...new Set(known.map((address) => formatAddress(parseAddress(address))))]
+}
+
 /** The family that a host uses toward others: IPv4 where it has it, so that most have it in common. */
 export function ownFamily(underlay: readonly string[]): Family | undefined {
   if (addressOf(underlay, 4) !== undefined) return 4

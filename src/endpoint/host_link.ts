@@ -2,10 +2,7 @@
 
 import { createHash } from "node:crypto"
 
-/** Link group (IFLA_GROUP) of ports that serve a container: "lr" and 1. */
-export const LIVE_GROUP = 0x6c720001
-/** Link group of ports that are to be deleted: "lr" and 2. */
-export const PARKED_GROUP = 0x6c720002
+export { LIVE_GROUP, PARKED_GROUP } from "../core/link_group.ts"
 
 /** The base32 digits of RFC 4648 section 6, in lower case. */
 const DIGITS = "abcdefghijklmnopqrstuvwxyz234567"

@@ -23,6 +23,7 @@ export function moves(ref: TableRef, before: Contents, after: Contents): Message
   return [...sets].flatMap((set) => {
     const old = before.get(set) ?? []
     const now = after.get(set) ?? []
+    if (old === now) return []
     return [
       // Deleted first: what is new may overlap it.
       ...deleteElements(ref, set, without(old, now)),

@@ -16,25 +16,22 @@ import {
   type Networks,
   readNetworks,
 } from "./contents.ts"
+import { type Dropped, droppedBy } from "./dropped.ts"
 import { forgedBy, GUARD_LAYOUT, GUARD_RULES } from "./guard.ts"
 import { type GuardedPort, guardContents } from "./guarded_port.ts"
 import { inspect } from "./inspection.ts"
 import type { Contents, WantedTable } from "./layout.ts"
-import {
-  droppedBy,
-  LIMIT_NAMES,
-  type LimitName,
-  type LimitValues,
-  type ServiceLimits,
-} from "./limits.ts"
+import { LIMIT_NAMES, type LimitName, type ServiceLimits } from "./limits.ts"
 import { Masquerades, parseMasquerade, type Undo } from "./masquerades.ts"
 import { LAYOUT, rulesFor, SETS } from "./ruleset.ts"
 import type { FirewallState } from "./state.ts"
+import type { Tunnels } from "./tunnels.ts"
 
 /** What the tables should be. */
 interface Wanted {
   readonly networks: Networks
   readonly masquerades: Masquerades
+  readonly tunnels: Tunnels | undefined
   readonly limits: ServiceLimits | undefined
   readonly rules: readonly Rule[]
   /** By number; undefined where the kernel has no tables of bridges. */
@@ -112,6 +109,7 @@ export class Firewall {
           const changed = this.#ensure({
             networks: readNetworks(state),
             masquerades: new Masquerades(state.masquerade.map(parseMasquerade)),
+            tunnels: state.tunnels,
             limits,
             rules: rulesFor(limits),
             guarded: canGuard
@@ -141,8 +139,8 @@ export class Firewall {
     return this.#canGuard
   }
 
-  /** Packets that each limit dropped since its rules were made. @throws NetlinkError */
-  dropped(): LimitValues {
+  /** Packets that were dropped since the rules for it were made. @throws NetlinkError */
+  dropped(): Dropped {
     return droppedBy(this.#nftables.rules(LAYOUT.table))
   }
 
@@ -153,11 +151,25 @@ export class Firewall {
 
   #ensure(wanted: Wanted): boolean {
     const old = this.#wanted
-    const quick = old === undefined ? [] : changesBetween(old, wanted)
+    if (old === undefined) wanted.tunnels?.keep((set) => this.#nftables.elements(LAYOUT.table, set))
+    const followed = takenFrom(wanted)
+    const quick = old === undefined ? [] : [...changesBetween(old, wanted), ...followed]
     const done = old !== undefined && this.#commitQuickly(quick)
     const changed = done ? quick.length > 0 : this.#assert(wanted)
     this.#wanted = wanted
     return changed
+  }
+
+  /**
+   * Brings to the kernel what changed in the state's `tunnels`, and nothing else where the table is
+   * as it should be.
+   *
+   * @throws LariatError internal before the first `ensure`; NetlinkError
+   */
+  follow(): void {
+    const wanted = this.#known("follow a change of tunnels")
+    const messages = takenFrom(wanted)
+    if (messages.length > 0 && !this.#commitQuickly(messages)) this.#assert(wanted)
   }
 
   /**
@@ -324,11 +336,22 @@ function without(
   return { ...limits, values: { ...limits.values, ...none } }
 }
 
-function tablesOf({ networks, masquerades, rules, guarded }: Wanted): WantedTable[] {
-  const main = { layout: LAYOUT, contents: contentsOf(networks, masquerades), rules }
+function tablesOf({ networks, masquerades, tunnels, rules, guarded }: Wanted): WantedTable[] {
+  const own = contentsOf(networks, masquerades)
+  const main = {
+    layout: LAYOUT,
+    contents: new Map([...own, ...(tunnels?.contents() ?? [])]),
+    rules,
+  }
   if (guarded === undefined) return [main]
   const contents = guardContents([...guarded.values()])
   return [main, { layout: GUARD_LAYOUT, contents, rules: GUARD_RULES }]
+}
+
+/** What changed of the tunnels since it was asked last. */
+function takenFrom({ tunnels }: Wanted): MessageWriter[] {
+  const changes = tunnels?.take()
+  return changes === undefined ? [] : moves(LAYOUT.table, changes.gone, changes.come)
 }
 
 /** What makes the old tables the wanted ones, where they are as they should be. */

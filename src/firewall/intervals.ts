@@ -88,9 +88,23 @@ export function prefixWith(prefix: Prefix, second: Uint8Array): SetElement {
   }
 }
 
+/** An element that holds for a fixed first field together with an address in the prefix. */
+export function prefixAfter(first: Uint8Array, prefix: Prefix): SetElement {
+  return {
+    key: concat(first, networkOf(prefix).bytes),
+    keyEnd: concat(first, lastAddress(prefix).bytes),
+  }
+}
+
+/** An element that holds for a source in one prefix and a destination in the other. */
+export function pair(source: Prefix, destination: Prefix): SetElement {
+  return {
+    key: concat(networkOf(source).bytes, networkOf(destination).bytes),
+    keyEnd: concat(lastAddress(source).bytes, lastAddress(destination).bytes),
+  }
+}
+
 /** An element that holds for a source and a destination both in the prefix. */
 export function prefixTwice(prefix: Prefix): SetElement {
-  const first = networkOf(prefix).bytes
-  const last = lastAddress(prefix).bytes
-  return { key: concat(first, first), keyEnd: concat(last, last) }
+  return pair(prefix, prefix)
 }

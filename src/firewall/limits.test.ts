@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { droppedBy, LIMIT_SETS, limitRules, type Service } from "./limits.ts"
+import { LIMIT_SETS, limitRules, type Service } from "./limits.ts"
 
 const NONE = {
   connections: 0,
@@ -57,13 +57,4 @@ test("all sources together are counted in groups, by the last bits of their addr
     { mask: ["0000000f"], each },
     { mask: [`${"0".repeat(31)}f`], each },
   ])
-})
-
-test("rules of others count for no limit", () => {
-  const expressions = [{ kind: "counter", packets: 5n, bytes: 0n }] as const
-  const rules = [
-    { chain: "queries", comment: "queriesPerSecond", expressions },
-    { chain: "postrouting", comment: "hostNat", expressions },
-  ]
-  expect(droppedBy(rules)).toMatchObject({ connections: 0, queriesPerSecond: 5 })
 })

@@ -186,20 +186,3 @@ function toService({ protocol, address: text, port }: Service): Rule {
     ],
   }
 }
-
-/** Packets that each limit dropped, counted by the rules of the table. */
-export function droppedBy(rules: readonly Rule[]): LimitValues {
-  const dropped = {
-    connections: 0,
-    connectionsInAll: 0,
-    connectionsPerSecond: 0,
-    bytesPerSecond: 0,
-    queriesPerSecond: 0,
-  }
-  for (const { comment, expressions } of rules) {
-    const name = LIMIT_NAMES.find((one) => one === comment)
-    if (name === undefined) continue
-    for (const one of expressions) if (one.kind === "counter") dropped[name] += Number(one.packets)
-  }
-  return dropped
-}

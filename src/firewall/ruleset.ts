@@ -11,6 +11,7 @@ import type { Chain, Rule, Table } from "../netlink/nftables/table.ts"
 import type { Layout } from "./layout.ts"
 import { LIMIT_CHAINS, LIMIT_SETS, limitRules, type ServiceLimits } from "./limits.ts"
 import { address, type FamilyLayout, IPV4, IPV6, TCP, UDP } from "./packet.ts"
+import { ALL_TUNNEL_SETS, TUNNEL_CHAINS, tunnelRules } from "./tunnel_rules.ts"
 
 const TABLE: Table = {
   family: n.NFPROTO_INET,
@@ -56,6 +57,7 @@ const SHORTEN = "shorten"
 
 const CHAINS: readonly Chain[] = [
   ...LIMIT_CHAINS,
+  ...TUNNEL_CHAINS,
   { name: TRANSLATE, comment: "the host's address becomes the source" },
   POSTROUTING,
   { name: SHORTEN, comment: "TCP offers no larger segments than the path carries" },
@@ -114,7 +116,7 @@ export const CLAMP_LINKS = {
 export const LAYOUT: Layout = {
   table: TABLE,
   chains: CHAINS,
-  filled: [...Object.values(SETS[4]), ...Object.values(SETS[6]), CLAMP_LINKS],
+  filled: [...ALL_TUNNEL_SETS, ...Object.values(SETS[4]), ...Object.values(SETS[6]), CLAMP_LINKS],
   limits: { chains: LIMIT_CHAINS, sets: LIMIT_SETS },
 }
 
@@ -237,6 +239,7 @@ const FIXED_RULES: readonly Rule[] = [
   ...clampsOf(IPV6),
   clamp([e.meta(n.NFT_META_IIFNAME)], CLAMP_LINKS),
   clamp([e.meta(n.NFT_META_OIFNAME)], CLAMP_LINKS),
+  ...tunnelRules(FORWARD.name),
   SYN_ALONE,
   translatePorts(TCP),
   translatePorts(UDP),

@@ -2,6 +2,7 @@
 
 import type { GuardedPort } from "./guarded_port.ts"
 import type { ServiceLimits } from "./limits.ts"
+import type { Tunnels } from "./tunnels.ts"
 
 /** A network whose containers reach the world under the host's address (`hostNat`). */
 export interface HostNat {
@@ -29,6 +30,8 @@ export interface FirewallState {
   readonly clamp?: readonly string[]
   /** Ports that may send under their own addresses alone. Default: none. */
   readonly guarded?: readonly GuardedPort[]
+  /** How networks are carried between hosts, and whose blocks are whose. Default: none is. */
+  readonly tunnels?: Tunnels
   /** What single sources may ask of this host's services. Default: no bound. */
   readonly limits?: ServiceLimits | undefined
 }

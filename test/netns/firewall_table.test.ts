@@ -2,12 +2,35 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test"
 import { Firewall } from "../../src/firewall/firewall.ts"
 import type { FirewallState } from "../../src/firewall/state.ts"
+import { Tunnels } from "../../src/firewall/tunnels.ts"
 import { NetlinkError } from "../../src/netlink/error.ts"
 import { newElements } from "../../src/netlink/nftables/element.ts"
 import { NfTables } from "../../src/netlink/nftables/socket.ts"
 import { newTable } from "../../src/netlink/nftables/table.ts"
 import { attempt } from "../clients/program.ts"
 import { nft, nftScript } from "./firewall_lab.ts"
+
+const MANAGED = ["10.42.0.0/16", "fd00:42::/48"]
+const ROUTED = ["10.43.0.0/16", "fd00:43::/48"]
+
+/** A network in VXLAN, one that is routed, one in ESP. */
+function tunnelsOf(): Tunnels {
+  const tunnels = new Tunnels()
+  tunnels.bridges(["docker0"])
+  tunnels.carry("vxlan", { subnets: MANAGED, vxlan: { port: 4789, vni: 1042 } })
+  tunnels.own("vxlan", ["10.42.1.0/24", "fd00:42:0:1::/64"])
+  const hosts = ["192.0.2.2", "2001:db8::2"]
+  const blocks = ["10.42.2.0/24", "fd00:42:0:2::/64"]
+  const sources = hosts.flatMap((outer) => blocks.map((prefix) => ({ outer, prefix })))
+  tunnels.peer("vxlan", "b", { hosts, sources })
+  tunnels.carry("routed", { subnets: ROUTED, plain: true })
+  const behind = ["10.43.2.0/24", "fd00:43:0:2::/64"].map((prefix) => ({ link: "eth0", prefix }))
+  tunnels.peer("routed", "c", { hosts: ["192.0.2.3"], sources: behind })
+  for (const network of ["vxlan", "routed"]) tunnels.complete(network)
+  tunnels.carry("esp", { subnets: ["10.44.0.0/16"], sealedPorts: [4500], sealedProtocols: [50] })
+  tunnels.settle()
+  return tunnels
+}
 
 const STATE: FirewallState = {
   hostNat: [
@@ -17,6 +40,7 @@ const STATE: FirewallState = {
   overlay: ["10.42.0.0/16", "10.99.0.0/16", "fd00:42::/64"],
   masquerade: ["10.43.0.2/16", "fd00:43::2/64"],
   clamp: ["10.42.0.0/16", "lariat0"],
+  tunnels: tunnelsOf(),
   limits: {
     services: [
       { protocol: "tcp", address: "169.254.169.250", port: 80 },
@@ -99,6 +123,132 @@ const LISTING = `table inet lariat {
 		size 65535
 		flags dynamic,timeout
 		timeout 1m
+	}
+
+	set bridges {
+		type ifname
+		comment "bridges of containers"
+		elements = { "docker0" }
+	}
+
+	set tunnelports {
+		type inet_service
+		comment "UDP ports of tunnels that take what comes"
+		elements = { 4789 }
+	}
+
+	set sealedports {
+		type inet_service
+		comment "UDP ports of tunnels that check a key"
+		elements = { 4500 }
+	}
+
+	set sealedprotocols {
+		type inet_proto
+		comment "protocols of tunnels that check a key"
+		elements = { esp }
+	}
+
+	set vnis {
+		typeof udp dport . @th,96,24
+		comment "VXLAN of known peers alone: UDP port, VNI"
+		elements = { 4789 . 0x412 }
+	}
+
+	set hosts4 {
+		type ipv4_addr
+		comment "addresses of other hosts"
+		elements = { 192.0.2.2, 192.0.2.3 }
+	}
+
+	set guarded4 {
+		type ipv4_addr
+		flags interval
+		comment "networks of which this host's own blocks are known"
+		elements = { 10.42.0.0/16 }
+	}
+
+	set own4 {
+		type ipv4_addr . ipv4_addr
+		flags interval
+		comment "this host's blocks, and the networks that they may speak to"
+		elements = { 10.42.1.0/24 . 10.42.0.0/16 }
+	}
+
+	set plain4 {
+		type ipv4_addr
+		flags interval
+		comment "networks that are routed between hosts without a tunnel"
+		elements = { 10.43.0.0/16 }
+	}
+
+	set routed4 {
+		type ifname . ipv4_addr
+		flags interval
+		comment "links, and the blocks of the peers behind them"
+		elements = { "eth0" . 10.43.2.0/24 }
+	}
+
+	set hosts6 {
+		type ipv6_addr
+		comment "addresses of other hosts"
+		elements = { 2001:db8::2 }
+	}
+
+	set guarded6 {
+		type ipv6_addr
+		flags interval
+		comment "networks of which this host's own blocks are known"
+		elements = { fd00:42::/48 }
+	}
+
+	set own6 {
+		type ipv6_addr . ipv6_addr
+		flags interval
+		comment "this host's blocks, and the networks that they may speak to"
+		elements = { fd00:42:0:1::/64 . fd00:42::/48 }
+	}
+
+	set plain6 {
+		type ipv6_addr
+		flags interval
+		comment "networks that are routed between hosts without a tunnel"
+		elements = { fd00:43::/48 }
+	}
+
+	set routed6 {
+		type ifname . ipv6_addr
+		flags interval
+		comment "links, and the blocks of the peers behind them"
+		elements = { "eth0" . fd00:43:0:2::/64 }
+	}
+
+	set peers44 {
+		typeof ip saddr . @th,336,32
+		flags interval
+		comment "addresses of VXLAN peers, and their blocks"
+		elements = { 192.0.2.2 . 0xa2a0200-0xa2a02ff }
+	}
+
+	set peers46 {
+		typeof ip saddr . @th,304,128
+		flags interval
+		comment "addresses of VXLAN peers, and their blocks"
+		elements = { 192.0.2.2 . 0xfd000042000000020000000000000000-0xfd00004200000002ffffffffffffffff }
+	}
+
+	set peers64 {
+		typeof ip6 saddr . @th,336,32
+		flags interval
+		comment "addresses of VXLAN peers, and their blocks"
+		elements = { 2001:db8::2 . 0xa2a0200-0xa2a02ff }
+	}
+
+	set peers66 {
+		typeof ip6 saddr . @th,304,128
+		flags interval
+		comment "addresses of VXLAN peers, and their blocks"
+		elements = { 2001:db8::2 . 0xfd000042000000020000000000000000-0xfd00004200000002ffffffffffffffff }
 	}
 
 	set never4 {
@@ -218,6 +368,44 @@ const LISTING = `table inet lariat {
 		udp dport 53 jump queries
 	}
 
+	chain unwrap {
+		comment "VXLAN to this host: each peer speaks for its own blocks"
+		@th,224,16 0x800 ip saddr . @th,336,32 @peers44 return
+		@th,224,16 0x86dd ip saddr . @th,304,128 @peers46 return
+		@th,224,16 0x800 ip6 saddr . @th,336,32 @peers64 return
+		@th,224,16 0x86dd ip6 saddr . @th,304,128 @peers66 return
+		counter drop comment "foreignTunnels"
+	}
+
+	chain inward {
+		comment "what containers send to this host"
+		udp dport @tunnelports counter drop comment "tunnelsOfContainers"
+		udp dport @sealedports counter drop comment "tunnelsOfContainers"
+		meta l4proto @sealedprotocols counter drop comment "tunnelsOfContainers"
+	}
+
+	chain outward {
+		comment "what containers send through this host"
+		oifname @bridges return
+		udp dport @tunnelports counter drop comment "tunnelsOfContainers"
+		ip daddr @hosts4 udp dport @sealedports counter drop comment "tunnelsOfContainers"
+		ip daddr @hosts4 meta l4proto @sealedprotocols counter drop comment "tunnelsOfContainers"
+		ip daddr @guarded4 ip saddr . ip daddr != @own4 counter drop comment "foreignSources"
+		ip6 daddr @hosts6 udp dport @sealedports counter drop comment "tunnelsOfContainers"
+		ip6 daddr @hosts6 meta l4proto @sealedprotocols counter drop comment "tunnelsOfContainers"
+		ip6 daddr @guarded6 ip6 saddr . ip6 daddr != @own6 counter drop comment "foreignSources"
+	}
+
+	chain arrivals {
+		type filter hook input priority filter - 2; policy accept;
+		iifname "lo" return comment "from this host itself"
+		iifgroup 1819410433 counter drop comment "pastTheBridge"
+		iifname @bridges jump inward
+		ip saddr @plain4 iifname != @bridges iifname . ip saddr != @routed4 counter drop comment "foreignSources"
+		ip6 saddr @plain6 iifname != @bridges iifname . ip6 saddr != @routed6 counter drop comment "foreignSources"
+		udp dport . @th,96,24 @vnis jump unwrap
+	}
+
 	chain translate {
 		comment "the host's address becomes the source"
 		meta l4proto tcp masquerade to :1024-65535 fully-random
@@ -255,6 +443,9 @@ const LISTING = `table inet lariat {
 
 	chain forward {
 		type filter hook forward priority mangle; policy accept;
+		iifname @bridges jump outward
+		ip saddr @plain4 iifname != @bridges iifname . ip saddr != @routed4 counter drop comment "foreignSources"
+		ip6 saddr @plain6 iifname != @bridges iifname . ip6 saddr != @routed6 counter drop comment "foreignSources"
 		tcp flags syn jump clamp
 	}
 }
@@ -288,6 +479,8 @@ const DAMAGE: readonly (readonly [string, string])[] = [
   ["add table inet lariat { flags dormant; }", "table inet lariat is switched off"],
   ["flush chain inet lariat forward; delete chain inet lariat forward", "chain forward is missing"],
   ["flush chain inet lariat clamp; delete set inet lariat clamplinks", "set clamplinks is missing"],
+  ["flush set inet lariat peers44", "set peers44 lacks 1 of 1 elements"],
+  ["flush chain inet lariat unwrap", "chain unwrap has other rules"],
   ["flush chain inet lariat queries", "chain queries has other rules"],
   ["add chain inet lariat alien; add rule inet lariat alien drop", "chain alien is not ours"],
 ]
@@ -321,6 +514,15 @@ describe("ensure", () => {
   test("makes a table that people can read", async () => {
     expect(firewall.ensure(STATE)).toBe(true)
     expect(await listing()).toBe(words(LISTING))
+  })
+
+  test("makes a table that nft reads as it lists it", async () => {
+    firewall.ensure(STATE)
+    const saved = await nft("list", "ruleset")
+    await nft("flush", "ruleset")
+    await nftScript(saved)
+    expect(await nft("list", "ruleset")).toBe(saved)
+    expect(firewall.differences()).toEqual([])
   })
 
   test("is one transaction, and a second one changes nothing", () => {

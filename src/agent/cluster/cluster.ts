@@ -86,6 +86,7 @@ export class Cluster implements ClusterPart {
   /** The configuration changed. */
   configure(): void {
     this.#all.encapsulation.configure(this.#all.networks.all())
+    this.#all.recarry()
     void this.#all.networks.open()
   }
 

@@ -112,6 +112,7 @@ class Host {
       networks: { all: managed, get: () => undefined },
       metadata: { host: () => {}, removeHost: () => {} },
       underlay: { mtu: 1500 },
+      firewall: { carry: () => {}, gate: () => undefined, settled: () => {} },
     } as unknown as AgentContext
     stops.push(() => {
       this.all.stopped = true

@@ -18,7 +18,7 @@ import { EndpointPublisher } from "./endpoint_publisher.ts"
 import { Enrolment } from "./enrolment.ts"
 import { KeyExchange } from "./key_exchange.ts"
 import { KeyExchangeStart } from "./key_exchange_start.ts"
-import { type DriverDependencies, openDriver } from "./overlays/driver_choice.ts"
+import { carriageOf, type DriverDependencies, openDriver } from "./overlays/driver_choice.ts"
 import { OverlayNetworks } from "./overlays/overlay_networks.ts"
 import { Overlays } from "./overlays/overlays.ts"
 import { Retries } from "./overlays/retries.ts"
@@ -123,7 +123,10 @@ export class Composition {
     this.networks = new OverlayNetworks({
       ...{ store, keys, memory, overlays: this.overlays, retries: this.retries },
       networks: () => this.context?.networks.all() ?? [],
-      open: (network, number) => open(network, number, this.#driverParts(network)),
+      open: (network, number) => {
+        this.context?.firewall.carry(network.name, carriageOf(network, number))
+        return open(network, number, this.#driverParts(network))
+      },
       onOpened: (network) => this.#opened(network),
     })
     this.exchangeStart = new KeyExchangeStart({
@@ -281,6 +284,7 @@ export class Composition {
     const { psk } = this
     return {
       presharedKey: psk && ((hostId) => psk.pairSecret("wireguard", host.uuid, hostId)),
+      gate: this.context?.firewall.gate(network.name),
       underlayMtu: () => this.context?.underlay.mtu ?? 1500,
       random,
       onLost: (hostId, why) => {
@@ -288,6 +292,15 @@ export class Composition {
         this.exchange?.rotate()
       },
       onSoftExpired: () => this.exchange?.rotate(),
+    }
+  }
+
+  /** How networks are carried may be configured otherwise. */
+  recarry(): void {
+    for (const network of this.networks.all()) {
+      const number = this.memory.networkNumber(network.name)
+      if (number === undefined || this.overlays.get(network.name) === undefined) continue
+      this.context?.firewall.carry(network.name, carriageOf(network, number))
     }
   }
 

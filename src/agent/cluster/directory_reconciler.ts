@@ -132,6 +132,7 @@ export class DirectoryReconciler implements DirectoryListener {
     this.#caughtUp = true
     for (const { network } of this.#dependencies.overlays.all())
       this.#dependencies.overlays.completed(network)
+    this.#dependencies.context()?.firewall.settled()
   }
 
   putBack(revision: number): void {

@@ -33,6 +33,7 @@ export function statusReport(context: AgentContext): StatusReport {
     metadata: { listen: context.settings.metadataListen },
     limits: context.firewall.limits(),
     antiSpoofing: context.firewall.guarded(),
+    guards: context.firewall.guards(),
     cluster: context.cluster?.report() ?? null,
     problems: context.health.problems(),
     repairs: context.health.repairs(),

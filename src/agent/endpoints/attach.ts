@@ -189,6 +189,7 @@ function attachIn(
     undo.push(() => context.firewall.removeMasquerade(addresses))
     context.firewall.addMasquerade(addresses)
   }
+  context.firewall.bridges(context.bridges.ofContainers())
   context.firewall.addNetwork(request.pool?.subnets ?? [], request.hostNat)
 
   const result = resultOf(request, bridgeNow(context, bridge), link, given, routes)

@@ -31,6 +31,8 @@ interface KnownBridge {
   readonly addresses: ReadonlySet<string>
   /** Whether it answers ARP for other hosts' containers. */
   readonly answers: boolean
+  /** Whether it is this host's own way to a router too. */
+  leadsOutside: boolean
 }
 
 /**
@@ -85,13 +87,15 @@ export class Bridges {
       addresses,
     })
     this.#claims.add(request.name, { made: bridge.created, addresses: bridge.addedAddresses })
-    this.#shield(bridge)
+    const isOutside = leadsOutside(this.#kernel, bridge.index)
+    this.#shield(bridge, isOutside)
     if (answers) withNetns(this.#kernel.netns, () => answerForOthers(request.name))
     this.#macs.set(request.name, bridge.mac)
     this.#known.set(request.name, {
       bridge: { ...bridge, created: false, broughtUp: false, addedAddresses: [] },
       addresses: new Set([...(known?.addresses ?? []), ...addresses]),
       answers,
+      leadsOutside: isOutside,
     })
     return bridge
   }
@@ -103,17 +107,25 @@ export class Bridges {
    * @throws SystemError; NetlinkError
    */
   shield(): string[] {
-    return [...this.#known.values()].flatMap(({ bridge }) =>
-      this.#shield(bridge).map((setting) => {
+    return [...this.#known.values()].flatMap((known) => {
+      const { bridge } = known
+      known.leadsOutside = leadsOutside(this.#kernel, bridge.index)
+      return this.#shield(bridge, known.leadsOutside).map((setting) => {
         return `${bridge.name}: ${setting} turned off: a container could move the host by it`
-      }),
-    )
+      })
+    })
   }
 
   /** One of others that leads to a router of the host's keeps what the host may live by. */
-  #shield({ name, index }: Bridge): string[] {
-    if (!this.#claims.isMade(name) && leadsOutside(this.#kernel, index)) return []
+  #shield({ name, index }: Bridge, isOutside: boolean): string[] {
+    if (isOutside && !this.#claims.isMade(name)) return []
     return shieldLink(this.#kernel, { name, index })
+  }
+
+  /** The bridges in use by which containers come, and nobody else. */
+  ofContainers(): string[] {
+    const own = [...this.#known].filter(([, known]) => !known.leadsOutside)
+    return own.map(([name]) => name).toSorted()
   }
 
   /** Deletes a bridge that was made for an attach which then failed, if it still has no port. */

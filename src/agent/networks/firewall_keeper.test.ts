@@ -13,6 +13,7 @@ const table: FirewallTable = {
     states.push(state)
     return true
   },
+  follow: () => {},
   addMasquerade: (...addresses) => {
     single.push(...addresses.map((address) => `+${address}`))
   },
@@ -33,6 +34,10 @@ const table: FirewallTable = {
     connectionsPerSecond: 0,
     bytesPerSecond: 0,
     queriesPerSecond: 7,
+    tunnelsOfContainers: 2,
+    pastTheBridge: 0,
+    foreignTunnels: 5,
+    foreignSources: 0,
   }),
   close: () => {},
 }

@@ -1,11 +1,15 @@
 import type { Network, Subnet } from "../../config/network.ts"
+import type { PeerGate } from "../../drivers/peer_gate.ts"
 import { LariatError, messageOf } from "../../errors.ts"
+import type { Dropped } from "../../firewall/dropped.ts"
 import { Firewall } from "../../firewall/firewall.ts"
 import type { ForwardPass } from "../../firewall/forward_pass.ts"
-import { LIMIT_NAMES, type LimitValues, type ServiceLimits } from "../../firewall/limits.ts"
+import { LIMIT_NAMES, type ServiceLimits } from "../../firewall/limits.ts"
 import type { FirewallState, HostNat } from "../../firewall/state.ts"
+import { GUARD_NAMES } from "../../firewall/tunnel_rules.ts"
+import { type Carriage, Tunnels } from "../../firewall/tunnels.ts"
 import type { Health } from "../health.ts"
-import type { GuardReport, LimitReport } from "../report.ts"
+import type { DropReport, GuardReport, LimitReport } from "../report.ts"
 import type { EndpointRow } from "../state/rows.ts"
 import { bridgeConfs } from "./bridge_confs.ts"
 import { prefixesOf, specOf } from "./endpoint_spec.ts"
@@ -22,6 +26,7 @@ const PASS_PROBLEM = "firewall/forward"
 export type FirewallTable = Pick<
   Firewall,
   | "ensure"
+  | "follow"
   | "addMasquerade"
   | "removeMasquerade"
   | "guard"
@@ -62,6 +67,8 @@ export class FirewallKeeper {
   readonly #learned = new Map<string, HostNat>()
   readonly #masquerade = new Set<string>()
   readonly #guarded = new GuardedPorts()
+  readonly #tunnels = new Tunnels()
+  #bridges = ""
   /** Whether the table was set up once: from then on a difference is somebody else's doing. */
   #isSet = false
 
@@ -124,6 +131,38 @@ export class FirewallKeeper {
       }
     })
     this.#passOthers()
+  }
+
+  /** Says which bridges have containers. */
+  bridges(names: readonly string[]): void {
+    const text = names.join()
+    if (text === this.#bridges) return
+    this.#bridges = text
+    this.#tunnels.bridges(names)
+    this.#follow()
+  }
+
+  /** Says how a network is carried between hosts; undefined takes it away, with its peers. */
+  carry(network: string, carriage: Carriage | undefined): void {
+    this.#tunnels.carry(network, carriage)
+    this.#follow()
+  }
+
+  /** What a network's driver tells of its peers before it speaks to them. */
+  gate(network: string): PeerGate {
+    return {
+      own: (blocks) => this.#tunnels.own(network, blocks),
+      desired: (hostId, peer) => this.#tunnels.peer(network, hostId, peer),
+      complete: () => this.#tunnels.complete(network),
+      remove: () => this.carry(network, undefined),
+      settle: () => this.#follow(),
+    }
+  }
+
+  /** Every host is known that an earlier agent may have known. */
+  settled(): void {
+    this.#tunnels.settle()
+    this.#follow()
   }
 
   /** Takes a network in that a netconf brings along: its subnets, and what it needs of hostNat. */
@@ -218,7 +257,19 @@ export class FirewallKeeper {
     }
   }
 
-  #dropped(): LimitValues | undefined {
+  /** What was dropped that is nobody's to send. */
+  guards(): DropReport[] {
+    const dropped = this.#dropped()
+    if (dropped === undefined) return []
+    return GUARD_NAMES.map((name) => ({ name, dropped: dropped[name] }))
+  }
+
+  /** Before the table is set up it comes with it. */
+  #follow(): void {
+    if (this.#isSet) this.#try((table) => table.follow())
+  }
+
+  #dropped(): Dropped | undefined {
     try {
       return this.#table?.dropped()
     } catch {
@@ -240,6 +291,7 @@ export class FirewallKeeper {
       // What goes to other hosts may meet a narrower path than the container knows.
       clamp: this.#clamp,
       guarded: this.#guarded.all(),
+      tunnels: this.#tunnels,
       limits: this.#limits,
     }
   }

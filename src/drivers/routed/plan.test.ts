@@ -26,6 +26,7 @@ const CONTEXT: RoutedContext = {
   overlay: ["10.42.1.254", "fd00:42:0:1::fe"],
   contains: (prefix) => /^(10\.42\.\d+\.\d+|fd00:42:[0-9a-f:]*)\/\d+$/.test(prefix),
   way,
+  linkName: (index) => (index === 2 ? "eth0" : undefined),
 }
 
 const PEER: OverlayPeer = {
@@ -58,6 +59,8 @@ describe("planPeer", () => {
           source: "fd00:42:0:1::fe",
         },
       ],
+      // Both addresses are on one link.
+      sources: ["10.42.2.0/24", "fd00:42:0:2::/64"].map((prefix) => ({ link: "eth0", prefix })),
     })
   })
 
@@ -94,6 +97,12 @@ describe("planPeer", () => {
       "its address 10.42.2.2 is inside the network",
     )
     expect(reasonOf({ underlay: [] })).toBe("it has no IPv4 address outside the network")
+  })
+
+  test("who cannot be a next hop may send nothing", () => {
+    for (const underlay of [["198.51.100.2"], ["203.0.113.2"], ["192.0.2.1"], ["10.42.2.2"]]) {
+      expect(planPeer(CONTEXT, { ...PEER, underlay }).sources).toEqual([])
+    }
   })
 
   test("a narrower path narrows the routes to just that", () => {

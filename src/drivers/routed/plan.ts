@@ -16,6 +16,7 @@ export interface RoutedContext {
   readonly contains: (prefix: string) => boolean
   /** The route that the kernel takes to an address outside; undefined when there is none. */
   readonly way: (address: string) => RouteInfo | undefined
+  readonly linkName: (index: number) => string | undefined
 }
 
 /** Plans for one peer. Whatever the peer says of itself, this does not throw. */
@@ -46,7 +47,14 @@ export function planPeer(context: RoutedContext, peer: OverlayPeer): PeerPlan {
   }
   const prefixes = peerPrefixes(peer, context.contains)
   const { routes, reason } = routesVia(prefixes, { 4: hop(4), 6: hop(6) })
-  return { remote: routes[0]?.via ?? gateways[0]?.address, reason, routes }
+  // A peer with several addresses may send by the way to another one of this host's.
+  const links = gateways.flatMap(({ index, reason: trouble }) =>
+    index === undefined || trouble !== undefined ? [] : (context.linkName(index) ?? []),
+  )
+  const sources = [...new Set(links)].flatMap((link) =>
+    prefixes.prefixes.map((prefix) => ({ link, prefix })),
+  )
+  return { remote: routes[0]?.via ?? gateways[0]?.address, reason, routes, sources }
 }
 
 /** Why an address cannot be a next hop, as the kernel's route to it tells; undefined when it can. */

@@ -3,7 +3,7 @@
  * blocks lie behind its own address. No byte is added to a packet, and nothing is encrypted.
  */
 
-import { type NewLink, newBridge } from "../../netlink/route/link.ts"
+import { getLink, type NewLink, newBridge } from "../../netlink/route/link.ts"
 import type { RouteInfo } from "../../netlink/route/route.ts"
 import { lookUpRoutes } from "../../netlink/route/route_lookup.ts"
 import type { Driver, OverlayNetwork, OverlayPeer, OverlaySelf } from "../driver.ts"
@@ -39,6 +39,8 @@ class Routed implements OverlayKind<PeerPlan> {
   #reads = 0
   /** To addresses of the peers that are being planned. */
   #ways: ReadonlyMap<string, RouteInfo> = new Map()
+  /** Names of the links that these lead by. */
+  readonly #links = new Map<number, string>()
 
   constructor(base: OverlayBase<PeerPlan>) {
     this.#base = base
@@ -63,6 +65,7 @@ class Routed implements OverlayKind<PeerPlan> {
   }
 
   meet(peers: readonly OverlayPeer[]): void {
+    this.#links.clear()
     this.#ways = this.#waysTo(peers.flatMap(({ underlay }) => underlay))
   }
 
@@ -74,9 +77,16 @@ class Routed implements OverlayKind<PeerPlan> {
         overlay: this.#self?.overlay ?? [],
         contains: (prefix) => routes.contains(prefix),
         way: (address) => this.#ways.get(address),
+        linkName: (index) => this.#linkName(index),
       },
       peer,
     )
+  }
+
+  #linkName(index: number): string | undefined {
+    const name = this.#links.get(index) ?? getLink(this.#base.socket, index)?.name
+    if (name !== undefined) this.#links.set(index, name)
+    return name
   }
 
   /** Routes are all that there is. */

@@ -67,6 +67,9 @@ describe("planPeer", () => {
           ...{ mtu: undefined, source: "fd00:42:0:1::fe" },
         },
       ],
+      sources: ["2001:db8::2", "192.0.2.2"].flatMap((outer) =>
+        ["10.42.2.0/24", "fd00:42:0:2::/64"].map((prefix) => ({ outer, prefix })),
+      ),
     })
   })
 

@@ -5,7 +5,7 @@ import type { OverlayNetwork, OverlayPeer, OverlaySelf } from "../driver.ts"
 import type { OverlayRoute } from "../overlay_routes.ts"
 import type { PeerPlan } from "../peer_plans.ts"
 import { type Hop, peerPrefixes, routeMtu, routesVia } from "../peer_routes.ts"
-import { addressOf, liesIn } from "../underlay_address.ts"
+import { addressOf, canonicalAddresses, liesIn } from "../underlay_address.ts"
 import { readVtep, type Vtep } from "./vtep.ts"
 
 /** Frames for a MAC go to a far end. */
@@ -84,5 +84,9 @@ export function planPeer(context: VxlanContext, peer: OverlayPeer): VxlanPlan {
     routes.some(({ via }) => via !== undefined && hostPrefix(via) === way.dst),
   )
   const others = routes.filter(({ dst }) => needed.every((way) => way.dst !== dst))
-  return { remote, reason, waits: false, forwardings, neighbours, routes: [...needed, ...others] }
+  const sources = canonicalAddresses(peer.underlay).flatMap((outer) =>
+    prefixes.prefixes.map((prefix) => ({ outer, prefix })),
+  )
+  const all = [...needed, ...others]
+  return { remote, reason, waits: false, forwardings, neighbours, routes: all, sources }
 }

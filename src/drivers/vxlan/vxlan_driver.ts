@@ -43,7 +43,8 @@ export interface VxlanOptions {
 }
 
 const DEFAULT_VNI = 1042
-const DEFAULT_PORT = 4789
+/** RFC 7348 §8. */
+export const DEFAULT_PORT = 4789
 
 /**
  * A driver for the current network namespace.

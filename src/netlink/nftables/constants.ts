@@ -170,6 +170,8 @@ export const NFT_META_IIFNAME = 6
 export const NFT_META_OIFNAME = 7
 export const NFT_META_NFPROTO = 15
 export const NFT_META_L4PROTO = 16
+/** Group of the link, U32 in host order. */
+export const NFT_META_IIFGROUP = 21
 export const NFTA_COUNTER_BYTES = 1
 export const NFTA_COUNTER_PACKETS = 2
 export const NFTA_MASQ_FLAGS = 1
@@ -229,10 +231,14 @@ export const NF_NAT_RANGE_PROTO_SPECIFIED = 0x02
 export const NF_NAT_RANGE_PROTO_RANDOM_FULLY = 0x10
 
 // --- nftables' include/datatype.h: key types, which the kernel only keeps for `nft list`
+/** A number; `nft` needs to be told of what expression. */
+export const TYPE_INTEGER = 4
 export const TYPE_IPADDR = 7
 export const TYPE_IP6ADDR = 8
 export const TYPE_ETHERADDR = 9
 export const TYPE_IFINDEX = 20
+export const TYPE_INET_PROTOCOL = 12
+export const TYPE_INET_SERVICE = 13
 export const TYPE_IFNAME = 41
 /** Bits of one type in the type of a concatenation (TYPE_BITS). */
 export const TYPE_BITS = 6
@@ -244,12 +250,36 @@ export const NFTNL_UDATA_RULE_COMMENT = 0
 /** Value: enum byteorder of nftables, U32 in host byte order. */
 export const NFTNL_UDATA_SET_KEYBYTEORDER = 0
 export const NFTNL_UDATA_SET_DATABYTEORDER = 1
+/** Value: user data of an expression, which says what the key is. */
+export const NFTNL_UDATA_SET_KEY_TYPEOF = 3
 export const NFTNL_UDATA_SET_DATA_INTERVAL = 6
 export const NFTNL_UDATA_SET_COMMENT = 7
 /** Value: U32 in host byte order. */
 export const NFTNL_UDATA_SET_ELEM_FLAGS = 1
 /** The interval reaches the end of the key space, so it has no end element. */
 export const NFTNL_SET_ELEM_F_INTERVAL_OPEN = 0x1
+/** Of an expression: its kind (enum expr_types of nftables), and user data of that kind. */
+export const NFTNL_UDATA_SET_TYPEOF_EXPR = 0
+export const NFTNL_UDATA_SET_TYPEOF_DATA = 1
+export const EXPR_PAYLOAD = 7
+export const EXPR_CONCAT = 13
+/** Of a payload, nftables' src/payload.c: header and field, else base, offset and length in bits. */
+export const NFTNL_UDATA_SET_KEY_PAYLOAD_DESC = 0
+export const NFTNL_UDATA_SET_KEY_PAYLOAD_TYPE = 1
+export const NFTNL_UDATA_SET_KEY_PAYLOAD_BASE = 2
+export const NFTNL_UDATA_SET_KEY_PAYLOAD_OFFSET = 3
+export const NFTNL_UDATA_SET_KEY_PAYLOAD_LEN = 4
+/** enum proto_desc_id of nftables, and places in the header's list of fields (src/proto.c). */
+export const PROTO_DESC_UNKNOWN = 0
+export const PROTO_DESC_UDP = 6
+export const PROTO_DESC_IP = 12
+export const PROTO_DESC_IP6 = 13
+export const UDPHDR_DPORT = 2
+export const IPHDR_SADDR = 11
+export const IP6HDR_SADDR = 8
+/** enum proto_bases of nftables. */
+export const PROTO_BASE_TRANSPORT_HDR = 3
+
 /** nftables' enum byteorder: none, as for concatenations; host; network. */
 export const BYTEORDER_INVALID = 0
 export const BYTEORDER_HOST_ENDIAN = 1

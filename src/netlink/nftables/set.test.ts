@@ -2,7 +2,21 @@ import { describe, expect, test } from "bun:test"
 import { parseMessages } from "../message.ts"
 import * as n from "./constants.ts"
 import { deleteElements, newElements, parseElements } from "./element.ts"
-import { IFNAME_KEY, IPV4_KEY, IPV6_KEY, keyLength, keyType, setFlags } from "./set.ts"
+import { parseNft } from "./message.ts"
+import {
+  bytesKey,
+  IFNAME_KEY,
+  IPV4_KEY,
+  IPV6_KEY,
+  keyLength,
+  keyType,
+  newSet,
+  PORT_KEY,
+  SOURCE4,
+  SOURCE6,
+  setFlags,
+  UDP_PORT,
+} from "./set.ts"
 
 const REF = { family: n.NFPROTO_INET, table: "t" }
 const single = { name: "s", key: [IPV4_KEY] }
@@ -26,6 +40,26 @@ describe("a set", () => {
     const port = { type: 13, length: 2, order: n.BYTEORDER_BIG_ENDIAN }
     expect(keyLength({ name: "s", key: [port] })).toBe(2)
     expect(keyLength({ name: "s", key: [port, IPV4_KEY] })).toBe(8)
+  })
+
+  /** User data as nft 1.0.6 gives it to sets of `typeof ip saddr . @th,336,32` and so on. */
+  test.each([
+    [
+      [{ ...IPV4_KEY, place: SOURCE4 }, bytesKey(42, 4)],
+      "000400000000034600040d000000013e0014000407000000010c00040c00000001040b0000000126000407000000011e000400000000010400000000020403000000030450010000040420000000",
+    ],
+    [
+      [{ ...IPV6_KEY, place: SOURCE6 }, bytesKey(38, 16)],
+      "000400000000034600040d000000013e0014000407000000010c00040d0000000104080000000126000407000000011e000400000000010400000000020403000000030430010000040480000000",
+    ],
+    [
+      [{ ...PORT_KEY, place: UDP_PORT }, bytesKey(12, 3)],
+      "000400000000034600040d000000013e0014000407000000010c0004060000000104020000000126000407000000011e000400000000010400000000020403000000030460000000040418000000",
+    ],
+  ] as const)("of bytes that have no name says where they are", (key, userdata) => {
+    const [message] = parseMessages(newSet(REF, { name: "s", key }).finish(0).slice())
+    if (message === undefined) throw new Error("there is no message")
+    expect(parseNft(message).attributes.get(n.NFTA_SET_USERDATA)?.toHex()).toBe(userdata)
   })
 
   test("that gives values is a map", () => {

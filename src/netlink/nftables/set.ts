@@ -20,6 +20,30 @@ export interface KeyField {
   readonly length: number
   /** BYTEORDER_*, for `nft list`. */
   readonly order: number
+  /**
+   * Where packets have it, for `nft`, which reads back what it lists only where it knows that of each
+   * field. Default: the type says enough.
+   */
+  readonly place?: PayloadPlace | undefined
+}
+
+/** A field of a header that `nft` knows (PROTO_DESC_*), or bits from the transport header on. */
+export type PayloadPlace =
+  | { readonly header: number; readonly field: number }
+  | { readonly offset: number; readonly bits: number }
+
+export const SOURCE4: PayloadPlace = { header: n.PROTO_DESC_IP, field: n.IPHDR_SADDR }
+export const SOURCE6: PayloadPlace = { header: n.PROTO_DESC_IP6, field: n.IP6HDR_SADDR }
+export const UDP_PORT: PayloadPlace = { header: n.PROTO_DESC_UDP, field: n.UDPHDR_DPORT }
+
+/** Bytes behind the transport header's begin, that `nft` has no name for. */
+export function bytesKey(offset: number, length: number): KeyField {
+  return {
+    type: n.TYPE_INTEGER,
+    length,
+    order: n.BYTEORDER_BIG_ENDIAN,
+    place: { offset: offset * 8, bits: length * 8 },
+  }
 }
 
 export const IPV4_KEY: KeyField = {
@@ -48,6 +72,18 @@ export const IFNAME_KEY: KeyField = {
   type: n.TYPE_IFNAME,
   length: 16,
   order: n.BYTEORDER_HOST_ENDIAN,
+}
+
+export const PORT_KEY: KeyField = {
+  type: n.TYPE_INET_SERVICE,
+  length: 2,
+  order: n.BYTEORDER_BIG_ENDIAN,
+}
+/** An IANA protocol number. */
+export const PROTOCOL_KEY: KeyField = {
+  type: n.TYPE_INET_PROTOCOL,
+  length: 1,
+  order: n.BYTEORDER_BIG_ENDIAN,
 }
 
 export interface SetSpec {
@@ -140,8 +176,42 @@ function setUserdata({ key, data, comment }: SetSpec): UserdataField[] {
     fields.push(numberField(n.NFTNL_UDATA_SET_DATABYTEORDER, data.order))
     fields.push(numberField(n.NFTNL_UDATA_SET_DATA_INTERVAL, 0))
   }
+  const places = key.flatMap(({ place }) => place ?? [])
+  if (places.length === key.length) fields.push(typeOf(places))
   if (comment !== undefined) fields.push(commentField(n.NFTNL_UDATA_SET_COMMENT, comment))
   return fields
+}
+
+/** What each field of a key is. */
+function typeOf(places: readonly PayloadPlace[]): UserdataField {
+  const fields = places.map((place, type) => {
+    const data = nested(n.NFTNL_UDATA_SET_TYPEOF_DATA, payloadFields(place))
+    return nested(type, [numberField(n.NFTNL_UDATA_SET_TYPEOF_EXPR, n.EXPR_PAYLOAD), data])
+  })
+  return nested(n.NFTNL_UDATA_SET_KEY_TYPEOF, [
+    numberField(n.NFTNL_UDATA_SET_TYPEOF_EXPR, n.EXPR_CONCAT),
+    nested(n.NFTNL_UDATA_SET_TYPEOF_DATA, fields),
+  ])
+}
+
+function payloadFields(place: PayloadPlace): UserdataField[] {
+  if ("header" in place) {
+    return [
+      numberField(n.NFTNL_UDATA_SET_KEY_PAYLOAD_DESC, place.header),
+      numberField(n.NFTNL_UDATA_SET_KEY_PAYLOAD_TYPE, place.field),
+    ]
+  }
+  return [
+    numberField(n.NFTNL_UDATA_SET_KEY_PAYLOAD_DESC, n.PROTO_DESC_UNKNOWN),
+    numberField(n.NFTNL_UDATA_SET_KEY_PAYLOAD_TYPE, 0),
+    numberField(n.NFTNL_UDATA_SET_KEY_PAYLOAD_BASE, n.PROTO_BASE_TRANSPORT_HDR),
+    numberField(n.NFTNL_UDATA_SET_KEY_PAYLOAD_OFFSET, place.offset),
+    numberField(n.NFTNL_UDATA_SET_KEY_PAYLOAD_LEN, place.bits),
+  ]
+}
+
+function nested(type: number, fields: readonly UserdataField[]): UserdataField {
+  return { type, value: encodeUserdata(fields) }
 }
 
 /** Asks, as a dump, for all sets of a table. */

@@ -1,15 +1,19 @@
 import type { Network } from "../../../config/network.ts"
 import type { Driver, OverlayNetwork } from "../../../drivers/driver.ts"
 import { openIpsec } from "../../../drivers/ipsec/ipsec_driver.ts"
+import type { PeerGate } from "../../../drivers/peer_gate.ts"
 import { openRouted } from "../../../drivers/routed/routed_driver.ts"
-import { openVxlan } from "../../../drivers/vxlan/vxlan_driver.ts"
+import { DEFAULT_PORT, openVxlan } from "../../../drivers/vxlan/vxlan_driver.ts"
 import { openWireguard } from "../../../drivers/wireguard/wireguard_driver.ts"
 import { LariatError } from "../../../errors.ts"
+import type { Carriage } from "../../../firewall/tunnels.ts"
 
 /** What a driver may need of the agent. */
 export interface DriverDependencies {
   /** The key that this host and another one know, 32 bytes; undefined in a cluster without one. */
   readonly presharedKey: ((hostId: string) => Uint8Array) | undefined
+  /** Hears of what comes from peers. */
+  readonly gate?: PeerGate | undefined
   /** MTU of the links to other hosts now, bytes. */
   readonly underlayMtu: () => number
   readonly random: (bytes: number) => Uint8Array
@@ -44,6 +48,7 @@ export function openDriver(
     name,
     number,
     subnets: subnets.map(({ cidr }) => cidr),
+    gate: dependencies.gate,
     get underlayMtu() {
       return dependencies.underlayMtu()
     },
@@ -56,7 +61,7 @@ export function openDriver(
       return openVxlan(overlay, { vni: vni + overlay.number, port })
     case "wireguard":
       return openWireguard(overlay, dependencies.random, {
-        port: (port ?? 51_820) + overlay.number,
+        port: wireguardPort(network, number),
         presharedKey: dependencies.presharedKey,
       })
     case "routed":
@@ -66,5 +71,40 @@ export function openDriver(
         code: "config-invalid",
         hint: "choose ipsec, vxlan, routed or wireguard",
       })
+  }
+}
+
+/** NAT-T, RFC 3948 §2.1. */
+const ESP_IN_UDP_PORT = 4500
+/** IANA protocol number of ESP, RFC 4303 §2. */
+const ESP = 50
+
+function wireguardPort({ encapsulation }: Network, number: number): number {
+  return (encapsulation.port ?? 51_820) + number
+}
+
+/**
+ * How a network's packets look outside.
+ *
+ * @param number of the network in the cluster
+ */
+export function carriageOf(network: Network, number: number): Carriage {
+  const { port, vni, udp } = network.encapsulation
+  const subnets = network.subnets.map(({ cidr }) => cidr)
+  switch (network.driver) {
+    case "vxlan":
+      return { subnets, vxlan: { port: port ?? DEFAULT_PORT, vni: vni + number } }
+    case "wireguard":
+      return { subnets, sealedPorts: [wireguardPort(network, number)] }
+    case "ipsec":
+      return {
+        subnets,
+        sealedPorts: udp === "none" ? [] : [port ?? ESP_IN_UDP_PORT],
+        sealedProtocols: [ESP],
+      }
+    case "routed":
+      return { subnets, plain: true }
+    case "none":
+      return { subnets }
   }
 }
