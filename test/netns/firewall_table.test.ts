@@ -518,10 +518,11 @@ describe("ensure", () => {
 
   test("makes a table that nft reads as it lists it", async () => {
     firewall.ensure(STATE)
-    const saved = await nft("list", "ruleset")
-    await nft("flush", "ruleset")
+    const table = ["table", "inet", "lariat"]
+    const saved = await nft("list", ...table)
+    await nft("delete", ...table)
     await nftScript(saved)
-    expect(await nft("list", "ruleset")).toBe(saved)
+    expect(await nft("list", ...table)).toBe(saved)
     expect(firewall.differences()).toEqual([])
   })
 

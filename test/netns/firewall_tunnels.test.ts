@@ -3,8 +3,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:tes
 import { Firewall } from "../../src/firewall/firewall.ts"
 import { Tunnels } from "../../src/firewall/tunnels.ts"
 import { FrameTap } from "../../src/sys/net/frame_tap.ts"
-import { FirewallLab, hasBridgeNetfilter } from "./firewall_lab.ts"
+import { FirewallLab, hasBridgeNetfilter, waitFor } from "./firewall_lab.ts"
 import { frame, PROTOCOLS, packet, sendFrom, udp } from "./frames.ts"
+import { pings } from "./lab.ts"
 
 const BRIDGE_MAC = "02:00:00:00:00:01"
 const OWN_MAC = "02:00:00:00:0a:0a"
@@ -17,7 +18,9 @@ let firewall: Firewall
 beforeAll(async () => {
   lab = await FirewallLab.build()
   // Nobody looks for neighbours after that.
-  for (const address of ["10.99.0.7", "fd00:99::7"]) await lab.ping("a", address)
+  for (const address of ["10.99.0.7", "fd00:99::7"]) {
+    await waitFor("an answer", async () => ((await pings("a", address)) ? true : undefined))
+  }
   firewall = Firewall.open()
 })
 afterAll(async () => {

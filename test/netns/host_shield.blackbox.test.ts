@@ -127,16 +127,17 @@ beforeAll(async () => {
     configs: [SEED, dualStackYaml()],
     settings: { createBridge: "always", quarantine: "1s" },
   })
-  await attached(lab, "four", { conf: SEED_CONF })
-  await attached(lab, "dual", { conf: DUAL_CONF })
+  // What frames are checked for is not what keeps the host where it is.
+  await attached(lab, "four", { conf: { ...SEED_CONF, antiSpoofing: false } })
+  await attached(lab, "dual", { conf: { ...DUAL_CONF, antiSpoofing: false } })
   // Whoever forwards takes no redirects by `all`, unless somebody says so.
   writeFileSync("/proc/sys/net/ipv4/conf/all/accept_redirects", "1")
 })
 afterAll(() => lab.close())
 
 describe.each([
-  ["four", "docker0", SEED_CONF],
-  ["dual", "edge0", DUAL_CONF],
+  ["four", "docker0"],
+  ["dual", "edge0"],
 ])("from container %s", (id, bridge) => {
   test("nothing of the host moves", async () => {
     await expectUnmoved(id, bridge)
