@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
-import { contentsOf, elementKey, readNetworks, without } from "./contents.ts"
+import { contentsOf, readNetworks, without } from "./contents.ts"
+import { elementKey } from "./element_key.ts"
 import { Masquerades, parseMasquerade } from "./masquerades.ts"
 import type { FirewallState } from "./state.ts"
 

@@ -4,6 +4,7 @@ import { type Family, networkOf, type Prefix, parsePrefix } from "../core/addres
 import { LariatError } from "../errors.ts"
 import type { SetElement } from "../netlink/nftables/element.ts"
 import { interfaceName } from "../netlink/nftables/expression.ts"
+import { elementKey } from "./element_key.ts"
 import { intervalElements, outermost, prefixTwice, prefixWith } from "./intervals.ts"
 import type { Contents } from "./layout.ts"
 import type { Masquerades } from "./masquerades.ts"
@@ -121,12 +122,6 @@ export function insideElements(masquerades: Masquerades, family: Family): SetEle
   return outermost(masquerades.subnets)
     .filter((subnet) => subnet.family === family)
     .map(prefixTwice)
-}
-
-/** One text per element, equal exactly for elements that match the same packets. */
-export function elementKey({ key, keyEnd, intervalEnd }: SetElement): string {
-  const hex = (bytes: Uint8Array): string => bytes.toHex()
-  return `${hex(key)}-${keyEnd === undefined ? "" : hex(keyEnd)}${intervalEnd ? "!" : ""}`
 }
 
 /** Elements of `a` that `b` has not, each once. */

@@ -1,7 +1,7 @@
 /** Elements of sets that several owners want: there as long as one does. */
 
 import type { SetElement } from "../netlink/nftables/element.ts"
-import { elementKey } from "./contents.ts"
+import { elementKey } from "./element_key.ts"
 import type { Contents } from "./layout.ts"
 
 /** An element, and the name of its set. */

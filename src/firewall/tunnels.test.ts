@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { MemoryRuleset } from "../../test/fixtures/firewall/memory_ruleset.ts"
 import { interfaceName } from "../netlink/nftables/expression.ts"
-import { elementKey } from "./contents.ts"
+import { elementKey } from "./element_key.ts"
 import { Firewall } from "./firewall.ts"
 import { Tunnels } from "./tunnels.ts"
 
@@ -23,7 +23,8 @@ function ready(kernel = new MemoryRuleset()) {
   const tunnels = new Tunnels()
   const firewall = new Firewall(kernel)
   firewall.ensure({ hostNat: [], overlay: [], masquerade: [], tunnels })
-  const keys = (set: string): string[] => [...(kernel.inet.members.get(set)?.keys() ?? [])].toSorted()
+  const keys = (set: string): string[] =>
+    [...(kernel.inet.members.get(set)?.keys() ?? [])].toSorted()
   return { kernel, tunnels, firewall, keys }
 }
 

@@ -178,7 +178,9 @@ describe("vxlan", () => {
     await waitFor(
       "the table",
       async () =>
-        (await scene.b.netns.run("nft", "list", "tables")).includes("lariat") ? true : undefined,
+        (await scene.b.netns.run("nft", "list", "tables")).includes("inet lariat")
+          ? true
+          : undefined,
       20_000,
     )
     await expectNoForged()
