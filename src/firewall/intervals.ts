@@ -96,15 +96,9 @@ export function prefixAfter(first: Uint8Array, prefix: Prefix): SetElement {
   }
 }
 
-/** An element that holds for a source in one prefix and a destination in the other. */
-export function pair(source: Prefix, destination: Prefix): SetElement {
-  return {
-    key: concat(networkOf(source).bytes, networkOf(destination).bytes),
-    keyEnd: concat(lastAddress(source).bytes, lastAddress(destination).bytes),
-  }
-}
-
 /** An element that holds for a source and a destination both in the prefix. */
 export function prefixTwice(prefix: Prefix): SetElement {
-  return pair(prefix, prefix)
+  const first = networkOf(prefix).bytes
+  const last = lastAddress(prefix).bytes
+  return { key: concat(first, first), keyEnd: concat(last, last) }
 }

@@ -81,9 +81,9 @@ function setsOf({ suffix, key }: FamilyLayout) {
     },
     own: {
       name: `own${suffix}`,
-      key: [key, key],
+      key: [key],
       interval: true,
-      comment: "this host's blocks, and the networks that they may speak to",
+      comment: "this host's blocks",
     },
     plain: {
       name: `plain${suffix}`,
@@ -220,7 +220,6 @@ function outwardRules(): Rule[] {
   const ofFamily = FAMILIES.flatMap((family) => {
     const { hosts, guarded, own } = setsOf(family)
     const to = address(family, family.destination)
-    const second = family === IPV4 ? n.NFT_REG32_01 : n.NFT_REG_2
     return [
       // To whom else may be a business of the container's own.
       drop("tunnelsOfContainers", OUTWARD, [...to, e.lookup(hosts.name), ...udpTo(SEALED_PORTS)]),
@@ -229,7 +228,6 @@ function outwardRules(): Rule[] {
         ...to,
         e.lookup(guarded.name),
         e.payload("network", family.source, family.key.length),
-        e.payload("network", family.destination, family.key.length, second),
         e.lookup(own.name, { negate: true }),
       ]),
     ]

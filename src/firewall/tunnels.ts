@@ -5,7 +5,7 @@ import type { SetElement } from "../netlink/nftables/element.ts"
 import { interfaceName, port } from "../netlink/nftables/expression.ts"
 import { CountedElements, type PlacedElement } from "./counted_elements.ts"
 import { elementKey } from "./element_key.ts"
-import { intervalElements, pair, prefixAfter } from "./intervals.ts"
+import { intervalElements, prefixAfter } from "./intervals.ts"
 import type { Contents } from "./layout.ts"
 import { IPV4, IPV6 } from "./packet.ts"
 import * as r from "./tunnel_rules.ts"
@@ -176,12 +176,8 @@ export class Tunnels {
     for (const family of FAMILIES) {
       const sets = r.TUNNEL_SETS[family]
       const ours = (prefix: Prefix) => prefix.family === family
-      const subnets = guarded.filter(ours)
-      wanted.set(sets.guarded.name, intervalElements(subnets))
-      wanted.set(
-        sets.own.name,
-        unique(own.filter(ours).flatMap((block) => subnets.map((subnet) => pair(block, subnet)))),
-      )
+      wanted.set(sets.guarded.name, intervalElements(guarded.filter(ours)))
+      wanted.set(sets.own.name, intervalElements(own.filter(ours)))
       wanted.set(sets.plain.name, intervalElements(routed.filter(ours)))
     }
     return wanted

@@ -161,10 +161,10 @@ export const LISTING = `table inet lariat {
 	}
 
 	set own4 {
-		type ipv4_addr . ipv4_addr
+		type ipv4_addr
 		flags interval
-		comment "this host's blocks, and the networks that they may speak to"
-		elements = { 10.42.1.0/24 . 10.42.0.0/16 }
+		comment "this host's blocks"
+		elements = { 10.42.1.0/24 }
 	}
 
 	set plain4 {
@@ -195,10 +195,10 @@ export const LISTING = `table inet lariat {
 	}
 
 	set own6 {
-		type ipv6_addr . ipv6_addr
+		type ipv6_addr
 		flags interval
-		comment "this host's blocks, and the networks that they may speak to"
-		elements = { fd00:42:0:1::/64 . fd00:42::/48 }
+		comment "this host's blocks"
+		elements = { fd00:42:0:1::/64 }
 	}
 
 	set plain6 {
@@ -382,10 +382,10 @@ export const LISTING = `table inet lariat {
 		udp dport @tunnelports counter drop comment "tunnelsOfContainers"
 		ip daddr @hosts4 udp dport @sealedports counter drop comment "tunnelsOfContainers"
 		ip daddr @hosts4 meta l4proto @sealedprotocols counter drop comment "tunnelsOfContainers"
-		ip daddr @guarded4 ip saddr . ip daddr != @own4 counter drop comment "foreignSources"
+		ip daddr @guarded4 ip saddr != @own4 counter drop comment "foreignSources"
 		ip6 daddr @hosts6 udp dport @sealedports counter drop comment "tunnelsOfContainers"
 		ip6 daddr @hosts6 meta l4proto @sealedprotocols counter drop comment "tunnelsOfContainers"
-		ip6 daddr @guarded6 ip6 saddr . ip6 daddr != @own6 counter drop comment "foreignSources"
+		ip6 daddr @guarded6 ip6 saddr != @own6 counter drop comment "foreignSources"
 	}
 
 	chain arrivals {
