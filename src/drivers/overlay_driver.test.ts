@@ -10,6 +10,7 @@ import type { DeviceSpec } from "./overlay_device.ts"
 import { OverlayDriver } from "./overlay_driver.ts"
 import type { OverlayBase, OverlayKind } from "./overlay_kind.ts"
 import type { OverlayRoutes } from "./overlay_routes.ts"
+import type { PeerGate } from "./peer_gate.ts"
 import type { PeerPlan } from "./peer_plans.ts"
 
 const NETWORK = {
@@ -39,7 +40,7 @@ const NOTHING: KernelPart = {
 }
 
 /** A driver whose peers have a row for each block, in a kernel that writes down what it is asked. */
-function fixture() {
+function fixture(isGated = false) {
   const log: string[] = []
   /** Refusals by operation. */
   const refused = new Map<string, number>()
@@ -103,7 +104,14 @@ function fixture() {
     clear: () => log.push("remove routes"),
   } as unknown as OverlayRoutes
   const netns = { close: () => undefined }
-  const network = { ...NETWORK }
+  const gate: PeerGate = {
+    own: (blocks) => log.push(`gate: own ${blocks.join()}`),
+    desired: (hostId, one) => log.push(`gate: ${hostId} ${one?.hosts.join() ?? "gone"}`),
+    complete: () => log.push("gate: complete"),
+    remove: () => log.push("gate: remove"),
+    settle: () => log.push("gate: settle"),
+  }
+  const network = { ...NETWORK, ...(isGated ? { gate } : {}) }
   const driver: OverlayDriver<PeerPlan> = new OverlayDriver(
     network,
     { socket, netns, routes, link },
@@ -135,6 +143,20 @@ describe("a change", () => {
     expect(planned).toEqual(["b", "b"])
     expect(state.reads).toBe(2)
   })
+})
+
+test("a peer is let in before anything is sent to it, and all of it is told", () => {
+  const { driver, log } = fixture(true)
+  const others = { ...peer("b", "x"), underlay: ["192.0.2.2", "no address", "192.0.2.2"] }
+  const self = { ...SELF, blocks: ["10.42.1.0/24"] }
+  driver.set(desired([others], { self }))
+  expect(log).toEqual(["gate: own 10.42.1.0/24", "gate: b 192.0.2.2", "gate: settle", "add row x"])
+  log.length = 0
+  driver.set(desired([], { self, complete: true }), true)
+  const told = ["gate: own 10.42.1.0/24", "gate: b gone", "gate: complete", "gate: settle"]
+  expect(log.slice(0, 4)).toEqual(told)
+  driver.remove()
+  expect(log.at(-1)).toBe("gate: remove")
 })
 
 test("another MTU of the links between hosts makes the device and every peer anew", () => {

@@ -51,6 +51,34 @@ function seed() {
   return loadConfiguration([{ path, text: readFileSync(path, "utf8") }], { env: {} }).networks
 }
 
+test("what drivers and bridges say of tunnels is followed once the table is there", () => {
+  let followed = 0
+  const follow = () => {
+    followed++
+  }
+  const keeper = new FirewallKeeper(new Health(), { open: () => ({ ...table, follow }) })
+  const gate = keeper.gate("n")
+  keeper.carry("n", { subnets: ["10.42.0.0/16"], vxlan: { port: 4789, vni: 1 } })
+  gate.desired("b", { hosts: ["192.0.2.2"], sources: [] })
+  gate.settle()
+  expect(followed).toBe(0)
+  keeper.sync([])
+  const hosts = () => states.at(-1)?.tunnels?.contents().get("hosts4")
+  expect(hosts()).toHaveLength(1)
+  gate.settle()
+  for (let time = 0; time < 2; time++) keeper.bridges(["docker0"])
+  keeper.settled()
+  expect(followed).toBe(3)
+  gate.remove()
+  expect(hosts()).toEqual([])
+  expect(keeper.guards()).toEqual([
+    { name: "tunnelsOfContainers", dropped: 2 },
+    { name: "pastTheBridge", dropped: 0 },
+    { name: "foreignTunnels", dropped: 5 },
+    { name: "foreignSources", dropped: 0 },
+  ])
+})
+
 test("hostNat of the YAML and of netconfs stand in one state", () => {
   const keeper = new FirewallKeeper(new Health(), { open: () => table })
   keeper.configure(seed())

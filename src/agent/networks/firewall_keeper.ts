@@ -307,7 +307,7 @@ export class FirewallKeeper {
     } catch (error) {
       this.#health.raise(PROBLEM, {
         severity: "error",
-        what: `containers cannot reach the world under the host's address: ${messageOf(error)}`,
+        what: `containers cannot reach the world under the host's address, and nothing keeps others out of tunnels: ${messageOf(error)}`,
         hint: error instanceof LariatError ? error.hint : undefined,
       })
     }
