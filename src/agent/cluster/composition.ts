@@ -295,11 +295,12 @@ export class Composition {
     }
   }
 
-  /** How networks are carried may be configured otherwise. */
+  /** ESP in UDP may be configured otherwise; other changes wait for a restart. */
   recarry(): void {
     for (const network of this.networks.all()) {
       const number = this.memory.networkNumber(network.name)
-      if (number === undefined || this.overlays.get(network.name) === undefined) continue
+      const running = this.overlays.get(network.name)?.configured.driver
+      if (number === undefined || running !== "ipsec" || network.driver !== "ipsec") continue
       this.context?.firewall.carry(network.name, carriageOf(network, number))
     }
   }
