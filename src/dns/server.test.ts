@@ -7,6 +7,7 @@ import {
   type TestServerOptions,
 } from "../../test/fixtures/dns/server_fixture.ts"
 import { loadObjects, parseObjectsFile } from "../metadata/objects_file.ts"
+import { framed } from "./tcp_session.ts"
 import { MAX_UDP_BYTES, read16 } from "./wire.ts"
 
 const CLIENT = "10.42.0.2"
@@ -253,12 +254,37 @@ test("connections are counted, per client and in all", () => {
     server.connection({ address, write: () => undefined, close: () => undefined })
   const [a, b] = [open("10.42.0.1"), open("10.42.0.1")]
   expect(open("10.42.0.1")).toBeUndefined()
-  const c = open("10.42.0.2")
-  expect(open("10.42.0.3")).toBeUndefined()
   a?.end()
   a?.end()
-  expect(open("10.42.0.3")).toBeDefined()
+  const c = open("10.42.0.1")
+  expect(open("10.42.0.1")).toBeUndefined()
   expect([b, c]).not.toContain(undefined)
+})
+
+test("who has most connections makes room for who has fewer: the one that asked longest ago", async () => {
+  const { server } = serve([], { maxConnections: 4, maxConnectionsPerClient: 3 })
+  const closed: string[] = []
+  const open = (name: string, address: string) => {
+    let connection: ReturnType<typeof server.connection>
+    const close = () => {
+      closed.push(name)
+      connection?.end()
+    }
+    connection = server.connection({ address, write: () => undefined, close })
+    return connection
+  }
+  const busy = open("a0", "10.42.0.1")
+  for (const name of ["a1", "a2"]) open(name, "10.42.0.1")
+  open("b0", "10.42.0.2")
+  busy?.data(framed(queryFor(WEB)))
+  expect(open("c0", "10.42.0.3")).toBeDefined()
+  expect(closed).toEqual(["a1"])
+  // Two of a, one of b and c each: b may have another one of a's, and then nobody has more.
+  expect(open("b1", "10.42.0.2")).toBeDefined()
+  expect(closed).toEqual(["a1", "a2"])
+  expect(open("b2", "10.42.0.2")).toBeUndefined()
+  expect(open("d0", "10.42.0.4")).toBeDefined()
+  expect(closed).toEqual(["a1", "a2", "b2", "b0"])
 })
 
 test("no container takes the place of the metadata API, nor of a name elsewhere", async () => {

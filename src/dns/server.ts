@@ -3,8 +3,8 @@ import type { ContainerRecord } from "../metadata/records.ts"
 import { Answerer, type Recursion, type Transport } from "./answer.ts"
 import { AnswerCache, type CacheLimits } from "./cache.ts"
 import { type Client, Clients } from "./clients.ts"
+import { Connections } from "./connections.ts"
 import { candidatesOf } from "./host_search.ts"
-import type { CheckedMessage } from "./message.ts"
 import { NameIndex, type NameIndexOptions } from "./name_index.ts"
 import { questionOf, relayed } from "./relay.ts"
 import type { HostResolver, ServerAddress } from "./resolv_conf.ts"
@@ -79,15 +79,14 @@ export class DnsServer {
   readonly #answerer: Answerer
   readonly #resolver: Resolver
   readonly #never: ReadonlySet<string>
+  readonly #timers: Timers
+  readonly #connections: Connections
   readonly #limits: {
-    readonly all: number
-    readonly perClient: number
     readonly recursions: number
     readonly recursionsPerClient: number
   }
   #servers: readonly ServerAddress[]
   #search: readonly string[]
-  #connections = 0
   #recursions = 0
 
   constructor(model: Model, environment: DnsEnvironment, options: DnsServerOptions = {}) {
@@ -111,9 +110,12 @@ export class DnsServer {
       options.serviceAddress ?? "169.254.169.250",
       ...(options.neverAsk ?? []),
     ])
+    this.#timers = timers
+    this.#connections = new Connections(
+      options.maxConnections ?? 512,
+      options.maxConnectionsPerClient ?? 32,
+    )
     this.#limits = {
-      all: options.maxConnections ?? 512,
-      perClient: options.maxConnectionsPerClient ?? 32,
       recursions: options.maxRecursions ?? 4096,
       recursionsPerClient: options.maxRecursionsPerClient ?? 128,
     }
@@ -158,28 +160,25 @@ export class DnsServer {
     connection: TcpConnection,
   ): { data(bytes: Uint8Array): void; end(): void } | undefined {
     const client = this.#clients.at(connection.address)
-    const { all, perClient } = this.#limits
-    if (!client.isPermitted || this.#connections >= all || client.connections >= perClient) {
+    const open = client.isPermitted
+      ? this.#connections.add(client, () => connection.close())
+      : undefined
+    if (open === undefined) {
       this.counters.dropped += 1
       connection.close()
       return undefined
     }
-    this.#connections += 1
-    client.connections += 1
-    const session = new TcpSession(connection, (query, reply) => {
+    const session = new TcpSession(connection, this.#timers, (query, reply) => {
+      open.asked()
       const outcome = this.#answer(query, client, "tcp")
       if (outcome instanceof Uint8Array || outcome === undefined) reply(outcome)
       else outcome.then((answer) => reply(answer()))
     })
-    let open = true
     return {
       data: (bytes) => session.data(bytes),
       end: () => {
-        if (!open) return
-        open = false
         session.end()
-        this.#connections -= 1
-        client.connections -= 1
+        open.end()
       },
     }
   }

@@ -1,6 +1,9 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import { framed, TcpSession } from "./tcp_session.ts"
+import { FakeTimers } from "../../test/fixtures/dns/server_fixture.ts"
+import { framed, MESSAGE_MS, TcpSession } from "./tcp_session.ts"
+
+const timers = new FakeTimers()
 
 function session(reply: (query: Uint8Array) => Uint8Array | undefined) {
   const queries: string[] = []
@@ -13,7 +16,7 @@ function session(reply: (query: Uint8Array) => Uint8Array | undefined) {
       state.closed += 1
     },
   }
-  const tcp = new TcpSession(connection, (query, answer) => {
+  const tcp = new TcpSession(connection, timers, (query, answer) => {
     queries.push(query.toHex())
     answer(reply(query))
   })
@@ -60,7 +63,7 @@ test("no more wait than may, and nothing is written to one that is gone", () => 
     closed = true
   }
   const connection = { address: "", write: (bytes: Uint8Array) => void written.push(bytes), close }
-  const tcp = new TcpSession(connection, (_, reply) => waiting.push(reply))
+  const tcp = new TcpSession(connection, timers, (_, reply) => waiting.push(reply))
   for (let n = 0; n < 64; n++) tcp.data(framed(new Uint8Array(12)))
   expect([waiting.length, closed]).toEqual([64, false])
   waiting[0]?.(new Uint8Array(12))
@@ -72,4 +75,23 @@ test("no more wait than may, and nothing is written to one that is gone", () => 
   tcp.end()
   waiting[1]?.(new Uint8Array(12))
   expect(written).toHaveLength(1)
+})
+
+test("a message must come whole in its time, however often a byte of it comes", async () => {
+  const query = framed(new Uint8Array(12))
+  const { tcp, queries, state } = session((one) => one)
+  for (let n = 0; n < 3; n++) {
+    await timers.pass(MESSAGE_MS - 1)
+    tcp.data(query)
+  }
+  expect([queries.length, state.closed]).toEqual([3, 0])
+  for (const byte of query.subarray(0, -1)) {
+    await timers.pass(MESSAGE_MS / 10)
+    tcp.data(Uint8Array.of(byte))
+  }
+  expect([queries.length, state.closed]).toEqual([3, 1])
+  // Nothing is left to happen of one that has gone.
+  tcp.end()
+  await timers.pass(2 * MESSAGE_MS)
+  expect(state.closed).toBe(1)
 })

@@ -1,3 +1,4 @@
+import type { Timers } from "./upstream.ts"
 import { HEADER_BYTES, read16, write16 } from "./wire.ts"
 
 /** One connection, as `sys` gives it. */
@@ -11,6 +12,8 @@ export interface TcpConnection {
 const MAX_QUERY_BYTES = 4096
 /** Queries of one connection that wait for other servers (RFC 7766 §6.2.1.1). */
 const MAX_PENDING = 64
+/** A message is whole so long after the one before it, or after the connection began (RFC 7766 §6.2.3). */
+export const MESSAGE_MS = 10_000
 
 /**
  * The messages of one TCP connection (RFC 7766): each behind two bytes of length, answers in the
@@ -22,14 +25,19 @@ export class TcpSession {
   #rest = new Uint8Array(0)
   #pending = 0
   #closed = false
+  readonly #timers: Timers
+  #cancelDeadline: () => void
 
   /** @param onQuery must call `reply` once, with nothing for a query that is not to be answered */
   constructor(
     connection: TcpConnection,
+    timers: Timers,
     onQuery: (query: Uint8Array, reply: (answer: Uint8Array | undefined) => void) => void,
   ) {
     this.#connection = connection
+    this.#timers = timers
     this.#onQuery = onQuery
+    this.#cancelDeadline = timers.after(MESSAGE_MS, () => this.#close())
   }
 
   /** Takes what has come. */
@@ -40,6 +48,7 @@ export class TcpSession {
       rest.set(this.#rest)
       rest.set(bytes, this.#rest.length)
     }
+    const before = rest
     while (rest.length >= 2 && !this.#closed) {
       const length = read16(rest, 0)
       if (length < HEADER_BYTES || length > MAX_QUERY_BYTES || this.#pending >= MAX_PENDING) {
@@ -50,6 +59,7 @@ export class TcpSession {
       this.#query(rest.subarray(2, 2 + length))
       rest = rest.subarray(2 + length)
     }
+    if (rest !== before) this.#awaitMessage()
     // A copy: what is left is short, and what it came with may be long.
     this.#rest = rest.slice()
   }
@@ -57,6 +67,12 @@ export class TcpSession {
   /** The connection is gone: what is still to be answered has nobody. */
   end(): void {
     this.#closed = true
+    this.#cancelDeadline()
+  }
+
+  #awaitMessage(): void {
+    this.#cancelDeadline()
+    if (!this.#closed) this.#cancelDeadline = this.#timers.after(MESSAGE_MS, () => this.#close())
   }
 
   #query(query: Uint8Array): void {
@@ -74,7 +90,7 @@ export class TcpSession {
   }
 
   #close(): void {
-    this.#closed = true
+    this.end()
     this.#connection.close()
   }
 }

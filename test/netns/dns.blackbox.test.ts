@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import { type ChildProcess, spawn } from "node:child_process"
 import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
-import { connect } from "node:net"
+import { connect, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { decode, encode, type Packet } from "dns-packet"
@@ -125,6 +125,33 @@ test("other names are asked of the servers that resolv.conf names, as it changes
   )
   expect(found).toBe("192.0.2.99")
 })
+
+const SLOW_CLIENTS = 16
+const EACH = 32
+/** Longer than a message may take to come, and than its connection may be silent. */
+const LET_GO_MS = 30_000
+
+test(`${SLOW_CLIENTS} clients of ${EACH} connections that send a byte a second keep nobody out`, async () => {
+  const slow: Socket[] = []
+  for (let client = 1; client <= SLOW_CLIENTS; client++) {
+    for (let count = 0; count < EACH; count++) {
+      const socket = connect({ host: SERVER, port: PORT, localAddress: `127.0.1.${client}` })
+      socket.on("error", () => undefined)
+      await new Promise((resolve) => socket.once("connect", resolve))
+      slow.push(socket)
+    }
+  }
+  // A message of 256 bytes that takes as many seconds.
+  const trickle = setInterval(() => {
+    for (const socket of slow) socket.write(Uint8Array.of(1))
+  }, 1000)
+  await new Promise((resolve) => setTimeout(resolve, 2000))
+  expect(dataOf(await askTcp("mydb", MEMBER))).toBe("10.42.10.3")
+  expect(slow.filter((socket) => socket.closed).length).toBeLessThan(SLOW_CLIENTS)
+  const areClosed = () => (slow.every(({ closed }) => closed) ? true : undefined)
+  await waitFor("slow ones to be let go", areClosed, LET_GO_MS)
+  clearInterval(trickle)
+}, 60_000)
 
 test("SIGHUP reads the objects again; broken ones change nothing", async () => {
   const path = join(directory, "objects.json")

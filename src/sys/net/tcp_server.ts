@@ -12,7 +12,7 @@ export interface TcpServerOptions {
   readonly port: number
   /** A connection that says nothing for so long is closed. Default 10,000. */
   readonly idleTimeoutMs?: number
-  /** A connection whose peer does not read is closed at so much. Default 1 MiB. */
+  /** A connection whose peer does not read is closed at so much. Default 128 KiB: two DNS messages. */
   readonly maxUnsentBytes?: number
 }
 
@@ -48,7 +48,7 @@ export function listenTcp(
   options: TcpServerOptions,
   onConnection: (connection: ServedConnection) => ConnectionListener | undefined,
 ): Promise<TcpServer> {
-  const { hostname, port, idleTimeoutMs = 10_000, maxUnsentBytes = 1024 * 1024 } = options
+  const { hostname, port, idleTimeoutMs = 10_000, maxUnsentBytes = 128 * 1024 } = options
   const sockets = new Set<Socket>()
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket)
