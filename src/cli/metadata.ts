@@ -21,6 +21,7 @@ export async function serveMetadata(options: MetadataOptions): Promise<number> {
     model,
     mayAsk: () => true,
     newVersion: () => crypto.randomUUID(),
+    now: () => performance.now(),
     schedule: after,
   })
   const server = serveFetch({ hostname, port, ...QUESTIONS }, api.fetch)

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import objects from "../../test/fixtures/metadata/objects.json" with { type: "json" }
+import type { Answer } from "./answer.ts"
 import { Answers, type Question } from "./answers.ts"
+import type { Steps } from "./fair_turns.ts"
 import { Model } from "./model.ts"
 import { loadObjects, parseObjectsFile } from "./objects_file.ts"
 
@@ -18,6 +20,18 @@ const ask = (path: string, from = "10.42.10.1", format: Question["format"] = "te
   from,
   format,
 })
+
+/** The answer after all of its steps. */
+function through(answers: Answers, question: Question): Answer {
+  return finished(answers.answer(question))
+}
+
+function finished(steps: Steps<Answer>): Answer {
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+  }
+}
 
 const ASKERS = ["10.42.10.1", "10.42.10.2", "10.42.10.9", "127.0.0.1", "172.31.0.11"]
 const PATHS = [
@@ -52,7 +66,7 @@ describe("what is kept", () => {
       fc.property(fc.array(question, { minLength: 1, maxLength: 40 }), (questions) => {
         for (const one of questions) {
           const alone = new Answers({ model, newVersion: () => "v" })
-          expect(shared.answer(one)).toEqual(alone.answer(one))
+          expect(through(shared, one)).toEqual(through(alone, one))
         }
       }),
       { numRuns: 30 },
@@ -61,33 +75,74 @@ describe("what is kept", () => {
 
   test("is the same object for the same question, and for all askers of what is common", () => {
     const answers = answersOf(modelOfFixture())
-    const first = answers.answer(ask("/latest/containers", "10.42.10.1"))
-    expect(answers.answer(ask("/latest/containers", "10.42.10.2"))).toBe(first)
-    expect(answers.answer(ask("/latest/containers", "10.42.10.1", "json"))).not.toBe(first)
+    const first = through(answers, ask("/latest/containers", "10.42.10.1"))
+    expect(through(answers, ask("/latest/containers", "10.42.10.2"))).toBe(first)
+    expect(through(answers, ask("/latest/containers", "10.42.10.1", "json"))).not.toBe(first)
+  })
+
+  test("is one answer for one thing, however its path is written", () => {
+    const answers = answersOf(modelOfFixture())
+    const at = (path: string) => through(answers, ask(path, ASKERS[0], "yaml"))
+    const first = at("/latest/containers")
+    for (const path of ["latest/%63ontainers", "latest/CONTAINERS/", "l%61test//containers"]) {
+      expect(at(`/${path}`)).toBe(first)
+    }
+    const [, name = ""] =
+      /^0=(.*)/.exec(`${through(answers, ask("/latest/containers")).body}`) ?? []
+    const one = at("/latest/containers/0")
+    for (const index of ["000", name, name.toUpperCase(), "%30"]) {
+      expect(at(`/latest/containers/${index}`)).toBe(one)
+    }
+  })
+
+  test("is made once for all who ask for it at the same time", () => {
+    const answers = answersOf(modelOfFixture())
+    const [first, second] = [ask("/latest/containers"), ask("/latest/%63ontainers", ASKERS[1])]
+    const steps = [answers.answer(first), answers.answer(second)]
+    for (let n = 0; n < 3; n++) for (const one of steps) expect(one.next().done).toBe(false)
+    const made = through(answers, first)
+    for (const one of steps) expect(finished(one)).toBe(made)
+  })
+
+  test("has pages of other origins read it, but for a service's token", () => {
+    const answers = answersOf(modelOfFixture())
+    const isOpen = (path: string, format: Question["format"]) =>
+      "Access-Control-Allow-Origin" in through(answers, ask(path, ASKERS[0], format)).headers
+    for (const path of ["/latest", "/latest/self", "/latest/Self/service", "/2015-07-25/"]) {
+      expect([isOpen(path, "text"), isOpen(path, "json"), isOpen(path, "yaml")]).toEqual([
+        ...[true, false, false],
+      ])
+    }
+    for (const format of ["text", "json"] as const) {
+      expect(isOpen("/latest/self/service/%74oken", format)).toBe(false)
+      for (const path of ["/", "/latest/services", "/latest/self/service/name"]) {
+        expect(isOpen(path, format)).toBe(true)
+      }
+    }
   })
 
   test("is forgotten with any change", () => {
     const model = modelOfFixture()
     const answers = answersOf(model)
-    const before = answers.answer(ask("/latest/self/container/state")).body
+    const before = through(answers, ask("/latest/self/container/state")).body
     const container = model.containerAt("10.42.10.1")
     if (container === undefined) throw new Error("the fixture has no such container")
     model.put({ ...container, state: "stopped" })
     expect(before).toBe("running")
-    expect(answers.answer(ask("/latest/self/container/state")).body).toBe("stopped")
+    expect(through(answers, ask("/latest/self/container/state")).body).toBe("stopped")
   })
 
   test("does not include what is not there: such paths are endless", () => {
     const answers = answersOf(modelOfFixture())
-    const first = answers.answer(ask("/latest/none"))
-    expect(answers.answer(ask("/latest/none"))).not.toBe(first)
+    const first = through(answers, ask("/latest/none"))
+    expect(through(answers, ask("/latest/none"))).not.toBe(first)
   })
 })
 
 test("the version is another after each change, and only then", () => {
   const model = modelOfFixture()
   const answers = answersOf(model)
-  const version = () => answers.answer(ask("/latest/version")).body
+  const version = () => through(answers, ask("/latest/version")).body
   const first = version()
   expect(version()).toBe(first)
   model.batch(() => {
@@ -95,7 +150,7 @@ test("the version is another after each change, and only then", () => {
     model.setSelfHost(undefined)
   })
   expect(version()).not.toBe(first)
-  expect(answers.known(ask("/2015-07-25/version"))).toBe(version())
+  expect(answers.known(ask("/2015-07-25/version"))).toBe(String(version()))
 })
 
 describe("what a waiting client knows", () => {

@@ -1,10 +1,11 @@
 import { type Answer, failure, success } from "./answer.ts"
 import { API_VERSIONS, type ApiVersion, isApiVersion } from "./api_version.ts"
+import type { Steps } from "./fair_turns.ts"
 import { KeptAnswers } from "./kept_answers.ts"
-import { lookup, type Tree } from "./lookup.ts"
+import { type Found, isMap, lookup, type Tree } from "./lookup.ts"
 import type { Model } from "./model.ts"
 import type { ContainerRecord } from "./records.ts"
-import { type Format, goText, render } from "./render.ts"
+import { type Format, goText, renderParts } from "./render.ts"
 import { VersionTree } from "./version_tree.ts"
 
 /** One question. */
@@ -25,6 +26,13 @@ export interface AnswersOptions {
   readonly askerAt?: ((address: string) => ContainerRecord | undefined) | undefined
 }
 
+interface Making {
+  readonly steps: Steps<Answer>
+  answer: Answer | undefined
+}
+
+/** What a question costs beside what is made for it: reading it, and its answer's way. Milliseconds. */
+const QUESTION_MS = 0.05
 /** A client names the value that it knows in a URL, which is never longer than this. */
 const MAX_KNOWN_TEXT = 8192
 /** Who asks, in the place of a uuid in keys: anybody, or somebody who is no container. */
@@ -41,6 +49,8 @@ export class Answers {
   readonly #askerAt: (address: string) => ContainerRecord | undefined
   readonly #trees = new Map<ApiVersion, VersionTree>()
   readonly #kept = new KeptAnswers()
+  /** What is being made, by the keys of what is kept. */
+  readonly #making = new Map<string, Making>()
   #modelVersion = -1
   #version = ""
 
@@ -50,24 +60,54 @@ export class Answers {
     this.#askerAt = askerAt ?? ((address) => model.containerAt(address))
   }
 
-  /** The answer to a question. */
-  answer(question: Question): Answer {
-    return this.kept(question) ?? this.#make(question)
-  }
-
-  /** The answer to a question, where it was given before and is still the same. */
-  kept(question: Question): Answer | undefined {
+  /** The answer to a question that names the thing as it is kept, where it was given before. */
+  kept({ path, format, from }: Question): Answer | undefined {
     this.#refresh()
     // What is the same for everybody is found without finding out who asks.
-    const common = this.#kept.get(keyFor(ANYBODY, question))
-    if (common !== undefined || !dependsOnAsker(question.path)) return common
-    return this.#kept.get(this.key(question))
+    const common = this.#kept.get(keyFor(ANYBODY, format, path))
+    if (common !== undefined || !mayDepend(path)) return common
+    return this.#kept.get(keyFor(this.#askerAt(from)?.uuid ?? NOBODY, format, path))
   }
 
-  /** What makes two questions the same. */
-  key(question: Question): string {
-    if (!dependsOnAsker(question.path)) return keyFor(ANYBODY, question)
-    return keyFor(this.#askerAt(question.from)?.uuid ?? NOBODY, question)
+  /** Makes the answer to a question, a little at each step. */
+  *answer({ path, format, from }: Question): Steps<Answer> {
+    yield QUESTION_MS
+    this.#refresh()
+    const segments = segmentsOf(path)
+    if (segments === undefined) return failure(400, "Bad request", format)
+    const asker = this.#askerAt(from)
+    const found = this.#find(segments, asker)
+    if (found === undefined) return failure(404, "Not found", format)
+    if (typeof found === "number") return failure(404, "Invalid version", format)
+    const key = keyOf(found, asker, format)
+    const kept = this.#kept.get(key)
+    if (kept !== undefined) return kept
+    // Whoever asks for what is being made helps to make it.
+    let making = this.#making.get(key)
+    if (making === undefined) {
+      const parts = renderParts(found.value, format)
+      making = { steps: success(parts, mayBeRead(found, format)), answer: undefined }
+      this.#making.set(key, making)
+    }
+    while (making.answer === undefined) {
+      const step = making.steps.next()
+      if (step.done === true) making.answer = step.value
+      else yield
+    }
+    if (this.#making.get(key) === making) {
+      this.#making.delete(key)
+      this.#kept.put(key, making.answer)
+    }
+    return making.answer
+  }
+
+  /** What makes two questions the same; undefined where they are about nothing. */
+  key({ path, from }: Question): string | undefined {
+    this.#refresh()
+    const asker = this.#askerAt(from)
+    const segments = segmentsOf(path)
+    const found = segments && this.#find(segments, asker)
+    return typeof found === "object" ? keyOf(found, asker, "text") : undefined
   }
 
   /**
@@ -83,31 +123,15 @@ export class Answers {
       : goText(found.value, MAX_KNOWN_TEXT)
   }
 
-  #make(question: Question): Answer {
-    const answer = this.#answerOf(question, this.#askerAt(question.from))
-    // There is no end of paths that do not exist.
-    if (answer.status === 200) this.#kept.put(this.key(question), answer)
-    return answer
-  }
-
-  #answerOf({ path, format }: Question, asker: ContainerRecord | undefined): Answer {
-    const segments = segmentsOf(path)
-    if (segments === undefined) return failure(400, "Bad request", format)
-    const found = this.#find(segments, asker)
-    if (found === undefined) return failure(404, "Not found", format)
-    if (typeof found === "number") return failure(404, "Invalid version", format)
-    return success(render(found.value, format))
-  }
-
   /** 404 where there is no such version. */
   #find(
     [version, ...rest]: readonly string[],
     asker: ContainerRecord | undefined,
-  ): { readonly value: Tree } | 404 | undefined {
-    if (version === undefined) return { value: VERSION_LIST }
+  ): Found | 404 | undefined {
+    if (version === undefined) return { value: VERSION_LIST, path: [] }
     if (!isApiVersion(version)) return 404
-    const value = lookup(this.#tree(version).root(asker, this.#version), rest)
-    return value === undefined ? undefined : { value }
+    const found = lookup(this.#tree(version).root(asker, this.#version), rest)
+    return found && { value: found.value, path: [version, ...found.path] }
   }
 
   #tree(version: ApiVersion): VersionTree {
@@ -124,6 +148,7 @@ export class Answers {
     this.#modelVersion = this.#model.version
     this.#version = this.#newVersion()
     this.#kept.clear()
+    this.#making.clear()
   }
 }
 
@@ -132,15 +157,31 @@ const VERSION_LIST: Tree = Object.fromEntries(
   API_VERSIONS.map((version) => [version, `/${version}`]),
 )
 
-/** Whether who asks makes a difference: below `self`, and for whole versions. */
-function dependsOnAsker(path: string): boolean {
-  const [, , third] = path.split("/", 3)
-  // What is escaped may be `self` too.
-  return third === undefined || third === "" || /[%+]/.test(third) || third.toLowerCase() === "self"
+/** Whether who asks may make a difference: below `self`, and for whole versions. */
+function mayDepend(path: string): boolean {
+  const [, , third = ""] = path.split("/", 3)
+  return third === "" || third === "self"
 }
 
-function keyFor(who: string, { path, format }: Question): string {
+/** One key for one thing, however a question spells it. */
+function keyOf({ path }: Found, asker: ContainerRecord | undefined, format: Format): string {
+  const spelled = `/${path.map(encodeURIComponent).join("/")}`
+  return keyFor(mayDepend(spelled) ? (asker?.uuid ?? NOBODY) : ANYBODY, format, spelled)
+}
+
+function keyFor(who: string, format: Format, path: string): string {
   return `${format} ${who} ${path}`
+}
+
+const TOKEN_PATH = ["self", "service", "token"]
+
+/**
+ * Whether pages of any origin may read an answer: not where it has the token by which a service
+ * speaks for itself elsewhere. As text a map shows its keys alone.
+ */
+function mayBeRead({ value, path }: Found, format: Format): boolean {
+  if (path.length === 0 || (format === "text" && isMap(value))) return true
+  return path.slice(1).some((segment, at) => segment !== TOKEN_PATH[at])
 }
 
 /** Segments of a path, query-unescaped; undefined when an escape is broken. */

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test"
-import { LongPoll } from "./long_poll.ts"
+import { LongPoll, type LongPollOptions, type Wait } from "./long_poll.ts"
 
 /** A clock that stands still until it is told, and something to watch. */
-function fixture(options: { most?: number; mostPerSource?: number } = {}) {
+function fixture(options: LongPollOptions = {}) {
   const timers = new Set<{ at: number; run: () => void }>()
   let now = 0
   const poll = new LongPoll<string>((ms, run) => {
@@ -21,7 +21,7 @@ function fixture(options: { most?: number; mostPerSource?: number } = {}) {
       return `answer ${state.text}`
     },
   }
-  const wait = (known: string, more: { ms?: number; source?: string; signal?: AbortSignal } = {}) =>
+  const wait = (known: string, more: Partial<Wait<string>> = {}) =>
     poll.wait({ key: "k", watched, known, ms: 1000, source: "s", ...more })
   const pass = (ms: number) => {
     now += ms
@@ -129,12 +129,43 @@ test("only so many wait, in all and of one source, and places come back", async 
   const held = [wait("one"), wait("one")]
   expect(wait("one")).toBeUndefined()
   held.push(wait("one", { source: "t" }))
-  expect(wait("one", { source: "u" })).toBeUndefined()
+  // Who has most makes room for who has less, and nobody for who would have as much.
+  held.push(wait("one", { source: "u" }))
+  expect(await held[0]).toBeUndefined()
+  expect(wait("one", { source: "v" })).toBeUndefined()
   expect(poll.waiting).toBe(3)
   pass(1000)
   await Promise.all(held)
   expect(wait("one")).toBeInstanceOf(Promise)
   expect(poll.waiting).toBe(1)
+})
+
+test("bytes are bounded, whoever holds them", async () => {
+  const { poll, wait } = fixture({ mostBytes: 10_000 })
+  const large = [wait("one", { size: 5000 }), wait("one", { size: 5000 })]
+  expect(wait("one", { size: 5000 })).toBeUndefined()
+  expect(wait("one", { size: 100, source: "t" })).toBeInstanceOf(Promise)
+  expect(await large[0]).toBeUndefined()
+  expect(poll.waiting).toBe(2)
+})
+
+test("a source that takes its time to look keeps no other waiting", async () => {
+  const later: Iterator<unknown>[] = []
+  const { poll, state, wait, pass } = fixture({
+    look: (source, steps) => void (source === "slow" ? later.push(steps) : [...steps]),
+  })
+  const pending = wait("one", { source: "slow" })
+  const other = wait("one", { key: "other", source: "quick" })
+  const both = wait("one", { source: "quick" })
+  state.text = "two"
+  poll.changed()
+  pass(0)
+  expect(await Promise.all([other, both, pending])).toEqual([
+    "answer two",
+    "answer two",
+    "answer two",
+  ])
+  expect(later).toHaveLength(1)
 })
 
 test("who asks again while being answered waits for the next change", async () => {

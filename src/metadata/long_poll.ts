@@ -1,5 +1,7 @@
 /** Requests that wait for a value to become another. */
 
+import type { Schedule, Steps } from "./fair_turns.ts"
+
 /** What is waited for. */
 export interface Watched<T> {
   /** The value as a client says that it knows it; undefined where there is nothing. */
@@ -8,17 +10,25 @@ export interface Watched<T> {
   readonly answer: () => T
 }
 
-/** Runs something later. @returns takes it back */
-export type Schedule = (ms: number, run: () => void) => () => void
-
 interface Waiter<T> {
   readonly known: string
-  readonly settle: (answer: T) => void
+  readonly source: string
+  readonly size: number
+  /** Undefined: it has to make room. */
+  readonly settle: (answer: T | undefined) => void
 }
 
 interface Group<T> {
   readonly watched: Watched<T>
   readonly waiters: Set<Waiter<T>>
+  /** It is to be looked at since the last change. */
+  isDue: boolean
+}
+
+/** What waits of one source, and what it holds, bytes. */
+interface Holder<T> {
+  readonly waiters: Set<Waiter<T>>
+  bytes: number
 }
 
 /** A request that waits. */
@@ -31,17 +41,26 @@ export interface Wait<T> {
   readonly ms: number
   /** Who asks. */
   readonly source: string
+  /** What is held for it, bytes. Default: what the least takes. */
+  readonly size?: number | undefined
   /** Fires when the client has gone. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** How many may wait. */
+/** How many may wait, and who looks for them. */
 export interface LongPollOptions {
   /** At once. Default 20,000. */
   readonly most?: number | undefined
   /** At once from one source. Default `most`. */
   readonly mostPerSource?: number | undefined
+  /** What is held for all of them, bytes. Default 64 MiB. */
+  readonly mostBytes?: number | undefined
+  /** Looks at what a source waits for, in steps. Default: at once. */
+  readonly look?: ((source: string, steps: Steps<undefined>) => void) | undefined
 }
+
+/** What the least request that waits takes, bytes. */
+const LEAST_BYTES = 2048
 
 /**
  * How long nobody who waits looks again after they did, milliseconds: many changes in a row are
@@ -51,23 +70,30 @@ const REST_MS = 50
 
 /**
  * Thousands of requests that wait. They are answered a moment after a change makes their value
- * another than the one they know, else when their time is over, with what is then.
+ * another than the one they know, else when their time is over, with what is then. Where there is no
+ * room for more, the source that holds most makes some.
  */
 export class LongPoll<T> {
   readonly #groups = new Map<string, Group<T>>()
-  readonly #bySource = new Map<string, number>()
+  readonly #bySource = new Map<string, Holder<T>>()
   readonly #schedule: Schedule
-  readonly #most: number
-  readonly #mostPerSource: number
+  readonly #limits: {
+    readonly most: number
+    readonly mostPerSource: number
+    readonly mostBytes: number
+  }
+  readonly #lookIn: (source: string, steps: Steps<undefined>) => void
   #waiting = 0
+  #bytes = 0
   /** Whether they are to look, and whether they look in a moment or after a rest anyway. */
   #isDue = false
   #isResting = false
 
-  constructor(schedule: Schedule, { most = 20_000, mostPerSource = most }: LongPollOptions = {}) {
+  constructor(schedule: Schedule, options: LongPollOptions = {}) {
+    const { most = 20_000, mostPerSource = most, mostBytes = 64 * 1024 * 1024 } = options
     this.#schedule = schedule
-    this.#most = most
-    this.#mostPerSource = mostPerSource
+    this.#limits = { most, mostPerSource, mostBytes }
+    this.#lookIn = options.look ?? ((_, steps) => void [...steps])
   }
 
   /** How many requests wait. */
@@ -80,34 +106,33 @@ export class LongPoll<T> {
    *
    * @returns undefined when too many wait
    */
-  wait({ key, watched, known, ms, source, signal }: Wait<T>): T | Promise<T> | undefined {
+  wait(asked: Wait<T>): T | Promise<T | undefined> | undefined {
+    const { key, watched, known, ms, source, size = LEAST_BYTES, signal } = asked
     if (ms <= 0 || signal?.aborted === true || differs(watched.text(), known)) {
       return watched.answer()
     }
-    const ofSource = this.#bySource.get(source) ?? 0
-    if (this.#waiting >= this.#most || ofSource >= this.#mostPerSource) return undefined
+    if (!this.#makeRoom(source, size)) return undefined
     let group = this.#groups.get(key)
     if (group === undefined) {
-      group = { watched, waiters: new Set() }
+      group = { watched, waiters: new Set(), isDue: false }
       this.#groups.set(key, group)
     }
     const { waiters } = group
-    this.#waiting += 1
-    this.#bySource.set(source, ofSource + 1)
     return new Promise((resolve) => {
-      const end = (answer: () => T): void => {
+      const settle = (answer: T | undefined): void => {
         if (!waiters.delete(waiter)) return
         if (waiters.size === 0) this.#groups.delete(key)
-        this.#release(source)
+        this.#release(waiter)
         cancel()
         signal?.removeEventListener("abort", onTime)
-        resolve(answer())
+        resolve(answer)
       }
-      const waiter = { known, settle: (answer: T) => end(() => answer) }
-      const onTime = (): void => end(watched.answer)
+      const waiter = { known, source, size, settle }
+      const onTime = (): void => settle(watched.answer())
       const cancel = this.#schedule(ms, onTime)
       signal?.addEventListener("abort", onTime)
       waiters.add(waiter)
+      this.#hold(waiter)
     })
   }
 
@@ -130,20 +155,65 @@ export class LongPoll<T> {
   }
 
   #look(): void {
-    for (const { watched, waiters } of [...this.#groups.values()]) {
+    const bySource = new Map<string, Set<Group<T>>>()
+    for (const group of this.#groups.values()) {
+      group.isDue = true
+      for (const { source } of group.waiters) {
+        const groups = bySource.get(source) ?? new Set()
+        bySource.set(source, groups.add(group))
+      }
+    }
+    for (const [source, groups] of bySource) this.#lookIn(source, this.#steps(groups))
+  }
+
+  /** Looks once at what several sources wait for, as soon as one of them has its turn. */
+  *#steps(groups: ReadonlySet<Group<T>>): Steps<undefined> {
+    for (const group of groups) {
+      yield
+      if (!group.isDue) continue
+      group.isDue = false
+      const { watched, waiters } = group
       const text = watched.text()
       const woken = [...waiters].filter(({ known }) => differs(text, known))
       if (woken.length === 0) continue
       const answer = watched.answer()
       for (const waiter of woken) waiter.settle(answer)
     }
+    return undefined
   }
 
-  #release(source: string): void {
+  #makeRoom(source: string, size: number): boolean {
+    const { most, mostPerSource, mostBytes } = this.#limits
+    const own = this.#bySource.get(source)
+    if ((own?.waiters.size ?? 0) >= mostPerSource) return false
+    while (this.#waiting >= most || this.#bytes + size > mostBytes) {
+      let found: Holder<T> | undefined
+      for (const one of this.#bySource.values()) {
+        if (one.bytes > (found?.bytes ?? (own?.bytes ?? 0) + size)) found = one
+      }
+      const [oldest] = found?.waiters ?? []
+      if (oldest === undefined) return false
+      oldest.settle(undefined)
+    }
+    return true
+  }
+
+  #hold(waiter: Waiter<T>): void {
+    const holder = this.#bySource.get(waiter.source) ?? { waiters: new Set(), bytes: 0 }
+    this.#bySource.set(waiter.source, holder)
+    holder.waiters.add(waiter)
+    holder.bytes += waiter.size
+    this.#bytes += waiter.size
+    this.#waiting += 1
+  }
+
+  #release(waiter: Waiter<T>): void {
+    const holder = this.#bySource.get(waiter.source)
+    if (holder?.waiters.delete(waiter) !== true) return
+    holder.bytes -= waiter.size
+    this.#bytes -= waiter.size
     this.#waiting -= 1
-    const left = (this.#bySource.get(source) ?? 1) - 1
-    if (left > 0) this.#bySource.set(source, left)
-    else this.#bySource.delete(source)
+    if (holder.waiters.size === 0) this.#bySource.delete(waiter.source)
   }
 }
 

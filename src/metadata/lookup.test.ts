@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { lookup } from "./lookup.ts"
+import { lookup as find, type Tree } from "./lookup.ts"
 
 const tree = {
   self: { container: { name: "web-1", ips: ["10.42.0.2"], labels: { A: "x" } } },
@@ -8,6 +8,18 @@ const tree = {
     { name: "db", uuid: "u2", n: null },
   ],
 }
+
+const lookup = (from: Tree, path: readonly string[]) => find(from, path)?.value
+
+test("one thing has one path, however it is spelled", () => {
+  const many = Array.from({ length: 20 }, (_, n) => ({ name: `n${n}`, uuid: `u${n}` }))
+  for (const list of [many, many.slice(0, 10)]) {
+    for (const name of ["7", "0000007", "n7", "u7", "N7"]) {
+      expect(find({ list }, ["list", name, "uuid"])?.path).toEqual(["list", "7", "uuid"])
+    }
+  }
+  expect(find(tree, ["SELF", "Container"])?.path).toEqual(["self", "container"])
+})
 
 test("a map is entered by key, a list by index, name and uuid", () => {
   expect(lookup(tree, ["self", "container", "name"])).toBe("web-1")

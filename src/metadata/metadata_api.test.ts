@@ -22,6 +22,7 @@ function apiOf(model: Model, waiting: LongPollOptions = {}): MetadataApi {
     mayAsk: (address) => address !== STRANGER,
     waiting,
     newVersion: () => `version-${++versions}`,
+    now: () => performance.now(),
     schedule: (ms, run) => {
       // A tenth of the time: what is tested is who is answered, not how long a second is.
       const timer = setTimeout(run, ms / 10)

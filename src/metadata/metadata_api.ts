@@ -2,10 +2,12 @@ import { type Context, Hono, type MiddlewareHandler } from "hono"
 import { etag } from "hono/etag"
 import { type Answer, failure, PLAIN, respond, SAFE } from "./answer.ts"
 import { Answers, type AnswersOptions, type Question } from "./answers.ts"
-import { LongPoll, type LongPollOptions, type Schedule } from "./long_poll.ts"
+import { FairTurns, type TurnsOptions } from "./fair_turns.ts"
+import { LongPoll, type LongPollOptions } from "./long_poll.ts"
 import { formatFor, wantsHtml } from "./negotiation.ts"
 import { openApi } from "./openapi.ts"
 import { PAGE, PAGE_POLICY } from "./page.ts"
+import { Sending } from "./sending.ts"
 import { cleanPath, targetOf } from "./target.ts"
 
 /** Who asks. */
@@ -16,16 +18,17 @@ export interface Client {
 }
 
 /** What the API works with. */
-export interface MetadataOptions extends AnswersOptions {
+export interface MetadataOptions extends AnswersOptions, TurnsOptions {
   /** Whether a source address is of a managed network or of this host. */
   readonly mayAsk: (address: string) => boolean
-  readonly schedule: Schedule
   /** How many requests may wait for a change. */
   readonly waiting?: LongPollOptions | undefined
 }
 
 interface Env {
   readonly Bindings: Client
+  /** A long body that is still to be sent. */
+  readonly Variables: { long?: Uint8Array | undefined }
 }
 
 /** What its server has to allow: questions are short, and have no body. */
@@ -34,6 +37,8 @@ export const QUESTIONS = { idleSeconds: 75, maxBodyBytes: 64 * 1024 }
 /** How long a waiting request is held when it does not say, and at most, seconds. */
 const DEFAULT_WAIT_S = 60
 const MAX_WAIT_S = 120
+/** What a request that waits holds beside its head, bytes. */
+const HELD_BYTES = 2048
 /** Longer paths name nothing. */
 const MAX_PATH = 8192
 /** Headers of an answer that 304 repeats. */
@@ -46,13 +51,20 @@ const MISSING = { ...SAFE, "Content-Type": PLAIN }
  */
 export class MetadataApi {
   readonly #answers: Answers
-  readonly #poll: LongPoll<Answer>
+  readonly #turns: FairTurns
+  readonly #poll: LongPoll<"over">
+  readonly #sending: Sending
   readonly #mayAsk: (address: string) => boolean
   readonly #app: Hono<Env>
 
   constructor(options: MetadataOptions) {
     this.#answers = new Answers(options)
-    this.#poll = new LongPoll(options.schedule, options.waiting)
+    this.#turns = new FairTurns(options)
+    this.#poll = new LongPoll(options.schedule, {
+      ...options.waiting,
+      look: (source, steps) => void this.#turns.run(source, steps),
+    })
+    this.#sending = new Sending(this.#turns, options.schedule)
     this.#mayAsk = options.mayAsk
     this.#app = this.#routes()
     options.model.subscribe(() => this.#poll.changed())
@@ -63,10 +75,10 @@ export class MetadataApi {
     return this.#poll.waiting
   }
 
-  /** Answers a request. What is asked again and again does not go through the router. */
+  /** Answers a request. What is short and asked again and again does not go through the router. */
   readonly fetch = (request: Request, client: Client): Response | Promise<Response> => {
     const kept = this.#kept(request, client.address)
-    return kept === undefined ? this.#app.fetch(request, client) : respond(kept)
+    return typeof kept?.body === "string" ? respond(kept) : this.#app.fetch(request, client)
   }
 
   #kept({ method, url, headers }: Request, from: string): Answer | undefined {
@@ -79,14 +91,14 @@ export class MetadataApi {
 
   #routes(): Hono<Env> {
     const app = new Hono<Env>({ getPath: ({ url }) => targetOf(url).path })
-    app.use(measured, this.#guard, tidy, etag({ retainedHeaders: RETAINED }))
+    app.use(this.#long, measured, this.#guard, tidy, etag({ retainedHeaders: RETAINED }))
     app.get("/", async (context, next) =>
       wantsHtml(context.req.header("accept")) ? page(context) : await next(),
     )
     app.get("/openapi.json", (context) => context.json(openApi(), 200, SAFE))
     // Browsers ask for it.
     app.get("/favicon.ico", (context) => context.notFound())
-    app.get("*", this.#wait, (context) => respond(this.#answers.answer(questionOf(context))))
+    app.get("*", this.#wait, this.#answer)
     app.notFound((context) => context.body("404 page not found\n", 404, MISSING))
     // The server logs it and answers 500, as for anything else that is thrown.
     app.onError((error) => {
@@ -106,17 +118,44 @@ export class MetadataApi {
     if (wait !== "true" || value === undefined) return await next()
     const answers = this.#answers
     const question = questionOf(context)
-    const answer = await this.#poll.wait({
-      key: answers.key(question),
-      watched: { text: () => answers.known(question), answer: () => answers.answer(question) },
+    const over = await this.#poll.wait({
+      key: answers.key(question) ?? question.path,
+      watched: { text: () => answers.known(question), answer: () => "over" },
       known: value,
       ms: waitMs(maxWait),
       source: question.from,
+      size: sizeOf(context.req.raw),
       signal: context.env.gone,
     })
-    // An error makes existing clients rest; an answer at once would make them ask in a circle.
-    return respond(answer ?? failure(503, "Too many wait", question.format))
+    return over === undefined ? respond(tooMany(question)) : await next()
   }
+
+  readonly #answer = async (context: Context<Env>): Promise<Response> => {
+    const question = questionOf(context)
+    const made = await this.#turns.run(question.from, this.#answers.answer(question))
+    const answer = made ?? tooMany(question)
+    if (typeof answer.body !== "string") context.set("long", answer.body)
+    return respond(answer)
+  }
+
+  /** Sends a long body as its client reads it, where it is to be sent at all. */
+  readonly #long: MiddlewareHandler<Env> = async (context, next) => {
+    await next()
+    const { res, req, env } = context
+    const body = context.get("long")
+    if (body === undefined || res.status !== 200) return
+    if (req.method === "HEAD") return res.headers.set("Content-Length", `${body.length}`)
+    const stream = this.#sending.stream(env.address, body)
+    // Hono would add the headers of the one before.
+    context.res = undefined
+    context.res =
+      stream === undefined ? respond(tooMany(questionOf(context))) : new Response(stream, res)
+  }
+}
+
+/** An error makes existing clients rest; an answer at once would make them ask in a circle. */
+function tooMany({ format }: Question): Answer {
+  return failure(503, "Too many wait", format)
 }
 
 /** HEAD has the length of the answer that Hono leaves out. */
@@ -149,6 +188,13 @@ function page(context: Context<Env>): Response {
 
 function questionOf({ req, env }: Context<Env>): Question {
   return { path: req.path, format: formatFor(req.header("accept")), from: env.address }
+}
+
+/** What a request that waits holds: its head, and what was read of it. */
+function sizeOf({ url, headers }: Request): number {
+  let size = HELD_BYTES + 2 * url.length
+  for (const [name, value] of headers) size += name.length + value.length
+  return size
 }
 
 function waitMs(text: string | undefined): number {

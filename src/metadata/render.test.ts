@@ -2,7 +2,7 @@ import { expect, test } from "bun:test"
 import fc from "fast-check"
 import { parse } from "yaml"
 import { NIL_LIST, type Tree } from "./lookup.ts"
-import { goText, renderJson, renderText, renderYaml } from "./render.ts"
+import { goText, renderJson, renderParts, renderText, renderYaml } from "./render.ts"
 
 const LONG = 1_000_000
 
@@ -41,6 +41,37 @@ test("a line of text is one key, whatever is in it", () => {
   expect(renderText({ "a\nb": 1, "c%\r/": 2 })).toBe("a%0Ab\nc%25%0D%2F\n")
   expect(renderText([{ name: "x\n1=y" }])).toBe("0=x%0A1%3Dy\n")
   expect(renderText({ "lone \ud800": 1 })).toBe("lone+%EF%BF%BD\n")
+})
+
+/** A tree as the API's: records below the keys of lists. */
+const { node } = fc.letrec<{ node: Tree }>((tie) => ({
+  node: fc.dictionary(
+    fc.oneof(fc.constantFrom("services", "containers", "self", "service", "metadata"), fc.string()),
+    fc.oneof({ maxDepth: 3 }, tree, fc.array(tie("node"), { maxLength: 4 }), tie("node")),
+    { maxKeys: 5, noNullPrototype: true },
+  ),
+}))
+
+test("parts put together are the whole, in every format", () => {
+  fc.assert(
+    fc.property(fc.oneof(node, fc.array(node), tree), (value) => {
+      expect([...renderParts(value, "text")].join("")).toBe(renderText(value))
+      expect([...renderParts(value, "json")].join("")).toBe(renderJson(value))
+      expect([...renderParts(value, "yaml")].join("")).toBe(renderYaml(value))
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test("no part has more than one record, however deep it stands", () => {
+  const containers = Array.from({ length: 100 }, (_, n) => ({ name: `container-${n}`, label: "x" }))
+  const services = [{ name: "web", containers }]
+  const value = { self: { service: services[0] ?? null }, stacks: [{ services }], services }
+  for (const format of ["json", "yaml"] as const) {
+    const parts = [...renderParts(value, format)]
+    expect(parts.length).toBeGreaterThan(300)
+    expect(Math.max(...parts.map(({ length }) => length))).toBeLessThan(100)
+  }
 })
 
 test("JSON has sorted keys at every depth and no raw HTML characters", () => {

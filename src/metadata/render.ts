@@ -4,10 +4,63 @@ import { isList, isMap, NIL_LIST, type Tree } from "./lookup.ts"
 /** The formats of an answer. */
 export type Format = "text" | "json" | "yaml"
 
-/** A value in a format, the way existing clients get it. */
-export function render(value: Tree, format: Format): string {
-  if (format === "json") return renderJson(value)
-  return format === "yaml" ? renderYaml(value) : renderText(value)
+/** Keys of the tree below which there may be thousands of records. */
+const LONG_KEYS: ReadonlySet<string> = new Set([
+  ...["containers", "hosts", "networks", "services", "stacks", "self", "service", "stack"],
+])
+
+/** A value in a format, the way existing clients get it, part after part, each of them short. */
+export function* renderParts(value: Tree, format: Format): Generator<string, void> {
+  if (format === "text") yield* isRecords(value) ? value.map(listText) : [renderText(value)]
+  else if (format === "json") yield* jsonParts(value)
+  else yield* yamlParts(value, "")
+}
+
+function* jsonParts(value: Tree): Generator<string, void> {
+  if (!isLong(value)) return yield renderJson(value)
+  let mark = isList(value) ? "[" : "{"
+  for (const [key, item] of sortedEntries(value)) {
+    yield isList(value) ? mark : `${mark}${escaped(JSON.stringify(key))}:`
+    yield* isList(value) || LONG_KEYS.has(key) ? jsonParts(item) : [renderJson(item)]
+    mark = ","
+  }
+  yield isList(value) ? "]" : "}"
+}
+
+/** What stands below a key is indented, but for lists. */
+function* yamlParts(value: Tree, indent: string): Generator<string, void> {
+  const indented = (text: string): string =>
+    text.replaceAll(/(^|\n)(?!\n|$)/g, (start) => start + indent)
+  if (!isLong(value)) return yield indented(renderYaml(value))
+  for (const [key, item] of sortedEntries(value)) {
+    if (isList(value) && isLong(item)) {
+      let mark = `${indent}- `
+      for (const part of yamlParts(item, `${indent}  `)) {
+        yield mark + part.slice(mark.length)
+        mark = ""
+      }
+    } else if (!isList(value) && LONG_KEYS.has(key) && isLong(item)) {
+      yield `${indent}${key}:\n`
+      yield* yamlParts(item, isList(item) ? indent : `${indent}  `)
+    } else yield indented(renderYaml(isList(value) ? [item] : { [key]: item }))
+  }
+}
+
+/** Whether a value may be long: a list of records, or a map with such lists below its keys. */
+function isLong(value: Tree): value is Extract<Tree, object> {
+  if (!isMap(value)) return isRecords(value)
+  return Object.keys(value).some((key) => LONG_KEYS.has(key) && isLong(value[key] ?? null))
+}
+
+function isRecords(value: Tree): value is readonly Tree[] {
+  return isList(value) && isMap(value[0] ?? null)
+}
+
+function sortedEntries(value: Extract<Tree, object>): (readonly [string, Tree])[] {
+  if (isList(value)) return value.map((item) => ["", item] as const)
+  return Object.keys(value)
+    .sort()
+    .map((key) => [key, value[key] ?? null] as const)
 }
 
 /**
@@ -16,7 +69,7 @@ export function render(value: Tree, format: Format): string {
  */
 export function renderText(value: Tree): string {
   if (value === null) return ""
-  if (isList(value)) return value.map((item, index) => `${listLine(item, index)}\n`).join("")
+  if (isList(value)) return value.map(listText).join("")
   if (isMap(value)) {
     return Object.keys(value)
       .map((key) => [queryEscape(key), enterable(value[key] ?? null) ? "/" : ""] as const)
@@ -27,7 +80,7 @@ export function renderText(value: Tree): string {
   return String(value)
 }
 
-/** The JSON of the tree's objects, which never change: a long list is put together from its parts. */
+/** The JSON of the tree's objects, which never change. */
 const rendered = new WeakMap<object, string>()
 
 /** A value as JSON the way existing clients get it: keys sorted, `<`, `>` and `&` escaped. */
@@ -113,12 +166,10 @@ function escaped(json: string): string {
   )
 }
 
-function listLine(item: Tree, index: number): string {
-  if (isMap(item)) {
-    const name = item.name ?? item.uuid
-    return typeof name === "string" ? `${index}=${queryEscape(name)}` : `${index}/`
-  }
-  return enterable(item) ? `${index}/` : String(index)
+function listText(item: Tree, index: number): string {
+  const name = isMap(item) ? (item.name ?? item.uuid) : undefined
+  if (typeof name === "string") return `${index}=${queryEscape(name)}\n`
+  return enterable(item) ? `${index}/\n` : `${index}\n`
 }
 
 function enterable(value: Tree): value is Extract<Tree, object> {

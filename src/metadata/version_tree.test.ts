@@ -20,7 +20,7 @@ function at(version: ApiVersion, path: string, from = "10.42.10.1"): Tree | unde
   // Without the second try in lower case, which would hide how names are written.
   return path.split("/").reduce<Tree | undefined>((here, segment) => {
     if (here === undefined || here === null) return undefined
-    return isMap(here) && !Object.hasOwn(here, segment) ? undefined : lookup(here, [segment])
+    return isMap(here) && !Object.hasOwn(here, segment) ? undefined : lookup(here, [segment])?.value
   }, root)
 }
 
@@ -121,9 +121,9 @@ describe("after a change", () => {
     const after = tree.root(undefined, "v")
     expect(after.services).not.toBe(services)
     expect(after.containers).not.toBe(containers)
-    expect(lookup(after, ["services", "web", "containers", "0", "state"])).toBe("stopped")
+    expect(lookup(after, ["services", "web", "containers", "0", "state"])?.value).toBe("stopped")
     expect(
-      lookup(after, ["stacks", "default", "services", "web", "containers", "0", "state"]),
+      lookup(after, ["stacks", "default", "services", "web", "containers", "0", "state"])?.value,
     ).toBe("stopped")
   })
 

@@ -161,6 +161,7 @@ function changes(): Figure[] {
     model,
     mayAsk: () => true,
     newVersion: () => crypto.randomUUID(),
+    now: () => performance.now(),
     schedule: () => () => undefined,
   })
   const gone = new AbortController().signal

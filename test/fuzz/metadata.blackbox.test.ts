@@ -116,16 +116,19 @@ test(
       const model = new Model()
       loadObjects(model, parseObjectsFile(OBJECTS, readFileSync(OBJECTS, "utf8")))
       const timers = new Set<() => void>()
+      let seconds = 0
       const api = new MetadataApi({
         model,
         mayAsk: (address) => address !== "192.0.2.1",
         newVersion: () => String(random.next()),
+        now: () => seconds * 1000,
         schedule: (_, run) => {
           timers.add(run)
           return () => timers.delete(run)
         },
       })
       for (let question = 0; question < QUESTIONS; question++) {
+        seconds += 1
         const target = fuzzedTarget(random)
         const headers = fuzzedHeaders(random)
         const from = random.pick(["10.42.10.1", "10.42.10.9", "127.0.0.1", "192.0.2.1", "", "x"])

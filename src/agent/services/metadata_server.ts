@@ -34,6 +34,7 @@ export class MetadataServer {
       },
       mayAsk: (address) => this.#mayAsk(address),
       newVersion: () => crypto.randomUUID(),
+      now: () => performance.now(),
       schedule: after,
       waiting: { mostPerSource: MAX_WAITS_PER_CONTAINER },
     })
