@@ -3,7 +3,7 @@ import { encode, type ResourceRecord } from "dns-packet"
 import fc from "fast-check"
 import { queryFor } from "../../test/fixtures/dns/server_fixture.ts"
 import { checkMessage, isWholeName } from "./message.ts"
-import { wholeName } from "./relay.ts"
+import { wholeName } from "./name.ts"
 
 const QUERY = queryFor("example.com")
 
@@ -22,7 +22,7 @@ function raw(answers: number, ...bytes: readonly number[]): Uint8Array {
 const A: ResourceRecord = { name: "example.com", type: "A", ttl: 300, data: "192.0.2.1" }
 const FIXED_A = [0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 192, 0, 2, 1]
 
-test("a good answer: records counted, TTLs found, the OPT record left out", () => {
+test("a good answer: records counted, TTLs found, what is additional left out", () => {
   const opt: ResourceRecord = {
     type: "OPT",
     name: ".",
@@ -33,10 +33,54 @@ test("a good answer: records counted, TTLs found, the OPT record left out", () =
   const extra: ResourceRecord = { name: "x.org", type: "A", ttl: 9, data: "192.0.2.9" }
   const bytes = response([A, { ...A, ttl: 60 }], { additionals: [extra, opt] })
   const message = checkMessage(bytes, QUERY, false)
-  expect(message).toMatchObject({ counts: [2, 0, 1], rcode: 0, ttlSeconds: 9, isTruncated: false })
-  expect(message?.bytes).toHaveLength(bytes.length - 11)
+  expect(message).toMatchObject({ counts: [2, 0, 0], rcode: 0, ttlSeconds: 60, isTruncated: false })
+  expect(message?.bytes).toHaveLength(bytes.length - 11 - 21)
   const view = new DataView(bytes.buffer, bytes.byteOffset)
-  expect(message?.ttls.map((at) => view.getUint32(at))).toEqual([300, 60, 9])
+  expect(message?.ttls.map((at) => view.getUint32(at))).toEqual([300, 60])
+})
+
+const CNAME: ResourceRecord = { name: "example.com", type: "CNAME", ttl: 9, data: "cdn.test" }
+const SOA_DATA = { mname: "ns.test", rname: "a.test", serial: 1, minimum: 60 }
+const SOA: ResourceRecord = { name: "test", type: "SOA", ttl: 60, data: SOA_DATA }
+const counted = (answers: readonly ResourceRecord[], more = {}) =>
+  checkMessage(response(answers, more), QUERY, false)?.counts
+
+test("what is not of the question, or of what it leads to, is left out with all that follows", () => {
+  const good = { ...A, name: "cdn.TEST" }
+  const evil = { ...A, name: "bank.example" }
+  expect(counted([CNAME, good, evil])).toEqual([2, 0, 0])
+  expect(counted([CNAME, evil, good])).toEqual([1, 0, 0])
+  expect(counted([A, good])).toEqual([1, 0, 0])
+  expect(counted([good])).toBeUndefined()
+  expect(counted([A], { additionals: [evil] })).toEqual([1, 0, 0])
+  const ns = { name: "com", type: "NS", ttl: 9, data: "ns.com" } as const
+  expect(counted([A], { authorities: [ns, { ...ns, name: "example" }, ns] })).toEqual([1, 1, 0])
+  const above = { ...CNAME, type: "DNAME", name: "com" } as const
+  expect(counted([above, CNAME, good])).toEqual([3, 0, 0])
+  expect(counted([{ ...above, name: "org" }, CNAME, good])).toBeUndefined()
+})
+
+test("that a name is not there is said by a zone above it, or above what it leads to", () => {
+  const missing = (answers: readonly ResourceRecord[], name: string) =>
+    checkMessage(
+      response(answers, { flags: 0x0183, authorities: [{ ...SOA, name }] }),
+      QUERY,
+      false,
+    )
+  for (const zone of ["com", "example.com"]) expect(missing([], zone)?.ttlSeconds).toBe(60)
+  expect(missing([CNAME], "test")).toMatchObject({ counts: [1, 1, 0], ttlSeconds: 9 })
+  for (const zone of ["test", "x.example.com", "ample.com"]) {
+    expect(missing([], zone)).toMatchObject({ counts: [0, 0, 0], ttlSeconds: 0 })
+  }
+})
+
+test("a chain of names has an end", () => {
+  const chain = Array.from({ length: 100 }, (_, n) => ({
+    ...CNAME,
+    name: n === 0 ? "example.com" : `n${n}.test`,
+    data: `n${n + 1}.test`,
+  }))
+  expect(counted(chain)).toEqual([15, 0, 0])
 })
 
 test("a TTL with its highest bit set is none", () => {
@@ -107,8 +151,10 @@ const record = fc.oneof(
 )
 
 test("what dns-packet writes is whole; names come out as they went in", () => {
+  const asked = fc.mixedCase(fc.constant("example.com"))
+  const ofQuestion = fc.tuple(record, asked).map(([one, name]) => ({ ...one, name }))
   fc.assert(
-    fc.property(fc.array(record, { maxLength: 6 }), (answers) => {
+    fc.property(fc.array(ofQuestion, { maxLength: 6 }), (answers) => {
       const bytes = response(answers)
       const message = checkMessage(bytes, QUERY, false)
       expect(message?.counts[0]).toBe(answers.length)

@@ -1,3 +1,5 @@
+import { Bailiwick } from "./bailiwick.ts"
+import { lowerCase } from "./name.ts"
 import { skipName } from "./query.ts"
 import {
   FLAG_QR,
@@ -26,7 +28,7 @@ import {
 
 /** Another server's answer, checked, as it is kept and passed on. */
 export interface CheckedMessage {
-  /** Header, question and records, the OPT record left out. */
+  /** Header, question and records, but for those that are not of the question ({@link Bailiwick}). */
   readonly bytes: Uint8Array
   readonly rcode: number
   readonly isTruncated: boolean
@@ -80,20 +82,25 @@ export function checkMessage(
   const isTruncated = (flags & FLAG_TC) !== 0
   if (isTruncated) {
     // Records may be cut off, and none is used: it is asked for again over TCP.
-    const head = bytes.slice(0, questionEnd)
+    const head = new Uint8Array(bytes.subarray(0, questionEnd))
     for (const at of [OFFSET_ANCOUNT, OFFSET_NSCOUNT, OFFSET_ARCOUNT]) write16(head, at, 0)
     return { bytes: head, rcode, isTruncated, counts: [0, 0, 0], ttls: [], ttlSeconds: 0 }
   }
-  const walk = walkRecords(bytes, questionEnd, counts)
-  if (walk === undefined) return undefined
+  const bailiwick = new Bailiwick(query.subarray(HEADER_BYTES, questionEnd - 5))
+  const walk = walkRecords(bytes, questionEnd, counts, bailiwick)
+  // Answers, and none of them to the question, are no answer.
+  if (walk === undefined || (counts[0] > 0 && walk.counts[0] === 0)) return undefined
   const type = read16(query, questionEnd - 4)
-  const isPositive = rcode === RCODE_NOERROR && (walk.types.has(type) || counts[0] > 0)
+  const isPositive = rcode === RCODE_NOERROR && (walk.types.has(type) || walk.counts[0] > 0)
   const isNegative = !walk.types.has(type) && (rcode === RCODE_NXDOMAIN || rcode === RCODE_NOERROR)
   let ttlSeconds = isPositive ? walk.least : 0
   // RFC 2308 §5: without an SOA record a negative answer is not kept.
   if (isNegative) ttlSeconds = walk.negative === undefined ? 0 : Math.min(walk.least, walk.negative)
+  // A copy: what it came with may be more, and slice() of a Buffer is none.
+  const taken = new Uint8Array(bytes.subarray(0, walk.end))
+  for (const owner of walk.owners) foldLabels(taken, owner)
   return {
-    bytes: bytes.slice(0, walk.end),
+    bytes: taken,
     rcode,
     isTruncated,
     counts: walk.counts,
@@ -106,6 +113,8 @@ interface Walk {
   readonly end: number
   readonly counts: readonly [number, number, number]
   readonly ttls: readonly number[]
+  /** Offsets of the records' names. */
+  readonly owners: readonly number[]
   /** The smallest TTL. */
   readonly least: number
   /** The SOA record's word on negative answers (RFC 2308 §5). */
@@ -118,12 +127,17 @@ function walkRecords(
   bytes: Uint8Array,
   start: number,
   counts: readonly [number, number, number],
+  bailiwick: Bailiwick,
 ): Walk | undefined {
+  const taken: [number, number, number] = [0, 0, 0]
   const ttls: number[] = []
+  const owners: number[] = []
   const types = new Set<number>()
   let least = Number.POSITIVE_INFINITY
   let negative: number | undefined
   let at = start
+  /** Where the records end that are taken: what follows one that is not goes with it. */
+  let cut: number | undefined
   for (const [section, count] of counts.entries()) {
     for (let index = 0; index < count; index++) {
       const fixed = isWholeName(bytes, at) ? skipName(bytes, at) : -1
@@ -132,21 +146,38 @@ function walkRecords(
       const data = fixed + RECORD_FIXED_BYTES
       const end = data + read16(bytes, fixed + 8)
       if (end > bytes.length || !isWholeData(bytes, type, data, end)) return undefined
-      if (type === TYPE_OPT) {
-        // What is behind it may go with it: additional records are a courtesy.
-        if (section < 2) return undefined
-        return { end: at, counts: [counts[0], counts[1], index], ttls, least, negative, types }
+      if (type === TYPE_OPT && section < 2) return undefined
+      if (cut === undefined && !bailiwick.takes(bytes, section, at, type, data)) cut = at
+      if (cut !== undefined) {
+        at = end
+        continue
       }
       // RFC 2181 §8: a TTL with the highest bit set is zero.
       const ttl = read32(bytes, fixed + 4) > 0x7fff_ffff ? 0 : read32(bytes, fixed + 4)
       ttls.push(fixed + 4)
+      owners.push(at)
+      taken[section] = index + 1
       least = Math.min(least, ttl)
       if (section === 0) types.add(type)
       if (section === 1 && type === TYPE_SOA) negative = Math.min(ttl, read32(bytes, end - 4))
       at = end
     }
   }
-  return { end: at, counts, ttls, least, negative, types }
+  return { end: cut ?? at, counts: taken, ttls, owners, least, negative, types }
+}
+
+/** Puts labels in lower case, up to a pointer: the case that was asked in is between servers. */
+function foldLabels(bytes: Uint8Array, start: number): void {
+  let at = start
+  for (;;) {
+    const length = bytes[at] ?? 0
+    if (length === 0 || (length & POINTER_BITS) !== 0) return
+    for (let end = at + length; at < end; ) {
+      at += 1
+      bytes[at] = lowerCase(bytes[at] ?? 0)
+    }
+    at += 1
+  }
 }
 
 function isWholeData(bytes: Uint8Array, type: number, data: number, end: number): boolean {

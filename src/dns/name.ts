@@ -2,7 +2,7 @@
  * Names as labels with a length byte before each, in lower case and without the root's zero at the
  * end, so that one name with another behind it is a name again.
  */
-import { MAX_LABEL_BYTES, MAX_NAME_BYTES } from "./wire.ts"
+import { MAX_LABEL_BYTES, MAX_NAME_BYTES, POINTER_BITS, read16 } from "./wire.ts"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder("latin1")
@@ -86,4 +86,20 @@ export function sameLabels(
     if (lowerCase(bytes[start + index] ?? 0) !== name[nameStart + index]) return false
   }
   return true
+}
+
+/** A name with its pointers followed, of a message that `checkMessage` found whole. */
+export function wholeName(bytes: Uint8Array, start: number): Uint8Array {
+  const name: number[] = []
+  let at = start
+  for (;;) {
+    const length = bytes[at] ?? 0
+    if ((length & POINTER_BITS) === POINTER_BITS) {
+      at = read16(bytes, at) & 0x3fff
+      continue
+    }
+    for (const byte of bytes.subarray(at, at + 1 + length)) name.push(byte)
+    if (length === 0) return Uint8Array.from(name)
+    at += 1 + length
+  }
 }

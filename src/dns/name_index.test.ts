@@ -8,8 +8,8 @@ import type {
   ModelRecord,
   ServiceRecord,
 } from "../metadata/records.ts"
+import { wholeName } from "./name.ts"
 import { NameIndex } from "./name_index.ts"
-import { wholeName } from "./relay.ts"
 
 function record<T extends ModelRecord>(fields: Readonly<Record<string, unknown>>): T {
   return parseObjectsFile("t", JSON.stringify([fields])).records[0] as T

@@ -1,7 +1,7 @@
 /** Answers of other servers, passed on to a client. */
 import type { Recursion } from "./answer.ts"
 import type { KeptAnswer } from "./cache.ts"
-import { encodeName } from "./name.ts"
+import { encodeName, lowerCase, wholeName } from "./name.ts"
 import { skipName } from "./query.ts"
 import type { ReplyWriter } from "./reply.ts"
 import type { Question } from "./upstream.ts"
@@ -9,7 +9,6 @@ import {
   FLAG_CD,
   FLAG_RA,
   HEADER_BYTES,
-  POINTER_BITS,
   RCODE_SERVFAIL,
   RECORD_FIXED_BYTES,
   read16,
@@ -55,27 +54,13 @@ export function relayed(
     const data = fixed + RECORD_FIXED_BYTES
     const end = data + read16(bytes, fixed + 8)
     const ttl = Math.max(0, read32(bytes, fixed + 4) - age)
-    if (type === TYPE_CNAME) writer.plain(wholeName(bytes, at), type, ttl, wholeName(bytes, data))
+    // The case that was asked in is between servers.
+    const owner = wholeName(bytes, at).map(lowerCase)
+    if (type === TYPE_CNAME) writer.plain(owner, type, ttl, wholeName(bytes, data))
     if (type === TYPE_A || type === TYPE_AAAA) {
-      writer.plain(wholeName(bytes, at), type, ttl, bytes.subarray(data, end))
+      writer.plain(owner, type, ttl, bytes.subarray(data, end))
     }
     at = end
   }
   return writer.finish(asked, asked.limit)
-}
-
-/** A name with its pointers followed, of a message that `checkMessage` found whole. */
-export function wholeName(bytes: Uint8Array, start: number): Uint8Array {
-  const name: number[] = []
-  let at = start
-  for (;;) {
-    const length = bytes[at] ?? 0
-    if ((length & POINTER_BITS) === POINTER_BITS) {
-      at = read16(bytes, at) & 0x3fff
-      continue
-    }
-    for (const byte of bytes.subarray(at, at + 1 + length)) name.push(byte)
-    if (length === 0) return Uint8Array.from(name)
-    at += 1 + length
-  }
 }

@@ -23,6 +23,10 @@ function says(query: Uint8Array, more: Partial<Packet> & { rcode?: string; code?
   return encode({ type: "response", id, questions, flags: 0x0180 | code, ...rest })
 }
 
+function nameIn(query: Uint8Array | undefined): string {
+  return readPacket(query).questions?.[0]?.name ?? ""
+}
+
 const A: ResourceRecord = { name: "example.com", type: "A", ttl: 30, data: "192.0.2.7" }
 const SOA: ResourceRecord = {
   name: "com",
@@ -119,7 +123,7 @@ test("the next is asked while the first does not answer, and soon after the firs
   let isAway = true
   const { say, asked, timers } = serve((query, _, { address }) => {
     if (address === "192.0.2.53") {
-      return isAway ? undefined : says(query, { answers: [{ ...A, data: "192.0.2.1" }] })
+      return isAway ? undefined : says(query, { answers: [{ ...A, name: nameIn(query) }] })
     }
     return says(query, { code: 3, authorities: [SOA] })
   })
@@ -145,10 +149,10 @@ test("the next is asked while the first does not answer, and soon after the firs
 
 test("a server that fails for one name is not away for others", async () => {
   const { say, asked } = serve((query, _, { address }) => {
-    const isBad = readPacket(query).questions?.[0]?.name === "bad.com"
-    return address === "192.0.2.53" && isBad
+    const name = nameIn(query)
+    return address === "192.0.2.53" && name.toLowerCase() === "bad.com"
       ? says(query, { code: 2 })
-      : says(query, { answers: [{ ...A, name: "good.com" }] })
+      : says(query, { answers: [{ ...A, name }] })
   })
   await say("bad.com")
   await say("good.com")
@@ -187,19 +191,42 @@ test("a server from before EDNS is asked without", async () => {
   expect(asked).toHaveLength(2)
 })
 
-test("letters in random case must come back so", async () => {
-  const echo = serve((query) => says(query, { answers: [A] }), [], {
-    upstream: { randomCase: true },
-  })
+test("letters are asked for in random case, and must come back so over UDP", async () => {
+  const echo = serve((query) => says(query, { answers: [A] }))
   expect((await echo.say("example.com")).rcode).toBe("NOERROR")
-  const name = readPacket(echo.asked[0]?.query).questions?.[0]?.name ?? ""
+  const name = nameIn(echo.asked[0]?.query)
   expect([name === name.toLowerCase(), name.toLowerCase()]).toEqual([false, "example.com"])
-  const folded = serve(
-    (query) => says(query, { answers: [A], questions: [{ name: "example.com", type: "A" }] }),
-    [],
-    { upstream: { randomCase: true } },
+  // Nobody else sees it, where the server wrote it out.
+  const written = serve((query) => says(query, { answers: [{ ...A, name: nameIn(query) }] }))
+  expect((await written.say("Example.com")).answers?.[0]?.name).toBe("example.com")
+})
+
+/** What a server answers that has names in lower case. */
+function folded(query: Uint8Array, data: string): Uint8Array {
+  return says(query, {
+    answers: [{ ...A, data }],
+    questions: [{ name: nameIn(query).toLowerCase(), type: "A" }],
+  })
+}
+
+test("a server that does not keep the case is asked over TCP", async () => {
+  const { say, asked } = serve((query, transport) =>
+    folded(query, transport === "tcp" ? "192.0.2.1" : "192.0.2.66"),
   )
-  expect((await folded.say("example.com")).rcode).toBe("SERVFAIL")
+  expect((await say("example.com")).answers?.[0]?.data).toBe("192.0.2.1")
+  expect(asked.map(({ transport }) => transport)).toEqual(["udp", "tcp"])
+})
+
+test("one that has no TCP is asked again in lower case, and anew", async () => {
+  const { say, asked } = serve((query, transport) =>
+    transport === "tcp" ? undefined : folded(query, "192.0.2.1"),
+  )
+  expect((await say("EXAMPLE.com")).answers?.[0]?.data).toBe("192.0.2.1")
+  expect(asked.map(({ transport }) => transport)).toEqual(["udp", "tcp", "udp"])
+  expect(nameIn(asked[2]?.query)).toBe("example.com")
+  expect(read16(asked[2]?.query ?? new Uint8Array(0), 0)).not.toBe(
+    read16(asked[0]?.query ?? new Uint8Array(0), 0),
+  )
 })
 
 test("one question of many clients is asked once; with too many others, not at all", async () => {
@@ -233,7 +260,7 @@ test("a name elsewhere stands before what that name has", async () => {
     objects,
   )
   const { answers } = await say("ext.k.rancher.internal")
-  expect(readPacket(asked[0]?.query).questions?.[0]?.name).toBe("www.example.com")
+  expect(nameIn(asked[0]?.query).toLowerCase()).toBe("www.example.com")
   expect(answers).toMatchObject([
     { name: "ext.k.rancher.internal", type: "CNAME", data: "www.example.com" },
     { name: "www.example.com", type: "CNAME", ttl: 9, data: "example.com" },

@@ -1,4 +1,5 @@
 import { type CheckedMessage, checkMessage } from "./message.ts"
+import { lowerCase } from "./name.ts"
 import type { ServerAddress } from "./resolv_conf.ts"
 import {
   CLASS_IN,
@@ -69,8 +70,6 @@ export interface UpstreamOptions {
   readonly timeoutMs?: number
   /** A server that has not answered for so long does not answer: the next is asked. Default 1000. */
   readonly patienceMs?: number
-  /** Letters of a question in random case, which the answer must repeat. Default false. */
-  readonly randomCase?: boolean
   /** Questions at a time; more are refused. Default 512. */
   readonly maxInFlight?: number
 }
@@ -86,6 +85,8 @@ export const AWAY_MS = 5000
 /** How long one is waited for that did not answer the last time. */
 const SECOND_CHANCE_MS = 300
 const MAX_KNOWN_SERVERS = 256
+/** An answer whose question has not the letters' case that was asked in. */
+const OTHER_CASE = Symbol()
 /** A lost packet is sent again to the same server after so long. */
 const RESEND_MS = 500
 
@@ -93,6 +94,10 @@ const RESEND_MS = 500
  * Asks other servers in the order that they are listed in, which is the user's will: the first may
  * know names that the second says are not there. The next is asked only when one does not answer,
  * or says that it cannot (SERVFAIL, REFUSED). A cut-off answer is asked for again over TCP.
+ *
+ * Letters are asked for in random case, which an answer over UDP must repeat: a forger has to guess
+ * them too (draft-vixie-dnsext-dns0x20). A server that does not repeat them is asked over TCP, which
+ * cannot be forged from beside the way, and where it has no TCP again in lower case.
  */
 export class Upstreams {
   readonly #sockets: UpstreamSockets
@@ -108,7 +113,6 @@ export class Upstreams {
     this.#options = {
       timeoutMs: 4000,
       patienceMs: 1000,
-      randomCase: false,
       maxInFlight: 512,
       ...options,
     }
@@ -203,12 +207,23 @@ export class Upstreams {
     edns: boolean,
   ): Promise<CheckedMessage | undefined> {
     const query = this.#encode(question, edns)
-    const anyCase = !this.#options.randomCase
     const message = await this.#overUdp(query, server, signal)
-    if (message === undefined || !message.isTruncated) return message
+    if (message === undefined || (message !== OTHER_CASE && !message.isTruncated)) return message
+    const whole = await this.#overTcp(query, server, signal).catch(() => undefined)
+    if (message !== OTHER_CASE || whole !== undefined) return whole
+    const lower = this.#encode({ ...question, name: question.name.map(lowerCase) }, edns, false)
+    const again = await this.#overUdp(lower, server, signal)
+    return again === OTHER_CASE || again?.isTruncated === true ? undefined : again
+  }
+
+  async #overTcp(
+    query: Uint8Array,
+    server: ServerAddress,
+    signal: AbortSignal,
+  ): Promise<CheckedMessage | undefined> {
     const whole = await this.#sockets.askTcp(server, query, signal)
     if (read16(whole, 0) !== read16(query, 0)) return undefined
-    const checked = checkMessage(whole, query, anyCase)
+    const checked = checkMessage(whole, query, true)
     return checked?.isTruncated === false ? checked : undefined
   }
 
@@ -216,17 +231,19 @@ export class Upstreams {
     query: Uint8Array,
     server: ServerAddress,
     signal: AbortSignal,
-  ): Promise<CheckedMessage | undefined> {
-    const anyCase = !this.#options.randomCase
-    const { promise, resolve } = Promise.withResolvers<CheckedMessage | undefined>()
+  ): Promise<CheckedMessage | typeof OTHER_CASE | undefined> {
+    const { promise, resolve } = Promise.withResolvers<
+      CheckedMessage | typeof OTHER_CASE | undefined
+    >()
     const onAbort = (): void => resolve(undefined)
     if (signal.aborted) return undefined
     signal.addEventListener("abort", onAbort)
     const onMessage = (bytes: Uint8Array): void => {
       // What does not fit may be forged: the true answer can still come.
       if (read16(bytes, 0) !== read16(query, 0)) return
-      const message = checkMessage(bytes, query, anyCase)
+      const message = checkMessage(bytes, query, false)
       if (message !== undefined) resolve(message)
+      else if (checkMessage(bytes, query, true) !== undefined) resolve(OTHER_CASE)
     }
     let cancelResend = (): void => undefined
     const socket = await this.#sockets.openUdp(server, onMessage, onAbort)
@@ -242,14 +259,18 @@ export class Upstreams {
     }
   }
 
-  #encode({ name, type, dnssec, checkingDisabled }: Question, edns: boolean): Uint8Array {
+  #encode(
+    { name, type, dnssec, checkingDisabled }: Question,
+    edns: boolean,
+    mixed = true,
+  ): Uint8Array {
     const questionEnd = HEADER_BYTES + name.length + 5
     const query = new Uint8Array(questionEnd + (edns ? OPT_BYTES : 0))
     write16(query, 0, this.#options.random() & 0xffff)
     write16(query, OFFSET_FLAGS, FLAG_RD | (checkingDisabled ? FLAG_CD : 0))
     write16(query, OFFSET_QDCOUNT, 1)
     query.set(name, HEADER_BYTES)
-    if (this.#options.randomCase) this.#mixCase(query.subarray(HEADER_BYTES, questionEnd - 5))
+    if (mixed) this.#mixCase(query.subarray(HEADER_BYTES, questionEnd - 5))
     write16(query, questionEnd - 4, type)
     write16(query, questionEnd - 2, CLASS_IN)
     if (!edns) return query
@@ -260,7 +281,7 @@ export class Upstreams {
     return query
   }
 
-  /** draft-vixie-dnsext-dns0x20: one more bit for a forger to guess with each letter. */
+  /** One more bit for a forger to guess with each letter. */
   #mixCase(name: Uint8Array): void {
     for (const [at, byte] of name.entries()) {
       const letter = byte | 0x20

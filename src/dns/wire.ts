@@ -36,8 +36,16 @@ export const TYPE_PTR = 12
 export const TYPE_AAAA = 28
 /** RFC 2782. */
 export const TYPE_SRV = 33
+/** RFC 6672. */
+export const TYPE_DNAME = 39
 /** RFC 6891. */
 export const TYPE_OPT = 41
+/** RFC 4034, RFC 5155. */
+export const TYPE_DS = 43
+export const TYPE_RRSIG = 46
+export const TYPE_NSEC = 47
+export const TYPE_DNSKEY = 48
+export const TYPE_NSEC3 = 50
 /** Transfers and the like (IXFR, AXFR, MAILB, MAILA) are no types of records. */
 export const TYPE_FIRST_META = 251
 export const TYPE_LAST_META = 254
