@@ -1,4 +1,4 @@
-import { formatAddress } from "../core/address.ts"
+import { formatAddress, parsePrefix, prefixContains } from "../core/address.ts"
 import type { Model } from "../metadata/model.ts"
 import type { ClientView } from "./client_view.ts"
 import { encodeName, endsInName, hashLabels, nameText } from "./name.ts"
@@ -6,9 +6,9 @@ import type { NameEntry, NameIndex } from "./name_index.ts"
 import { ZONE } from "./names.ts"
 import { portOfLabels } from "./ports.ts"
 import { DROP, QueryReader } from "./query.ts"
-import { NO_RECORDS, recordBlock } from "./records.ts"
+import { NO_RECORDS, type RecordBlock, recordBlock } from "./records.ts"
 import { ReplyWriter } from "./reply.ts"
-import { addressOfReverse } from "./reverse.ts"
+import { type ReverseName, readReverse } from "./reverse.ts"
 import {
   EXTENDED_BADVERS,
   FLAG_AA,
@@ -16,6 +16,7 @@ import {
   FLAG_RD,
   HEADER_BYTES,
   MAX_TCP_BYTES,
+  MAX_UDP_BYTES,
   POINTER_BITS,
   RCODE_NOERROR,
   RCODE_NXDOMAIN,
@@ -64,6 +65,10 @@ const LOCALHOST = "localhost"
 const LOCALHOST_NAME = encodeName(LOCALHOST) ?? new Uint8Array(0)
 const INVALID_NAME = encodeName("invalid") ?? new Uint8Array(0)
 const ARPA_NAME = encodeName("arpa") ?? new Uint8Array(0)
+/** Addresses that mean another thing on each host or link: nobody else knows who has them (RFC 6303 §4). */
+const OWN_ADDRESSES = [
+  ...["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "255.255.255.255/32", "::/127", "fe80::/10"],
+].map(parsePrefix)
 const UNDERSCORE = 0x5f
 
 /**
@@ -89,14 +94,20 @@ export class Answerer {
    *
    * @param bytes of the message, which may change after the call
    * @param view of the client that asks
+   * @param mostOverUdp what an answer over UDP may have whatever the client takes, bytes
    */
-  answer(bytes: Uint8Array, view: ClientView, transport: Transport): Outcome {
+  answer(
+    bytes: Uint8Array,
+    view: ClientView,
+    transport: Transport,
+    mostOverUdp = MAX_UDP_BYTES,
+  ): Outcome {
     const { reader, writer } = this
     const rcode = reader.read(bytes)
     if (rcode === DROP) return undefined
     if (rcode !== RCODE_NOERROR) return writer.code(reader, rcode)
     if (reader.ednsVersion !== 0) return writer.code(reader, RCODE_NOERROR, EXTENDED_BADVERS)
-    const limit = transport === "udp" ? reader.udpBytes : MAX_TCP_BYTES
+    const limit = transport === "udp" ? Math.min(reader.udpBytes, mostOverUdp) : MAX_TCP_BYTES
     const { hash, nameEnd } = reader
     const exact = view.find(hash, bytes, HEADER_BYTES, nameEnd)
     if (exact !== undefined) return this.#known(exact, view, limit)
@@ -124,15 +135,17 @@ export class Answerer {
     const isAny = type === TYPE_ANY
     writer.begin(reader, FLAG_AA | FLAG_RA)
     let count = 0
-    if (type === TYPE_A || isAny) count += this.#add(a)
-    if (type === TYPE_AAAA || isAny) count += this.#add(aaaa)
-    if (type === TYPE_PTR || isAny) count += this.#add(ptr)
+    if (type === TYPE_A || isAny) count += this.#add(a, limit)
+    if (type === TYPE_AAAA || isAny) count += this.#add(aaaa, limit)
+    if (type === TYPE_PTR || isAny) count += this.#add(ptr, limit)
     if (count === 0) this.#soa()
     return writer.finish(reader, limit)
   }
 
-  #add(block: { readonly bytes: Uint8Array; readonly count: number }): number {
-    if (block.count > 0) this.writer.answer(block)
+  #add(block: RecordBlock, limit: number): number {
+    // What does not fit is cut off anyway: thousands of records need not be put in order for it.
+    if (block.bytes.length > limit) this.writer.overflow()
+    else if (block.count > 0) this.writer.answer(block)
     return block.count
   }
 
@@ -203,14 +216,23 @@ export class Answerer {
     if (endsInName(bytes, HEADER_BYTES, nameEnd, INVALID_NAME)) {
       return writer.code(reader, RCODE_NXDOMAIN)
     }
-    const address = endsInName(bytes, HEADER_BYTES, nameEnd, ARPA_NAME)
-      ? addressOfReverse(nameText(bytes, HEADER_BYTES, nameEnd))
+    const reverse = endsInName(bytes, HEADER_BYTES, nameEnd, ARPA_NAME)
+      ? readReverse(nameText(bytes, HEADER_BYTES, nameEnd))
       : undefined
-    if (address === undefined || !this.#isManaged(formatAddress(address))) return undefined
+    if (reverse === undefined || !this.#isOurs(reverse)) return undefined
+    // There are names below it (RFC 8020).
+    if (reverse.isPrefix) return writer.code(reader, RCODE_NOERROR)
     writer.begin(reader, FLAG_AA | FLAG_RA | RCODE_NXDOMAIN)
     const parent = HEADER_BYTES + 1 + (bytes[HEADER_BYTES] ?? 0)
     writer.soa((POINTER_BITS << 8) | parent, this.#model.version, this.#index.ttlSeconds)
     return writer.finish(reader, limit)
+  }
+
+  /** Whether nobody else knows names of these addresses. */
+  #isOurs({ first, last }: ReverseName): boolean {
+    const both = [first, last]
+    if (both.every((address) => this.#isManaged(formatAddress(address)))) return true
+    return OWN_ADDRESSES.some((prefix) => both.every((one) => prefixContains(prefix, one)))
   }
 
   /** The zone's SOA, where the question is in the zone: elsewhere a client would not believe it. */
@@ -223,7 +245,7 @@ export class Answerer {
 
   #recursion(limit: number, alias: string | undefined): Recursion {
     const { bytes, flags, nameEnd, questionEnd, type, hasEdns, wantsDnssec } = this.reader
-    const copy = bytes.slice(0, questionEnd)
+    const copy = new Uint8Array(bytes.subarray(0, questionEnd))
     return { bytes: copy, flags, nameEnd, questionEnd, type, hasEdns, wantsDnssec, limit, alias }
   }
 }

@@ -1,11 +1,14 @@
 import type { Model } from "../metadata/model.ts"
 import type { ContainerRecord } from "../metadata/records.ts"
+import { Allowance } from "./allowance.ts"
 import { ClientView } from "./client_view.ts"
 import type { NameIndex, Nearness } from "./name_index.ts"
 import { type ServerAddress, serversOf } from "./resolv_conf.ts"
 
 /** Clients that are remembered; one more has the oldest forgotten, which costs it nothing. */
 const MAX_CLIENTS = 4096
+/** Answers of over 512 bytes over UDP; further ones are asked for again over TCP. */
+const LONG_PER_SECOND = 100
 
 /** Who asks. */
 export class Client {
@@ -16,6 +19,8 @@ export class Client {
   readonly generation: number
   /** TCP connections that it has open. */
   connections = 0
+  /** Long answers over UDP, which somebody else may have asked for in its name. */
+  readonly long: Allowance
   /** Its queries that wait for other servers. */
   recursions = 0
   #servers: readonly ServerAddress[] = []
@@ -23,7 +28,8 @@ export class Client {
     | { container: ContainerRecord | undefined; fallback: readonly ServerAddress[] }
     | undefined
 
-  constructor(view: ClientView, isPermitted: boolean, generation: number) {
+  constructor(view: ClientView, isPermitted: boolean, generation: number, long: Allowance) {
+    this.long = long
     this.view = view
     this.isPermitted = isPermitted
     this.generation = generation
@@ -62,6 +68,7 @@ export class Clients {
   readonly #permits: (address: string) => boolean
   readonly #containerAt: (address: string) => ContainerRecord | undefined
   readonly #networkOf: (address: string) => string | undefined
+  readonly #now: () => number
   readonly #byAddress = new Map<string, Client>()
 
   constructor(
@@ -70,7 +77,9 @@ export class Clients {
     permits: (address: string) => boolean,
     containerAt: (address: string) => ContainerRecord | undefined,
     networkOf: (address: string) => string | undefined,
+    now: () => number,
   ) {
+    this.#now = now
     this.#model = model
     this.#index = index
     this.#permits = permits
@@ -111,7 +120,8 @@ export class Clients {
       () => this.#containerAt(plain),
       (container) => this.#nearness([plain, ...(container?.ips ?? [])]),
     )
-    const client = new Client(view, this.#permits(plain), this.#index.generation)
+    const long = new Allowance(LONG_PER_SECOND, this.#now)
+    const client = new Client(view, this.#permits(plain), this.#index.generation, long)
     this.#byAddress.set(address, client)
     for (const oldest of this.#byAddress.keys()) {
       if (this.#byAddress.size <= MAX_CLIENTS) break

@@ -85,6 +85,11 @@ export class ReplyWriter {
     for (let at = start; at < this.#at; at += bytes.length / count) write16(this.#out, at, owner)
   }
 
+  /** Makes the answer longer than any may be: {@link finish} cuts it off. */
+  overflow(): void {
+    this.#at = MAX_TCP_BYTES + 1
+  }
+
   /**
    * Adds a CNAME record of the question's name.
    *

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import type { Packet } from "dns-packet"
+import { encode, type Packet, type ResourceRecord } from "dns-packet"
 import {
   queryFor,
   readPacket,
@@ -112,6 +112,40 @@ test("an answer too long for UDP is cut to its question, and whole over TCP", as
   expect([cut.flag_tc, cut.answers?.length]).toEqual([true, 0])
   const whole = readPacket(await ask(query, CLIENT, "tcp"))
   expect([whole.flag_tc, whole.answers?.length]).toEqual([false, 200])
+})
+
+test("long answers over UDP are few, whoever asks for them; over TCP they are whole", async () => {
+  const upstream = Array.from({ length: 40 }, (_, n) => `192.0.2.${n}`)
+  const { ask, timers } = serve(many(60), {
+    servers: [{ address: "192.0.2.53", port: 53 }],
+    fakeUpstream(query) {
+      const { id = 0, questions = [] } = readPacket(query)
+      const answers = upstream.map((data): ResourceRecord => {
+        return { name: "example.com", type: "A", ttl: 30, data }
+      })
+      return encode({ type: "response", id, questions, flags: 0x0180, answers })
+    },
+  })
+  const edns: Partial<Packet> = {
+    additionals: [
+      { type: "OPT", name: ".", udpPayloadSize: 4096, ednsVersion: 0, flags: 0, options: [] },
+    ],
+  }
+  for (const name of [WEB, "example.com"]) {
+    await timers.pass(1000)
+    const lengths: number[] = []
+    for (let n = 0; n < 300; n++) {
+      lengths.push((await ask(queryFor(name, "A", edns), CLIENT))?.length ?? 0)
+    }
+    expect(Math.max(...lengths)).toBeLessThanOrEqual(MAX_UDP_BYTES)
+    expect(lengths.filter((length) => length > 512)).toHaveLength(100)
+    const cut = readPacket(await ask(queryFor(name, "A", edns), CLIENT))
+    expect([cut.flag_tc, cut.answers?.length]).toEqual([true, 0])
+    const whole = readPacket(await ask(queryFor(name, "A", edns), CLIENT, "tcp"))
+    expect(whole.answers?.length).toBeGreaterThanOrEqual(40)
+    // It is another's allowance.
+    expect(readPacket(await ask(queryFor(name, "A", edns), "10.42.0.3")).flag_tc).toBe(false)
+  }
 })
 
 test("EDNS: its size holds, up to ours; its absence is respected; other versions are refused", async () => {
@@ -246,6 +280,41 @@ test("addresses of the networks have no names elsewhere", async () => {
   expect((await say("250.169.254.169.in-addr.arpa", "PTR")).answers?.[0]?.data).toBe(
     "rancher-metadata.rancher.internal",
   )
+})
+
+test("what nobody else can know, or must hear of, is asked of no other server", async () => {
+  const told: string[] = []
+  const { say } = serve(many(1), {
+    servers: [{ address: "192.0.2.53", port: 53 }],
+    fakeUpstream(query) {
+      const { id = 0, questions = [] } = readPacket(query)
+      told.push((questions[0]?.name ?? "").toLowerCase())
+      return encode({ type: "response", id, questions, flags: 0x0183 })
+    },
+  })
+  const rcodes = async (names: readonly string[], type = "A") =>
+    new Set(await Promise.all(names.map(async (name) => (await say(name, type)).rcode)))
+  const single = ["mydb", "COM", "_gateway"]
+  const special = ["printer.local", "local", "a.b.Local", "abcdef.onion", "x.invalid"]
+  expect(await rcodes([...single, ...special])).toEqual(new Set(["NXDOMAIN"]))
+  expect(await rcodes(single, "HTTPS")).toEqual(new Set(["NXDOMAIN"]))
+  const reverse = [
+    ...["9.9.42.10", "x.9.9.42.10", "0/25.9.42.10", "7.7.254.169", "9.0.0.127", "1.2.3.0"],
+    "255.255.255.255",
+  ].map((name) => `${name}.in-addr.arpa`)
+  expect(await rcodes([...reverse, `${"0.".repeat(28)}0.8.e.f.ip6.arpa`], "PTR")).toEqual(
+    new Set(["NXDOMAIN"]),
+  )
+  // There are names below these.
+  for (const name of ["9.42.10.in-addr.arpa", "42.10.in-addr.arpa"]) {
+    expect((await say(name, "PTR")).rcode).toBe("NOERROR")
+  }
+  expect(told).toEqual([])
+  // The host's servers may know the names of the host's own networks.
+  const asked = ["10.in-addr.arpa", "1.1.168.192.in-addr.arpa", "notlocal.example", "x.notlocal"]
+  await rcodes(asked, "PTR")
+  await rcodes(["com"], "NS")
+  expect(told.sort()).toEqual([...asked, "com"].sort())
 })
 
 test("connections are counted, per client and in all", () => {

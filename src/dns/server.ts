@@ -1,17 +1,25 @@
 import type { Model } from "../metadata/model.ts"
 import type { ContainerRecord } from "../metadata/records.ts"
 import { Answerer, type Recursion, type Transport } from "./answer.ts"
-import { AnswerCache, type CacheLimits } from "./cache.ts"
+import { AnswerCache, type CacheLimits, type KeptAnswer } from "./cache.ts"
 import { type Client, Clients } from "./clients.ts"
 import { Connections } from "./connections.ts"
 import { candidatesOf } from "./host_search.ts"
+import { staysLocal } from "./local_names.ts"
+import type { CheckedMessage } from "./message.ts"
 import { NameIndex, type NameIndexOptions } from "./name_index.ts"
 import { questionOf, relayed } from "./relay.ts"
 import type { HostResolver, ServerAddress } from "./resolv_conf.ts"
 import { Resolver } from "./resolver.ts"
 import { type TcpConnection, TcpSession } from "./tcp_session.ts"
 import { type Timers, type UpstreamOptions, type UpstreamSockets, Upstreams } from "./upstream.ts"
-import { RCODE_NOERROR } from "./wire.ts"
+import {
+  HEADER_BYTES,
+  MAX_UDP_BYTES,
+  MIN_UDP_BYTES,
+  RCODE_NOERROR,
+  RCODE_NXDOMAIN,
+} from "./wire.ts"
 
 /** What a {@link DnsServer} needs from outside. */
 export interface DnsEnvironment {
@@ -99,6 +107,7 @@ export class DnsServer {
       (address) => isManaged(address) || isLocal(address),
       containerAt ?? ((address) => model.containerAt(address)),
       networkOf ?? (() => undefined),
+      () => timers.now(),
     )
     this.#answerer = new Answerer(model, this.index, { isManaged, random: shuffler(random) })
     const upstreams = new Upstreams(upstreamSockets, timers, { ...options.upstream, random })
@@ -146,9 +155,14 @@ export class DnsServer {
       this.counters.dropped += 1
       return
     }
-    const outcome = this.#answer(bytes, client, "udp")
-    if (outcome instanceof Uint8Array) send(outcome, port, address)
-    else outcome?.then((answer) => send(answer(), port, address))
+    const most = client.long.isLeft ? MAX_UDP_BYTES : MIN_UDP_BYTES
+    const reply = (answer: Uint8Array): void => {
+      if (answer.length > MIN_UDP_BYTES) client.long.take()
+      send(answer, port, address)
+    }
+    const outcome = this.#answer(bytes, client, "udp", most)
+    if (outcome instanceof Uint8Array) reply(outcome)
+    else outcome?.then((answer) => reply(answer()))
   }
 
   /**
@@ -188,9 +202,10 @@ export class DnsServer {
     bytes: Uint8Array,
     client: Client,
     transport: Transport,
+    mostOverUdp?: number,
   ): Uint8Array | Promise<() => Uint8Array> | undefined {
     this.counters.queries += 1
-    const outcome = this.#answerer.answer(bytes, client.view, transport)
+    const outcome = this.#answerer.answer(bytes, client.view, transport, mostOverUdp)
     if (outcome === undefined) this.counters.dropped += 1
     if (outcome === undefined || outcome instanceof Uint8Array) return outcome
     return this.#recurse(outcome, client)
@@ -200,14 +215,26 @@ export class DnsServer {
     const { writer } = this.#answerer
     const ttl = this.index.ttlSeconds
     const servers = client.servers(this.#servers, (address) => this.#never.has(address))
-    let [candidate = asked, ...others] = candidatesOf(asked, this.#search)
+    const { bytes, nameEnd, type, alias } = asked
+    // Without a server nobody can say that it is not there.
+    const isLocal =
+      servers.length > 0 && alias === undefined && staysLocal(bytes, HEADER_BYTES, nameEnd, type)
+    // Of one that stays here only what the host's own search makes of it is asked.
+    let [candidate, ...others] = candidatesOf(asked, this.#search).filter(
+      (one) => !isLocal || one.alias !== undefined,
+    )
+    if (candidate === undefined) return writer.code(asked, RCODE_NXDOMAIN)
+    const reply = (answered: Recursion, found: KeptAnswer | undefined): Uint8Array =>
+      isLocal && found !== undefined && !isThere(found.message)
+        ? writer.code(asked, RCODE_NXDOMAIN)
+        : relayed(writer, answered, found, ttl)
     for (;;) {
       const kept = this.#resolver.kept(questionOf(candidate), servers)
       if (kept === undefined) break
       const [next, ...rest] = others
       if (next === undefined || isThere(kept.message)) {
         this.counters.cached += 1
-        return relayed(writer, candidate, kept, ttl)
+        return reply(candidate, kept)
       }
       candidate = next
       others = rest
@@ -228,7 +255,7 @@ export class DnsServer {
       .then(({ answered, message }) => {
         if (message === undefined) this.counters.failed += 1
         const fresh = message === undefined ? undefined : { message, age: 0 }
-        return () => relayed(writer, answered, fresh, ttl)
+        return () => reply(answered, fresh)
       })
   }
 

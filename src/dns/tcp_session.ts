@@ -61,7 +61,7 @@ export class TcpSession {
     }
     if (rest !== before) this.#awaitMessage()
     // A copy: what is left is short, and what it came with may be long.
-    this.#rest = rest.slice()
+    this.#rest = new Uint8Array(rest)
   }
 
   /** The connection is gone: what is still to be answered has nobody. */
