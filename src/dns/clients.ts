@@ -1,6 +1,6 @@
 import type { Model } from "../metadata/model.ts"
 import type { ContainerRecord } from "../metadata/records.ts"
-import { Allowance } from "./allowance.ts"
+import { Allowance } from "./bounds/allowance.ts"
 import { ClientView } from "./client_view.ts"
 import type { NameIndex, Nearness } from "./name_index.ts"
 import { type ServerAddress, serversOf } from "./resolv_conf.ts"

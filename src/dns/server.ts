@@ -1,10 +1,11 @@
 import type { Model } from "../metadata/model.ts"
 import type { ContainerRecord } from "../metadata/records.ts"
 import { Answerer, type Recursion, type Transport } from "./answer.ts"
+import { Connections } from "./bounds/connections.ts"
 import { AnswerCache, type CacheLimits, type KeptAnswer } from "./cache.ts"
 import { type Client, Clients } from "./clients.ts"
-import { Connections } from "./connections.ts"
 import { candidatesOf } from "./host_search.ts"
+
 import { staysLocal } from "./local_names.ts"
 import type { CheckedMessage } from "./message.ts"
 import { NameIndex, type NameIndexOptions } from "./name_index.ts"

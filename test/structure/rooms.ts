@@ -58,6 +58,7 @@ const SUB_ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string
   },
   netlink: { route: [], xfrm: ["route"], nftables: [], wireguard: [], conntrack: [] },
   config: { yaml: [], netconf: [] },
+  dns: { bounds: [] },
   drivers: { ipsec: [], vxlan: [], routed: [], wireguard: [] },
   cluster: {
     store: [],
