@@ -116,6 +116,16 @@ test("a stranger gets nothing, on any path", async () => {
   }
 })
 
+test("who asks by a name that is not ours gets nothing, on any path and though it was answered before", async () => {
+  for (const path of ["/latest/name", "/", "/openapi.json", "/latest/self/service/token"]) {
+    for (const host of ["169.254.169.250", "rancher-metadata"]) {
+      expect((await ask(path, ASKER, { headers: { host } })).status).toBe(200)
+    }
+    const headers = { host: "evil.example" }
+    expect(await ask(path, ASKER, { headers })).toMatchObject({ status: 403, body: "Forbidden\n" })
+  }
+})
+
 test("nobody is answered what was another's, however the path is written", async () => {
   const names = async (from: string) =>
     Promise.all(

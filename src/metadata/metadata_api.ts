@@ -3,6 +3,7 @@ import { etag } from "hono/etag"
 import { type Answer, failure, PLAIN, respond, SAFE } from "./answer.ts"
 import { Answers, type AnswersOptions, type Question } from "./answers.ts"
 import { FairTurns, type TurnsOptions } from "./fair_turns.ts"
+import { isOwnHost } from "./host_name.ts"
 import { LongPoll, type LongPollOptions } from "./long_poll.ts"
 import { formatFor, wantsHtml } from "./negotiation.ts"
 import { openApi } from "./openapi.ts"
@@ -47,7 +48,8 @@ const MISSING = { ...SAFE, "Content-Type": PLAIN }
 
 /**
  * The metadata API, a Hono app. It answers GET and HEAD; who asks is decided by the source address
- * alone, which the firewall makes true. Asking from outside the networks gets 403 and nothing else.
+ * alone, which the firewall makes true. Asking from outside the networks, or by a name that is not
+ * ours, gets 403 and nothing else.
  */
 export class MetadataApi {
   readonly #answers: Answers
@@ -85,8 +87,13 @@ export class MetadataApi {
     const { path, query } = targetOf(url)
     // At the root browsers get the page.
     if (method !== "GET" || path === "/" || query !== "") return undefined
-    if (headers.has("if-none-match") || !this.#mayAsk(from)) return undefined
+    if (headers.has("if-none-match") || !this.#isHeard(headers.get("host"), from)) return undefined
     return this.#answers.kept({ path, format: formatFor(headers.get("accept")), from })
+  }
+
+  /** Whether it is asked by one of ours, and by a name of ours. */
+  #isHeard(host: string | null, from: string): boolean {
+    return this.#mayAsk(from) && isOwnHost(host)
   }
 
   #routes(): Hono<Env> {
@@ -108,7 +115,7 @@ export class MetadataApi {
   }
 
   readonly #guard: MiddlewareHandler<Env> = async (context, next) => {
-    if (this.#mayAsk(context.env.address)) return await next()
+    if (this.#isHeard(context.req.raw.headers.get("host"), context.env.address)) return await next()
     return respond(failure(403, "Forbidden", questionOf(context).format))
   }
 

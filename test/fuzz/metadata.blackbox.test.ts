@@ -24,7 +24,7 @@ const MEBIBYTE = 1024 * 1024
 const RSS_GROWTH = 96 * MEBIBYTE
 const SLACK = 16
 /** Statuses that the API gives, and no others: 500 would be a fault of ours. */
-const STATUSES = [100, 200, 301, 304, 400, 404, 408, 413, 414, 431, 505]
+const STATUSES = [100, 200, 301, 304, 400, 403, 404, 408, 413, 414, 431, 505]
 
 let server: MetadataServe
 beforeAll(async () => {

@@ -93,6 +93,16 @@ test.each([
   await expectServed()
 })
 
+test("a page whose name leads here is told nothing (DNS rebinding)", async () => {
+  const asked = (host: string) =>
+    server.exchange(get("/latest/name", "Connection: close").replace("Host: x", `Host: ${host}`))
+  expect(statuses(await asked("evil.example"))).toEqual([403])
+  expect(statuses(await asked("evil.example:80"))).toEqual([403])
+  for (const host of ["169.254.169.250", "rancher-metadata.rancher.internal:80", "localhost"]) {
+    expect(statuses(await asked(host))).toEqual([200])
+  }
+})
+
 test("a body of 64 MiB is refused before it has come", async () => {
   const connection = await server.connect(HOSTILE)
   const head = get("/", "Content-Length: 67108864").replace("GET", "POST")
