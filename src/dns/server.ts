@@ -5,7 +5,6 @@ import { Connections } from "./bounds/connections.ts"
 import { AnswerCache, type CacheLimits, type KeptAnswer } from "./cache.ts"
 import { type Client, Clients } from "./clients.ts"
 import { candidatesOf } from "./host_search.ts"
-
 import { staysLocal } from "./local_names.ts"
 import type { CheckedMessage } from "./message.ts"
 import { NameIndex, type NameIndexOptions } from "./name_index.ts"
