@@ -95,7 +95,7 @@ test("what costs more than its time is counted so", () => {
 
 test("no more of one source wait than may, and others still do", () => {
   const { turns, work } = fixture()
-  for (let n = 0; n < 128; n++) expect(turns.run("a", work("a", 2, 10))).toBeInstanceOf(Promise)
+  for (let n = 0; n < 1024; n++) expect(turns.run("a", work("a", 2, 10))).toBeInstanceOf(Promise)
   expect(turns.run("a", work("a", 2, 10))).toBeUndefined()
   expect(turns.run("b", work("b", 2, 10))).toBeInstanceOf(Promise)
 })

@@ -19,28 +19,29 @@ export interface TurnsOptions {
 interface Source {
   /** Steps that wait, in the order that they came in. */
   readonly jobs: (() => boolean)[]
-  /** What it has had, beside that of others: who has had least is next. */
-  had: number
+  /** What it may have in this round, milliseconds; a long step leaves a debt. */
+  left: number
 }
 
 /** The processor time that all of them may have, of one processor. */
 const SHARE = 0.5
 /** The longest that they keep the event loop at a time, but for the last step, milliseconds. */
 const TURN_MS = 5
-/** How long one source is served before the next, milliseconds. */
+/** How long one source is served in a round, milliseconds. */
 const QUANTUM_MS = 1
 /** Of one source; more are refused. */
-const MOST_JOBS = 128
+const MOST_JOBS = 1024
 
 /**
  * Shares the event loop between what is asked here and everything else, and what is asked here
  * between those who ask, by the processor time that it takes: all of them together have half of one
- * processor, and keep others waiting for some milliseconds; among them, who has had least is next.
+ * processor, and keep others waiting for some milliseconds; among them each has as much as the
+ * others in a round (deficit round robin, Shreedhar and Varghese 1995).
  */
 export class FairTurns {
   readonly #now: () => number
   readonly #schedule: Schedule
-  /** Those that wait. */
+  /** Those that wait, in the order of their turns. */
   readonly #waiting = new Map<string, Source>()
   /** Milliseconds that may be used now; a long step leaves a debt. */
   #credit = TURN_MS
@@ -65,7 +66,7 @@ export class FairTurns {
     }
     let waiting = this.#waiting.get(source)
     if (waiting === undefined) {
-      waiting = { jobs: [], had: this.#least() }
+      waiting = { jobs: [], left: 0 }
       this.#waiting.set(source, waiting)
     }
     const { jobs } = waiting
@@ -111,28 +112,22 @@ export class FairTurns {
 
   #turn(): void {
     this.#earned()
-    while (this.#credit > 0 && this.#waiting.size > 0) {
-      const [name, source] = this.#next()
-      const before = this.#credit
-      const isDone = source.jobs[0]?.() ?? true
-      source.had += before - this.#credit
-      if (isDone) source.jobs.shift()
-      if (source.jobs.length === 0) this.#waiting.delete(name)
+    while (this.#credit > 0) {
+      const [first] = this.#waiting
+      if (first === undefined) return
+      const [name, source] = first
+      source.left = Math.min(source.left, 0) + QUANTUM_MS
+      while (source.left > 0 && source.jobs.length > 0 && this.#credit > 0) this.#serve(source)
+      this.#waiting.delete(name)
+      if (source.jobs.length > 0) this.#waiting.set(name, source)
     }
     if (this.#waiting.size > 0) this.#later()
   }
 
-  #next(): [string, Source] {
-    let found: [string, Source] | undefined
-    for (const one of this.#waiting)
-      if (found === undefined || one[1].had < found[1].had) found = one
-    if (found === undefined) throw new RangeError("nobody waits")
-    return found
-  }
-
-  /** Who comes anew has had as much as who has had least of those that wait. */
-  #least(): number {
-    return this.#waiting.size === 0 ? 0 : this.#next()[1].had
+  #serve(source: Source): void {
+    const before = this.#credit
+    if (source.jobs[0]?.() === true) source.jobs.shift()
+    source.left -= before - this.#credit
   }
 
   #earned(): number {

@@ -154,18 +154,20 @@ test("a source that takes its time to look keeps no other waiting", async () => 
   const { poll, state, wait, pass } = fixture({
     look: (source, steps) => void (source === "slow" ? later.push(steps) : [...steps]),
   })
-  const pending = wait("one", { source: "slow" })
+  const pending = [1, 2, 3].map((key) => wait("one", { key: `${key}`, source: "slow" }))
+  const both = wait("one", { key: "3", source: "quick" })
   const other = wait("one", { key: "other", source: "quick" })
-  const both = wait("one", { source: "quick" })
   state.text = "two"
   poll.changed()
   pass(0)
-  expect(await Promise.all([other, both, pending])).toEqual([
-    "answer two",
-    "answer two",
-    "answer two",
-  ])
-  expect(later).toHaveLength(1)
+  expect(await other).toBe("answer two")
+  expect([poll.waiting, later.length]).toEqual([4, 1])
+  // What another waits for too comes first.
+  for (let step = 0; step < 3; step++) later[0]?.next()
+  expect(await both).toBe("answer two")
+  expect(poll.waiting).toBe(2)
+  while (later[0]?.next().done === false);
+  expect(await Promise.all(pending)).toEqual(Array.from({ length: 3 }, () => "answer two"))
 })
 
 test("who asks again while being answered waits for the next change", async () => {

@@ -21,8 +21,6 @@ interface Waiter<T> {
 interface Group<T> {
   readonly watched: Watched<T>
   readonly waiters: Set<Waiter<T>>
-  /** It is to be looked at since the last change. */
-  isDue: boolean
 }
 
 /** What waits of one source, and what it holds, bytes. */
@@ -59,6 +57,8 @@ export interface LongPollOptions {
   readonly look?: ((source: string, steps: Steps<undefined>) => void) | undefined
 }
 
+/** What it costs that one goes on: its answer, and the request that follows it. Milliseconds. */
+const WAKE_MS = 0.05
 /** What the least request that waits takes, bytes. */
 const LEAST_BYTES = 2048
 
@@ -114,7 +114,7 @@ export class LongPoll<T> {
     if (!this.#makeRoom(source, size)) return undefined
     let group = this.#groups.get(key)
     if (group === undefined) {
-      group = { watched, waiters: new Set(), isDue: false }
+      group = { watched, waiters: new Set() }
       this.#groups.set(key, group)
     }
     const { waiters } = group
@@ -154,30 +154,34 @@ export class LongPoll<T> {
     this.#schedule(REST_MS, () => this.#lookAndRest())
   }
 
+  /** Each source looks for those that wait for what it was the first to wait for. */
   #look(): void {
-    const bySource = new Map<string, Set<Group<T>>>()
+    const bySource = new Map<string, Group<T>[]>()
     for (const group of this.#groups.values()) {
-      group.isDue = true
-      for (const { source } of group.waiters) {
-        const groups = bySource.get(source) ?? new Set()
-        bySource.set(source, groups.add(group))
-      }
+      const [first] = group.waiters
+      if (first === undefined) continue
+      const groups = bySource.get(first.source)
+      if (groups === undefined) bySource.set(first.source, [group])
+      else groups.push(group)
     }
-    for (const [source, groups] of bySource) this.#lookIn(source, this.#steps(groups))
+    for (const [source, groups] of bySource) {
+      // What others wait for too is not behind what it alone waits for.
+      groups.sort((a, b) => b.waiters.size - a.waiters.size)
+      this.#lookIn(source, this.#steps(groups))
+    }
   }
 
-  /** Looks once at what several sources wait for, as soon as one of them has its turn. */
-  *#steps(groups: ReadonlySet<Group<T>>): Steps<undefined> {
-    for (const group of groups) {
+  *#steps(groups: readonly Group<T>[]): Steps<undefined> {
+    for (const { watched, waiters } of groups) {
       yield
-      if (!group.isDue) continue
-      group.isDue = false
-      const { watched, waiters } = group
       const text = watched.text()
       const woken = [...waiters].filter(({ known }) => differs(text, known))
       if (woken.length === 0) continue
       const answer = watched.answer()
-      for (const waiter of woken) waiter.settle(answer)
+      for (const waiter of woken) {
+        waiter.settle(answer)
+        yield WAKE_MS
+      }
     }
     return undefined
   }

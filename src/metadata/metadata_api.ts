@@ -139,6 +139,9 @@ export class MetadataApi {
 
   readonly #answer = async (context: Context<Env>): Promise<Response> => {
     const question = questionOf(context)
+    // Of thousands that waited for the same, the first makes it.
+    const kept = this.#answers.kept(question)
+    if (typeof kept?.body === "string") return respond(kept)
     const made = await this.#turns.run(question.from, this.#answers.answer(question))
     const answer = made ?? tooMany(question)
     if (typeof answer.body !== "string") context.set("long", answer.body)
