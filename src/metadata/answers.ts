@@ -65,7 +65,7 @@ export class Answers {
     this.#refresh()
     // What is the same for everybody is found without finding out who asks.
     const common = this.#kept.get(keyFor(ANYBODY, format, path))
-    if (common !== undefined || !mayDepend(path)) return common
+    if (common !== undefined || !dependsOnAsker(path)) return common
     return this.#kept.get(keyFor(this.#askerAt(from)?.uuid ?? NOBODY, format, path))
   }
 
@@ -101,13 +101,10 @@ export class Answers {
     return making.answer
   }
 
-  /** What makes two questions the same; undefined where they are about nothing. */
-  key({ path, from }: Question): string | undefined {
-    this.#refresh()
-    const asker = this.#askerAt(from)
-    const segments = segmentsOf(path)
-    const found = segments && this.#find(segments, asker)
-    return typeof found === "object" ? keyOf(found, asker, "text") : undefined
+  /** What makes two questions the same, now and after any change. */
+  key({ path, from }: Question): string {
+    const who = dependsOnAsker(path) ? (this.#askerAt(from)?.uuid ?? NOBODY) : ANYBODY
+    return `${who} ${path}`
   }
 
   /**
@@ -157,16 +154,16 @@ const VERSION_LIST: Tree = Object.fromEntries(
   API_VERSIONS.map((version) => [version, `/${version}`]),
 )
 
-/** Whether who asks may make a difference: below `self`, and for whole versions. */
-function mayDepend(path: string): boolean {
+/** Whether who asks may make a difference: below `self`, which may be escaped, and for whole versions. */
+function dependsOnAsker(path: string): boolean {
   const [, , third = ""] = path.split("/", 3)
-  return third === "" || third === "self"
+  return third === "self" || !/^[a-z_]+$/.test(third)
 }
 
 /** One key for one thing, however a question spells it. */
 function keyOf({ path }: Found, asker: ContainerRecord | undefined, format: Format): string {
   const spelled = `/${path.map(encodeURIComponent).join("/")}`
-  return keyFor(mayDepend(spelled) ? (asker?.uuid ?? NOBODY) : ANYBODY, format, spelled)
+  return keyFor(dependsOnAsker(spelled) ? (asker?.uuid ?? NOBODY) : ANYBODY, format, spelled)
 }
 
 function keyFor(who: string, format: Format, path: string): string {

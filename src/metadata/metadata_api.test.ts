@@ -7,6 +7,7 @@ import { Model } from "./model.ts"
 import { loadObjects, parseObjectsFile } from "./objects_file.ts"
 
 const ASKER = "10.42.10.1"
+const OTHER = "10.42.10.2"
 const STRANGER = "192.0.2.1"
 
 function modelOfFixture(): Model {
@@ -236,6 +237,33 @@ describe("waiting", () => {
     model.put({ ...container, name: "renamed" })
     expect(await other).toBe("renamed")
     expect(own.waiting).toBe(0)
+  })
+
+  test("is for what the path says, not for what another path leads to now", async () => {
+    const model = modelOfFixture()
+    const own = apiOf(model)
+    const say = async (path: string, from = ASKER) => (await ask(path, from, { of: own })).body
+    const [, name = ""] = /^0=(.*)/.exec(await say("/latest/containers")) ?? []
+    const wait = (path: string, from?: string) =>
+      say(`/latest/${path}?wait=true&value=${name}&maxWait=60`, from)
+    const abort = new AbortController()
+    const named = `/latest/containers/${name}/name?wait=true&value=${name}&maxWait=60`
+    const byName = ask(named, ASKER, { of: own, signal: abort.signal })
+    const byIndex = wait("containers/0/name")
+    const missing = [wait("self/container/labels/new"), wait("self/container/labels/new", OTHER)]
+    const [container, other] = [model.containerAt(ASKER), model.containerAt(OTHER)]
+    if (container === undefined || other === undefined) throw new Error("the fixture lacks them")
+    model.put({ ...container, uuid: "first", name: "a", primary_ip: "10.42.99.1", ips: [] })
+    expect(await byIndex).toBe("a")
+    expect(own.waiting).toBe(3)
+    model.put({ ...other, labels: { new: "label" } })
+    expect(await missing[1]).toBe("label")
+    expect(own.waiting).toBe(2)
+    model.put({ ...container, name: "renamed", labels: { new: "one" } })
+    expect(await missing[0]).toBe("one")
+    expect(own.waiting).toBe(1)
+    abort.abort()
+    await byName
   })
 
   test("ends when the client goes", async () => {

@@ -126,7 +126,7 @@ export class MetadataApi {
     const answers = this.#answers
     const question = questionOf(context)
     const over = await this.#poll.wait({
-      key: answers.key(question) ?? question.path,
+      key: answers.key(question),
       watched: { text: () => answers.known(question), answer: () => "over" },
       known: value,
       ms: waitMs(maxWait),
