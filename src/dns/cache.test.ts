@@ -65,3 +65,37 @@ test("limits hold, and bytes are those of what is kept, whatever happens", () =>
     }),
   )
 })
+
+test("what is kept comes out as it went in, after any number of others", () => {
+  const text = fc.string({
+    unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)),
+  })
+  const kept = fc.record({
+    bytes: fc.uint8Array({ maxLength: 300 }),
+    rcode: fc.constantFrom(0, 3),
+    isTruncated: fc.constant(false),
+    counts: fc.tuple(fc.integer({ min: 1, max: 9 }), fc.nat(9), fc.nat(9)),
+    ttls: fc.array(fc.nat(65_535), { maxLength: 9 }),
+    ttlSeconds: fc.integer({ min: 1, max: 99_999 }),
+  })
+  fc.assert(
+    fc.property(fc.array(fc.tuple(text, kept), { maxLength: 30 }), (entries) => {
+      const cache = new AnswerCache(() => 7)
+      for (const [key, one] of entries) cache.put(key, one)
+      for (const [key, one] of new Map(entries)) {
+        expect(cache.get(key)).toEqual({ message: one, age: 0 })
+      }
+    }),
+  )
+})
+
+test("keys of one hash are never taken for each other", () => {
+  const cache = new AnswerCache(() => 0)
+  // FNV-1a of both is 0x5e4daa9d.
+  cache.put("costarring", message(9, { rcode: 3 }))
+  expect(cache.get("liquid")).toBeUndefined()
+  cache.put("liquid", message(9))
+  expect(cache.get("liquid")?.message.rcode).toBe(0)
+  expect(cache.get("costarring")).toBeUndefined()
+  expect(cache.size).toBe(1)
+})

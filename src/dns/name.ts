@@ -35,8 +35,8 @@ export function nameText(bytes: Uint8Array, start: number, end: number): string 
 }
 
 /** FNV-1a, 32 bits: offset basis and prime. http://www.isthe.com/chongo/tech/comp/fnv/ */
-const HASH_START = 0x811c9dc5 | 0
-const HASH_PRIME = 0x01000193
+export const HASH_START = 0x811c9dc5 | 0
+export const HASH_PRIME = 0x01000193
 
 /** A byte of a name in lower case. A length byte is below 64 and stays. */
 export function lowerCase(byte: number): number {
