@@ -57,8 +57,8 @@ export interface LongPollOptions {
   readonly look?: ((source: string, steps: Steps<undefined>) => void) | undefined
 }
 
-/** What it costs that one goes on: its answer, and the request that follows it. Milliseconds. */
-const WAKE_MS = 0.05
+/** What is counted for one that goes on, milliseconds: after a thousand of them others have their turn. */
+const WAKE_MS = 0.005
 /** What the least request that waits takes, bytes. */
 const LEAST_BYTES = 2048
 

@@ -276,6 +276,46 @@ describe("waiting", () => {
     expect(own.waiting).toBe(0)
   })
 
+  test("is over for others though the first who waits has too much in work", async () => {
+    const model = modelOfFixture()
+    let now = 0
+    let timers: (() => void)[] = []
+    const own = new MetadataApi({
+      model,
+      mayAsk: () => true,
+      newVersion: () => `version-${now}`,
+      now: () => now,
+      schedule: (_, run) => {
+        timers.push(run)
+        return () => {
+          timers = timers.filter((one) => one !== run)
+        }
+      },
+    })
+    const path = "/latest/version?wait=true&value=version-0&maxWait=60"
+    const pending = [ASKER, OTHER].map((from) => ask(path, from, { of: own }))
+    const flood = Array.from({ length: 2000 }, (_, n) =>
+      ask(`/latest/containers/${n}/none`, ASKER, { of: own }),
+    )
+    await new Promise(setImmediate)
+    const container = model.containerAt(ASKER)
+    if (container === undefined) throw new Error("the fixture has no such container")
+    const before = timers.length
+    model.put({ ...container, state: "stopped" })
+    // The look comes while the queue of the first is full.
+    for (const look of timers.splice(before)) look()
+    for (let turn = 0; turn < 100; turn++) {
+      now += 1000
+      // The ends of waiting stand first, and do not come.
+      for (const run of timers.splice(own.waiting)) run()
+      await new Promise(setImmediate)
+    }
+    expect(own.waiting).toBe(0)
+    expect((await pending[1])?.body).not.toBe("version-0")
+    const statuses = new Set((await Promise.all(flood)).map(({ status }) => status))
+    expect(statuses).toEqual(new Set([404, 503]))
+  })
+
   test("is refused where one source waits too often, and not for others", async () => {
     const own = apiOf(modelOfFixture(), { mostPerSource: 2 })
     const wait = (from: string) =>

@@ -64,7 +64,8 @@ export class MetadataApi {
     this.#turns = new FairTurns(options)
     this.#poll = new LongPoll(options.schedule, {
       ...options.waiting,
-      look: (source, steps) => void this.#turns.run(source, steps),
+      // Who has too much in work keeps nobody from hearing of what both wait for.
+      look: (source, steps) => void (this.#turns.run(source, steps) ?? this.#turns.run("", steps)),
     })
     this.#sending = new Sending(this.#turns, options.schedule)
     this.#mayAsk = options.mayAsk

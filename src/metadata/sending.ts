@@ -2,7 +2,7 @@ import type { FairTurns, Schedule, Steps } from "./fair_turns.ts"
 
 /** Bounds of what is being sent. */
 export interface SendingLimits {
-  /** Bytes of all bodies. Default 64 MiB. */
+  /** Bytes of all bodies, each once, and of what is being written of them. Default 64 MiB. */
   readonly most?: number | undefined
   /** Those to one source, which may always have one body. Default 8 MiB. */
   readonly mostPerSource?: number | undefined
@@ -10,7 +10,6 @@ export interface SendingLimits {
 
 interface Sent {
   readonly source: string
-  readonly bytes: number
   end(): void
 }
 
@@ -31,8 +30,8 @@ export class Sending {
   readonly #most: number
   readonly #mostPerSource: number
   readonly #sent = new Set<Sent>()
-  readonly #bySource = new Map<string, number>()
-  #bytes = 0
+  readonly #all = new Held()
+  readonly #bySource = new Map<string, Held>()
 
   constructor(turns: FairTurns, schedule: Schedule, limits: SendingLimits = {}) {
     this.#turns = turns
@@ -43,15 +42,16 @@ export class Sending {
 
   /** Bytes that are held. */
   get bytes(): number {
-    return this.#bytes
+    return this.#all.bytes
   }
 
   /** Begins to send a body; undefined while there is no room for it. */
   stream(source: string, body: Uint8Array): ReadableStream<Uint8Array> | undefined {
-    const ofSource = this.#bySource.get(source) ?? 0
-    if (ofSource > 0 && ofSource + body.length > this.#mostPerSource) return undefined
-    while (this.#bytes > 0 && this.#bytes + body.length > this.#most) {
-      const victim = this.#oldestOfMost(ofSource + body.length)
+    const own = this.#bySource.get(source)
+    const after = (own ?? new Held()).with(body)
+    if (own !== undefined && after > this.#mostPerSource) return undefined
+    while (this.#sent.size > 0 && this.#all.with(body) > this.#most) {
+      const victim = this.#oldestOfMost(after)
       if (victim === undefined) return undefined
       victim.end()
     }
@@ -65,11 +65,13 @@ export class Sending {
     const release = (): void => {
       cancelStall()
       if (!this.#sent.delete(sent)) return
-      this.#count(source, -sent.bytes)
+      this.#all.remove(body)
+      const own = this.#bySource.get(source)
+      own?.remove(body)
+      if (own?.bytes === 0) this.#bySource.delete(source)
     }
     const sent: Sent = {
       source,
-      bytes: body.length,
       end: () => {
         release()
         controller?.error()
@@ -80,7 +82,10 @@ export class Sending {
       cancelStall = this.#schedule(STALL_MS, sent.end)
     }
     this.#sent.add(sent)
-    this.#count(source, sent.bytes)
+    this.#all.add(body)
+    const own = this.#bySource.get(source) ?? new Held()
+    own.add(body)
+    this.#bySource.set(source, own)
     awaitClient()
     return new ReadableStream<Uint8Array>(
       {
@@ -104,24 +109,44 @@ export class Sending {
     )
   }
 
-  #count(source: string, bytes: number): void {
-    this.#bytes += bytes
-    const left = (this.#bySource.get(source) ?? 0) + bytes
-    if (left > 0) this.#bySource.set(source, left)
-    else this.#bySource.delete(source)
-  }
-
   /** Of a source that has more than so many bytes. */
   #oldestOfMost(bytes: number): Sent | undefined {
     let most = bytes
     let found: Sent | undefined
     for (const sent of this.#sent) {
-      const has = this.#bySource.get(sent.source) ?? 0
+      const has = this.#bySource.get(sent.source)?.bytes ?? 0
       if (has <= most) continue
       most = has
       found = sent
     }
     return found
+  }
+}
+
+/** Bodies that are held: each once, however often it is on its way, and a piece of it for each way. */
+class Held {
+  readonly #ways = new Map<Uint8Array, number>()
+  #bytes = 0
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** What it would be with one more. */
+  with(body: Uint8Array): number {
+    return this.#bytes + PIECE_BYTES + (this.#ways.has(body) ? 0 : body.length)
+  }
+
+  add(body: Uint8Array): void {
+    this.#bytes = this.with(body)
+    this.#ways.set(body, (this.#ways.get(body) ?? 0) + 1)
+  }
+
+  remove(body: Uint8Array): void {
+    const left = (this.#ways.get(body) ?? 0) - 1
+    if (left > 0) this.#ways.set(body, left)
+    else this.#ways.delete(body)
+    this.#bytes -= PIECE_BYTES + (left > 0 ? 0 : body.length)
   }
 }
 

@@ -28,8 +28,13 @@ const WARM_UP_MS = 300
 /** One answer of so many is timed. */
 const TIMED = 8
 
+/** The end of a chunked answer (RFC 9112 §7.1). */
+const LAST_CHUNK = "0\r\n\r\n"
+
 interface Asker {
   received: number
+  /** The last characters that came. */
+  tail: string
   answers: number
   since: number
 }
@@ -40,14 +45,16 @@ const request = new TextEncoder().encode(
 )
 const times: number[] = []
 let answers = 0
-/** Bytes of an answer: all are alike. */
+/** Bytes of an answer, all are alike; 0 before the first one has come, infinite where it is chunked. */
 let length = 0
 
 function received(socket: Socket<Asker>, bytes: Buffer): void {
   const asker = socket.data
   if (length === 0) length = lengthOf(bytes.toString("latin1"))
   asker.received += bytes.length
-  if (asker.received < length) return
+  asker.tail = (asker.tail + bytes.toString("latin1", Math.max(0, bytes.length - 5))).slice(-5)
+  const isChunked = length === Number.POSITIVE_INFINITY
+  if (isChunked ? asker.tail !== LAST_CHUNK : asker.received < length) return
   if (asker.received > length) throw new Error("an answer is longer than the first one")
   asker.received = 0
   answers += 1
@@ -57,10 +64,11 @@ function received(socket: Socket<Asker>, bytes: Buffer): void {
   socket.write(request)
 }
 
-/** Bytes of the answer that a text begins with. @throws Error where it is another one than 200 */
+/** Bytes of the answer that a text begins with; infinite where it is chunked. @throws Error where it is another one than 200 */
 export function lengthOf(text: string): number {
   const head = text.indexOf("\r\n\r\n")
-  const body = /^content-length: (\d+)/im.exec(text)?.[1]
+  const isChunked = /^transfer-encoding: chunked/im.test(text)
+  const body = isChunked ? "Infinity" : /^content-length: (\d+)/im.exec(text)?.[1]
   if (!text.startsWith("HTTP/1.1 200 ") || head < 0 || body === undefined) {
     throw new Error(`an answer of another kind: ${text.slice(0, 200)}`)
   }
@@ -73,7 +81,7 @@ for (let count = 0; count < load.connections; count++) {
   const options = {
     hostname: load.host,
     port: load.port,
-    data: { received: 0, answers: 0, since: 0 },
+    data: { received: 0, tail: "", answers: 0, since: 0 },
     socket: {
       open: (socket: Socket<Asker>) => {
         socket.write(request)
