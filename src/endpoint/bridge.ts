@@ -14,6 +14,7 @@ import {
 import { IFF_PROMISC } from "../netlink/route/link_constants.ts"
 import { EEXIST } from "../sys/ffi/errno.ts"
 import { usesIpv6 } from "./container_batch.ts"
+import { BRIDGE_GROUP } from "./host_link.ts"
 import { enableIpv6, skipDuplicateDetection } from "./ipv6.ts"
 import type { Kernel } from "./kernel.ts"
 import { failAfterUndo } from "./undo.ts"
@@ -98,6 +99,7 @@ function make(kernel: Kernel, { name, mtu, mac }: BridgeSpec): void {
   const bridge = newBridge({
     name,
     mac: parseMac(own),
+    group: BRIDGE_GROUP,
     ...(mtu > 0 ? { mtu } : {}),
     up: true,
   })

@@ -4,6 +4,9 @@ import { createHash } from "node:crypto"
 
 export { LIVE_GROUP, PARKED_GROUP } from "../core/link_group.ts"
 
+/** Link group of bridges that were made here: "lr" and 3. */
+export const BRIDGE_GROUP = 0x6c720003
+
 /** The base32 digits of RFC 4648 section 6, in lower case. */
 const DIGITS = "abcdefghijklmnopqrstuvwxyz234567"
 const NAME_DIGITS = 11

@@ -1,6 +1,6 @@
 /** What the configuration calls otherwise: containers go on, and what it no longer names goes. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test"
-import { readFileSync, writeFileSync } from "node:fs"
+import { readFileSync, rmSync, writeFileSync } from "node:fs"
 import { run, waitFor } from "../clients/program.ts"
 import { attached, expectNothingLeft, removed } from "./container.ts"
 import { addressesOf, linkNames, mustLink } from "./kernel_view.ts"
@@ -61,6 +61,21 @@ describe.each<[string, () => Promise<void>]>([
     for (const id of ["one", "two"]) await removed(lab, id)
     await expectNothingLeft(lab)
     expect(await repaired(new RegExp(`from docker0 to ${bridge}`))).toBe(true)
+  })
+
+  test("a bridge that was made before the state directory was lost goes as well", async () => {
+    await attached(lab, "one")
+    await lab.stopAgent()
+    rmSync(lab.stateDir, { recursive: true })
+    await lab.startAgent()
+    writeFileSync(config, seed.replaceAll("docker0", bridge))
+    await again()
+    await waitFor("the old bridge to go", async () =>
+      (await linkNames()).includes("docker0") ? undefined : true,
+    )
+    expect(await pings("one", "10.42.0.1")).toBe(true)
+    await removed(lab, "one")
+    await expectNothingLeft(lab)
   })
 
   test("somebody else's bridge loses our address alone", async () => {

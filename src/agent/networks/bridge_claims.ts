@@ -32,6 +32,10 @@ export class BridgeClaims {
     return this.#claims.get(name)?.made === true
   }
 
+  has(name: string): boolean {
+    return this.#claims.has(name)
+  }
+
   /** Adds to what was done to a bridge. */
   add(name: string, { made, addresses }: BridgeClaim): void {
     if (!made && addresses.length === 0) return

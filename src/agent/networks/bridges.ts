@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs"
 import type { AgentSettings } from "../../config/network.ts"
 import { type Bridge, ensureBridge } from "../../endpoint/bridge.ts"
-import { LIVE_GROUP } from "../../endpoint/host_link.ts"
+import { BRIDGE_GROUP, LIVE_GROUP } from "../../endpoint/host_link.ts"
 import type { Kernel } from "../../endpoint/kernel.ts"
 import { answerForOthers } from "../../endpoint/proxy_arp.ts"
 import { leadsOutside, shieldLink } from "../../endpoint/shield.ts"
@@ -152,6 +152,10 @@ export class Bridges {
    */
   retire(isWanted: (bridge: string, address?: string) => boolean): string[] {
     const done: string[] = []
+    // Those that a lost state directory knew of.
+    for (const { name } of this.#kernel.links({ group: BRIDGE_GROUP })) {
+      if (!this.#claims.has(name)) this.#claims.add(name, { made: true, addresses: [] })
+    }
     for (const [name, { made, addresses }] of this.#claims.all()) {
       const link = this.#kernel.link(name)
       const ports = link === undefined ? [] : this.#kernel.links({ master: link.index })
