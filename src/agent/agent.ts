@@ -122,6 +122,7 @@ export class Agent {
       clock: monotonicMs,
       restMs: settings.quarantineMs,
       leasedPools: (network) => cluster?.pools(network),
+      onRenamed: (from, to) => cluster?.renamed(from, to),
     })
     // Of the file until the networks are set up from it.
     const managed = () => [...configuration.networks, ...networks.all()]
@@ -246,6 +247,7 @@ export class Agent {
           for (const what of bridges.shield()) health.repaired(what)
           firewall.bridges(bridges.ofContainers())
         },
+        () => adviseOnMtu(this.#context),
         () => firewall.sync(networks.all()),
         () => this.#services.metadata.ensureAddress(),
         () => dns.ensureAddress(),
@@ -287,7 +289,7 @@ function configure(context: AgentContext, configuration: Configuration): void {
   // Where the services listen is decided at the start.
   const { limits } = configuration.agent
   firewall.configure(configuration.networks, serviceLimits({ ...settings, limits }))
-  adviseOnMtu(context, configuration.networks)
+  adviseOnMtu(context)
 }
 
 /**
@@ -311,12 +313,13 @@ function lookAhead({ ahead, bridges, kernel, networks, log }: AgentContext): voi
 }
 
 /** Says where an explicit MTU or overhead wastes bytes or cannot fit. */
-function adviseOnMtu(context: AgentContext, networks: readonly Network[]): void {
-  for (const network of networks) {
-    for (const { file, conf } of bridgeConfs(network)) {
-      const what = mtuAdvice(context, conf, network)
-      if (what === undefined) continue
-      context.health.raise(`config/mtu/${file}`, { severity: "warning", what })
+function adviseOnMtu(context: AgentContext): void {
+  const { health, networks } = context
+  health.clearAll("config/mtu/")
+  for (const { configured } of networks.all()) {
+    for (const { file, conf } of bridgeConfs(configured)) {
+      const what = configured && mtuAdvice(context, conf, configured)
+      if (what !== undefined) health.raise(`config/mtu/${file}`, { severity: "warning", what })
     }
   }
 }

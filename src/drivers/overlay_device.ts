@@ -27,7 +27,7 @@ import { ensureSettings, type Setting } from "./sysctl.ts"
  * Link group of the devices of drivers. A link has its group from its making on and its alias a
  * moment later: one that was left half made is known by it.
  */
-const OVERLAY_GROUP = 27510
+export const OVERLAY_GROUP = 27510
 
 const ALIAS = "lariat"
 
@@ -186,6 +186,15 @@ export function deviceTrouble(socket: NetlinkSocket, name: string): string | und
   const link = getLink(socket, name)
   if (link === undefined) return `device ${name} is not there`
   return link.up ? undefined : `device ${name} is down`
+}
+
+/**
+ * The network that a link is the device of, by its alias; undefined for one that is none, or that
+ * was left half made.
+ */
+export function networkOfDevice({ group, kind, alias }: LinkInfo): string | undefined {
+  const start = aliasOf({ kind, network: "" })
+  return group === OVERLAY_GROUP && alias.startsWith(start) ? alias.slice(start.length) : undefined
 }
 
 /** What every device of ours bears as alias, for people and for the next instance. */

@@ -13,12 +13,15 @@ import { peersOf, problemsOf, whole } from "./agents.ts"
 const FOLLOWED_MS = 10_000
 /** How often the agent compares everything. */
 const REGULAR_CHECK_MS = 10_000
+/** A round of probes takes 2 s. */
+const PROBED_MS = 8000
 
 let lab: ClusterLab
 beforeAll(async () => {
   lab = await ClusterLab.start({
     ...{ hosts: ["a", "b", "late"], driver: "vxlan", agents: false },
     settings: { hostIp: '""', hostTimeout: "6s" },
+    network: { confKeys: { mtu: 1500 } },
   })
   for (const host of lab.hosts) {
     await host.netns.run("ip", "-6", "address", "flush", "dev", UPLINK)
@@ -84,15 +87,29 @@ test("a default route that goes for a while takes nobody off the mesh", async ()
   await waitFor("no problem", async () => ((await problemsOf(b)).length === 0 ? true : undefined))
 }, 60_000)
 
-test("another MTU of the way to other hosts is followed by the overlay's device", async () => {
-  const b = lab.host("b")
+test("another MTU of the way to other hosts is followed by device, probes and advice", async () => {
+  const [a, b] = [lab.host("a"), lab.host("b")]
   const device = b.netns.links().find(({ kind }) => kind === "vxlan")
   expect(device?.mtu).toBe(1450)
-  for (const mtu of [1400, 1450, 1500]) {
-    await b.netns.run("ip", "link", "set", UPLINK, "mtu", String(mtu))
+  const setMtu = async (mtu: number): Promise<void> => {
+    for (const { netns } of [...lab.hosts, ...lab.store.members]) {
+      await netns.run("ip", "link", "set", UPLINK, "mtu", String(mtu))
+    }
+  }
+  for (const mtu of [1450, 1500, 1400]) {
+    await setMtu(mtu)
     const isFollowed = () =>
       b.netns.links().find(({ kind }) => kind === "vxlan")?.mtu === mtu - 50 || undefined
     // Each time, so that no regular check that happens to come helps.
     await waitFor(`an MTU of ${mtu} less 50`, isFollowed, REGULAR_CHECK_MS / 2)
   }
+  await waitFor(
+    "advice",
+    async () =>
+      (await problemsOf(b)).some((what) => what.includes("mtu 1500 is more than the 1400")) ||
+      undefined,
+  )
+  // Three rounds of probes at a size that does not pass make a peer degraded.
+  await new Promise((resolve) => setTimeout(resolve, PROBED_MS))
+  await whole(a, ["b", "late"])
 }, 60_000)

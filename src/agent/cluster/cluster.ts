@@ -58,17 +58,25 @@ export class Cluster implements ClusterPart {
     return network.driver === "none" ? undefined : this.#all.blocks.pools(network)
   }
 
+  /** A network is called otherwise from now on: the blocks that this host holds are of that name. */
+  renamed(from: string, to: string): void {
+    this.#all.blocks.rename(from, to)
+  }
+
   /** Begins: what the store is needed for is tried until it answers. */
   start(context: AgentContext): void {
     const { encapsulation, networks, blocks, publisher, enrolment, tidy, store } = this.#all
     this.#all.context = context
     // Before anything waits for the store: what comes in UDP is lost while nobody has the port.
     encapsulation.configure(networks.all())
-    for (const network of networks.all()) blocks.overlay(network.name)
+    for (const { name } of networks.all()) {
+      blocks.lookForStrange(name)
+      blocks.overlay(name)
+    }
     context.index.onChange((before, after) => {
       publisher.changed(before, after)
       // A block may have gone with it.
-      if (before && !after && blocks.lost.touches(before)) void tidy.run()
+      if (before && !after && blocks.isStranded(before)) void tidy.run()
     })
     for (const row of context.index.attached()) publisher.changed(undefined, row)
     this.#timers.push(setInterval(() => this.#tick(), TICK_MS))
@@ -88,6 +96,7 @@ export class Cluster implements ClusterPart {
     this.#all.encapsulation.configure(this.#all.networks.all())
     this.#all.recarry()
     void this.#all.networks.open()
+    void this.#all.tidy.run()
   }
 
   /** This host is reached elsewhere: its drivers send from there, and other hosts are told. */
@@ -144,6 +153,8 @@ export class Cluster implements ClusterPart {
   repair(): void {
     const { overlays, networks, statistics } = this.#all
     overlays.repair()
+    // The way to other hosts may carry packets of another size.
+    for (const { name } of networks.all()) this.#all.probePeers(name)
     if (networks.keyed().length > 0) statistics.check()
   }
 

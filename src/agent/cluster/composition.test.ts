@@ -110,6 +110,7 @@ class Host {
       })
     this.all.context = {
       networks: { all: managed, get: () => undefined },
+      kernel: { links: () => [] },
       metadata: { host: () => {}, removeHost: () => {} },
       underlay: { mtu: 1500 },
       firewall: { carry: () => {}, gate: () => undefined, settled: () => {} },

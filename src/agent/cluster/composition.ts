@@ -22,6 +22,7 @@ import { carriageOf, type DriverDependencies, openDriver } from "./overlays/driv
 import { OverlayNetworks } from "./overlays/overlay_networks.ts"
 import { Overlays } from "./overlays/overlays.ts"
 import { Retries } from "./overlays/retries.ts"
+import { removeStrayDevices } from "./overlays/stray_devices.ts"
 import { hostRecord, OwnRecord } from "./own_record.ts"
 import { type PeerMonitoring, startPeerMonitoring } from "./probes/peer_monitoring.ts"
 import { StatisticsWatch } from "./probes/statistics_watch.ts"
@@ -128,6 +129,10 @@ export class Composition {
         return open(network, number, this.#driverParts(network))
       },
       onOpened: (network) => this.#opened(network),
+      onGone: (network) => this.mesh.networkGone(network),
+      sweep: (kept) => {
+        if (this.context !== undefined) removeStrayDevices(this.context, kept)
+      },
     })
     this.exchangeStart = new KeyExchangeStart({
       begin: (number) =>
@@ -193,7 +198,7 @@ export class Composition {
       former: (hostId) => this.members.former(hostId),
       ownUnderlay: () => host.addresses,
       isBlock: (network, block) => this.blocks.isBlock(network, block),
-      isMine: (network, block) => this.blocks.isHeld(network, block),
+      isMine: (network, block) => this.blocks.isOccupied(network, block),
       listener: this.mesh,
     })
     this.watch = new StoreWatch({
@@ -325,11 +330,16 @@ export class Composition {
       blocks: this.blocks.held(network),
     })
     // Peers that were met before this host had an address to probe them from.
+    this.probePeers(network)
+    void this.#publish()
+  }
+
+  /** Probes all peers of a network, from the address and at the size that it has now. */
+  probePeers(network: string): void {
     for (const { hostId } of this.directory.hosts()) {
       const peer = this.directory.peer(network, hostId)
       if (peer !== undefined) this.watching?.set(network, peer)
     }
-    void this.#publish()
   }
 
   #record() {

@@ -75,6 +75,14 @@ export class DirectoryReconciler implements DirectoryListener {
     for (const [place, record] of host.endpoints) this.#feed(hostId, networkOf(place), record)
   }
 
+  /** A network was taken away: nobody is a peer in it any more. */
+  networkGone(network: string): void {
+    for (const { hostId } of this.#dependencies.directory().hosts()) {
+      this.#dependencies.encapsulation()?.removePeer(network, hostId)
+      this.#dependencies.watching()?.delete({ network, hostId })
+    }
+  }
+
   hostGone(hostId: string): void {
     this.#dependencies.log.info("host {name} is off the mesh", {
       name: this.#dependencies.nameOf(hostId),

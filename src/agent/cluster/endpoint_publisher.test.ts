@@ -51,10 +51,13 @@ let failures: unknown[]
 let health: Health
 /** Addresses that are another host's. */
 let lost: Set<string>
+/** The network that has other hosts. */
+let shared: string
 beforeEach(() => {
   store = new MemoryStore()
   failures = []
   lost = new Set()
+  shared = "mesh"
   const stateDatabase = StateDatabase.open(":memory:", { bootId: "b", wallClock: () => 0 })
   const { identity } = new TestHost("me", 1, keys)
   health = new Health()
@@ -63,7 +66,7 @@ beforeEach(() => {
     store,
     keys,
     signer,
-    isShared: (network, address) => network === "mesh" && !lost.has(address),
+    isShared: (network, address) => network === shared && !lost.has(address),
     health,
     onFailure: (error) => failures.push(error),
   })
@@ -99,6 +102,15 @@ test("a container that gets the address of one that goes is what stands in the e
   publisher.changed(undefined, row(2))
   await stands("c2")
   expect(store.calls.filter((call) => call === "commit")).toHaveLength(1)
+})
+
+test("a container whose network is called otherwise by now is told of under the new name alone", async () => {
+  publisher.changed(undefined, row(1))
+  await stands("c1")
+  shared = "edge"
+  publisher.changed(row(1), row(1, { pool: "edge" }))
+  await stands(undefined)
+  expect(await container(keys.endpoint("edge", "10.42.1.7"))).toBe("c1")
 })
 
 test("a network of this host alone is nobody else's business", async () => {

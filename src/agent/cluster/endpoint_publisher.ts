@@ -62,9 +62,10 @@ export class EndpointPublisher {
   /** A row came, went, or became another. */
   changed(before: EndpointRow | undefined, after: EndpointRow | undefined): void {
     if (before !== undefined) {
-      for (const key of this.#keysOf(before)) {
-        this.#wanted.delete(key)
-        this.#due.add(key)
+      // Its network may have gone meanwhile, or its block: what was told of it is taken back.
+      for (const { address } of before.addresses) {
+        const key = this.#options.keys.endpoint(before.pool, address)
+        if (this.#wanted.delete(key)) this.#due.add(key)
         this.#settled(key)
       }
     }

@@ -183,6 +183,20 @@ test("a network that is called otherwise gives no address twice, under a reload 
   expect([...restarted.configure(called("third")).renamed]).toEqual([])
 })
 
+test("who keeps something by a network's name hears of another one before it is asked for it", () => {
+  const heard: string[] = []
+  const stateDatabase = StateDatabase.open(":memory:", { bootId: "b" })
+  const networks = new Networks({
+    ...{ stateDatabase, clock: () => 0, restMs: 0 },
+    leasedPools: ({ name }) => void heard.push(name),
+    onRenamed: (from, to) => void heard.push(`${from} is ${to}`),
+  })
+  networks.configure(seed())
+  take(stateDatabase, "ipsec", "c", "10.42.0.7")
+  networks.configure(seed().map((network) => ({ ...network, name: "overlay" })))
+  expect(heard).toEqual(["ipsec", "ipsec is overlay", "overlay"])
+})
+
 test("a netconf's network that the YAML has under another name now gives its addresses to it", () => {
   const { networks, stateDatabase } = setUp()
   networks.forNetconf(netconf({ name: "lan", bridgeSubnet: "10.42.9.0/24" }))

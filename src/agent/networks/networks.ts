@@ -56,6 +56,8 @@ export interface NetworksOptions {
    * all of it. Default: all of every network.
    */
   readonly leasedPools?: ((network: Network) => readonly PoolSpec[] | undefined) | undefined
+  /** A network that has gone is called otherwise from now on; comes before its pools are asked for. */
+  readonly onRenamed?: ((from: string, to: string) => void) | undefined
 }
 
 /**
@@ -142,7 +144,7 @@ export class Networks {
    * twice, whatever its network is called.
    */
   #handOver(networks: readonly Network[]): Map<string, string> {
-    const { stateDatabase } = this.#options
+    const { stateDatabase, onRenamed } = this.#options
     const renamed = new Map<string, string>()
     const there = new Set(networks.map(({ name }) => name))
     for (const pool of stateDatabase.pools()) {
@@ -158,6 +160,7 @@ export class Networks {
       )
       if (heir === undefined) continue
       stateDatabase.movePool(pool, heir.name)
+      onRenamed?.(pool, heir.name)
       renamed.set(pool, heir.name)
     }
     return renamed

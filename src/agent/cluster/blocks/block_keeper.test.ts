@@ -184,6 +184,49 @@ test("a host that was alone before leases the blocks of what is attached", async
   expect(allocator.stateOf("10.42.9.5")).toBe("given")
 })
 
+test("a network that is called otherwise keeps its blocks, and claims them under its name", async () => {
+  const store = new MemoryStore()
+  const a = keeper(store, "a")
+  const { address } = await attach(a, "c")
+  const [block = ""] = a.blocks.held("n")
+  const own = a.blocks.overlay("n")
+  a.stateDatabase.movePool("n", "m")
+  a.blocks.rename("n", "m")
+  a.allocator.rename("m")
+  a.blocks.pools({ ...NETWORK, name: "m" })
+  expect([a.blocks.held("n"), a.blocks.held("m")]).toEqual([[], [block]])
+  expect(a.blocks.overlay("m")).toEqual(own)
+  await a.blocks.confirm("m")
+  expect(a.blocks.held("m")).toEqual([block])
+  expect(a.allocator.stateOf(address)).toBe("given")
+  // Who still calls it so must not take the block.
+  for (const network of ["n", "m"]) {
+    expect(await storedBlocks(store, new Keyspace("edge"), "a", network)).toEqual([block])
+  }
+})
+
+test("containers in a block of another host are told of, keep it from that host, until they are gone", async () => {
+  const store = new MemoryStore()
+  await attach(keeper(store, "former"), "old", "10.42.7.9")
+  const stateDatabase = StateDatabase.open(":memory:", { bootId: "b" })
+  const addresses = [{ address: "10.42.7.10", prefix: 16, gateway: "10.42.0.1" }]
+  const id = stateDatabase.begin(ENDPOINT, addresses)
+  const a = keeper(store, "a", stateDatabase)
+  a.blocks.lookForStrange("n")
+  expect(a.blocks.isOccupied("n", "10.42.7.0/24")).toBe(true)
+  const row = stateDatabase.endpoint(id)
+  expect(row && a.blocks.isStranded({ ...row, pool: "n" })).toBe(true)
+  await a.blocks.confirm("n")
+  expect(a.health.problems().map(({ what }) => what)).toEqual([
+    expect.stringContaining("which is name of former's"),
+  ])
+  expect(a.blocks.isHeld("n", "10.42.7.0/24")).toBe(false)
+  stateDatabase.remove(id)
+  await a.blocks.confirm("n")
+  expect(a.health.problems()).toEqual([])
+  expect(a.blocks.isOccupied("n", "10.42.7.0/24")).toBe(false)
+})
+
 describe("a block that another host got while this one was away, and both have containers in it", () => {
   const BLOCK = "10.42.7.0/24"
 

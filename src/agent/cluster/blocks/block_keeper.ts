@@ -57,10 +57,20 @@ export class BlockKeeper {
   /** Leases that are under way, by network and family. */
   readonly #leasing = new Map<string, Promise<void>>()
   readonly #takingBack = new Backoffs(TAKING_BACK)
+  /** By network, blocks that are not held though containers here have addresses of them. */
+  readonly #strange = new Map<string, ReadonlySet<string>>()
 
   constructor(options: BlockKeeperOptions) {
     this.#options = options
     this.lost = new LostBlocks(options)
+  }
+
+  /** Whether an endpoint has an address of a block that is not this host's. */
+  isStranded(row: EndpointRow): boolean {
+    const strange = [...(this.#strange.get(row.pool) ?? [])].map(parsePrefix)
+    const isStrange = ({ address }: { readonly address: string }) =>
+      strange.some((block) => prefixContains(block, parseAddress(address)))
+    return this.lost.touches(row) || row.addresses.some(isStrange)
   }
 
   /** Takes a network in. @returns the pools of the blocks that are held @throws LariatError config-invalid */
@@ -78,6 +88,19 @@ export class BlockKeeper {
     return this.held(network.name).flatMap((block) => this.#spec(network.name, block) ?? [])
   }
 
+  /**
+   * A network is called otherwise from now on: its blocks are claimed under that name too. The claims
+   * under the former one stay, for hosts that still call it so.
+   */
+  rename(from: string, to: string): void {
+    const { memory, health } = this.#options
+    memory.rename(from, to)
+    this.lost.forget(from, to)
+    this.#strange.set(to, this.#strange.get(from) ?? new Set())
+    this.#strange.delete(from)
+    health.clearAll(problemOf(from, ""))
+  }
+
   /** The blocks of which containers here have, or may get, addresses. */
   held(network: string): readonly string[] {
     return this.#options.memory.blocks(network)
@@ -90,6 +113,35 @@ export class BlockKeeper {
 
   isHeld(network: string, block: string): boolean {
     return this.held(network).includes(block)
+  }
+
+  /**
+   * Whether no other host can be sent to for addresses of a block: it is held, or containers here,
+   * which must go on, have addresses of it.
+   */
+  isOccupied(network: string, block: string): boolean {
+    return this.isHeld(network, block) || this.#strange.get(network)?.has(block) === true
+  }
+
+  /**
+   * Looks for blocks that are not held though containers here have addresses of them, as on a host
+   * that was alone before, or that lost its state.
+   */
+  lookForStrange(network: string): ReadonlySet<string> {
+    const { stateDatabase, health } = this.#options
+    const strange = new Set<string>()
+    for (const text of stateDatabase.leases(network)) {
+      const address = parseAddress(text)
+      for (const plan of this.#plans.get(network) ?? []) {
+        const block = plan.covering(address)?.block
+        if (block !== undefined && !this.isHeld(network, block)) strange.add(block)
+      }
+    }
+    for (const block of this.#strange.get(network) ?? []) {
+      if (!strange.has(block)) health.clear(problemOf(network, block))
+    }
+    this.#strange.set(network, strange)
+    return strange
   }
 
   /** This host's own addresses on a network: the last one of the first block of each family. */
@@ -209,21 +261,14 @@ export class BlockKeeper {
   }
 
   async #holdUsed(network: string): Promise<void> {
-    const { stateDatabase, health, leases, nameOf } = this.#options
-    const used = new Set<string>()
-    for (const text of stateDatabase.leases(network)) {
-      const address = parseAddress(text)
-      for (const plan of this.#plans.get(network) ?? []) {
-        const block = plan.covering(address)?.block
-        if (block !== undefined && !this.isHeld(network, block)) used.add(block)
-      }
-    }
-    for (const block of used) {
+    const { health, leases, nameOf } = this.#options
+    for (const block of this.lookForStrange(network)) {
       const outcome = await leases().hold(network, block)
       const problem = problemOf(network, block)
       if (outcome.held) {
         health.clear(problem)
         this.#take(network, block)
+        this.lookForStrange(network)
         continue
       }
       health.raise(problem, {

@@ -62,6 +62,11 @@ export class LostBlocks {
     if (this.has(network, block)) this.#put(network, this.#but(network, block))
   }
 
+  /** What is remembered of these networks is otherwise now. */
+  forget(...networks: readonly string[]): void {
+    for (const network of networks) this.#known.delete(network)
+  }
+
   /** The endpoints here that have an address of a block. */
   leftIn(network: string, block: string): EndpointRow[] {
     return this.#options.stateDatabase

@@ -25,6 +25,7 @@ function fixture(names: string[]) {
   const retries = new Retries({ health, after })
   const overlays = new Overlays(health, retries)
   const done: string[] = []
+  const swept: string[][] = []
   const broken = new Set<string>()
   const networks = new OverlayNetworks({
     store,
@@ -47,6 +48,8 @@ function fixture(names: string[]) {
       } as unknown as Driver
     },
     onOpened: (name) => done.push(`opened ${name}`),
+    onGone: (name) => done.push(`gone ${name}`),
+    sweep: (kept) => swept.push([...kept]),
   })
   /** Ends the waits. */
   const wait = async () => {
@@ -55,7 +58,7 @@ function fixture(names: string[]) {
     for (const call of calls) call()
     await Bun.sleep(0)
   }
-  return { store, health, networks, retries, names, done, broken, memory, overlays, due, wait }
+  return { store, health, networks, retries, names, done, swept, broken, overlays, due, wait }
 }
 
 test("each network that reaches other hosts gets a number and a driver, once", async () => {
@@ -71,11 +74,12 @@ test("each network that reaches other hosts gets a number and a driver, once", a
 })
 
 test("a network that is gone takes its driver along", async () => {
-  const { networks, done, names, overlays } = fixture(["a", "b"])
+  const { networks, done, names, overlays, swept } = fixture(["a", "b"])
   await networks.open()
   names.splice(0, 1)
   await networks.open()
-  expect(done.slice(4)).toEqual(["remove a", "close a"])
+  expect(done.slice(4)).toEqual(["remove a", "close a", "gone a"])
+  expect(swept.at(-1)).toEqual(["b"])
   expect(overlays.all().map(({ network }) => network)).toEqual(["b"])
 })
 

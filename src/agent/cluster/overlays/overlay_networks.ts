@@ -28,6 +28,10 @@ export interface OverlayNetworksOptions {
   readonly open: (network: Network, number: number) => Driver
   /** A network has its driver, which knows of nothing yet. */
   readonly onOpened: (network: string) => void
+  /** A network was taken away. */
+  readonly onGone: (network: string) => void
+  /** Takes away what an earlier process left of networks that are not among these. */
+  readonly sweep: (networks: ReadonlySet<string>) => void
 }
 
 /** The networks that reach other hosts: their numbers in the cluster, and their drivers. */
@@ -62,13 +66,15 @@ export class OverlayNetworks {
    * Resolves when each was tried; what failed is tried again by {@link Retries}.
    */
   async open(): Promise<void> {
-    const { overlays, retries } = this.#options
+    const { overlays, retries, onGone, sweep } = this.#options
     const wanted = new Set(this.all().map(({ name }) => name))
     for (const { network } of overlays.all()) {
       if (wanted.has(network)) continue
       overlays.remove(network)
       this.#told.delete(network)
+      onGone(network)
     }
+    sweep(wanted)
     for (const network of retries.failing("open")) {
       if (!wanted.has(network)) retries.held(network, "open")
     }

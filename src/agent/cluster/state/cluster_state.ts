@@ -78,6 +78,14 @@ export class ClusterState {
     this.#put(`overlay/${network}`, addresses)
   }
 
+  /** What is remembered of the blocks of a network is that of another name from now on. */
+  rename(from: string, to: string): void {
+    for (const kind of ["blocks", "lost", "overlay"]) {
+      this.#put(`${kind}/${to}`, this.#get(`${kind}/${from}`) ?? [])
+      this.#put(`${kind}/${from}`, [])
+    }
+  }
+
   /** Which hosts were on the mesh last. */
   get members(): RememberedMembers | undefined {
     return this.#get<RememberedMembers>("members")
