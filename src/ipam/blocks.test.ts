@@ -189,7 +189,7 @@ describe("an allocator over blocks", () => {
     allocator.retirePool("10.42.7.0/24")
     expect(() => allocator.allocate()).toThrow("no address is left")
     expect(() => allocator.allocate({ requested: ["10.42.7.9"] })).toThrow("another host's")
-    expect(allocator.stats()).toMatchObject([{ used: 1, free: 0 }])
+    expect(allocator.stats()).toMatchObject([{ size: 1, used: 1, free: 0 }])
     allocator.addPool({ ...block(8), retired: true })
     allocator.addPool(block(9))
     expect(allocator.allocate()[0]?.address).toBe("10.42.9.1")

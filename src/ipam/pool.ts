@@ -34,7 +34,7 @@ export interface PoolSpec {
 /** What is known of one address of a pool. */
 export type AddressState = "free" | "given" | "quarantined" | "reserved"
 
-/** Figures of one pool: `size` = `used` + `quarantined` + `free`, unless it is retired: then free is 0. */
+/** Figures of one pool: `size` = `used` + `quarantined` + `free`; of one that is retired none is free. */
 export interface PoolStats {
   readonly subnet: string
   /** The block that it is; undefined for a pool that is the whole subnet. */
@@ -97,7 +97,7 @@ export class Pool {
     this.#bitmap = Bitmap.create(this.range.size)
     for (const { address, why } of specialAddresses(this.prefix)) this.reserve(address, why)
     this.reserve(gateway, "it is the gateway")
-    if (this.size === 0) {
+    if (this.range.size === this.#reserved.size) {
       this.#bitmap.close()
       throw refuse(
         `no address is left to give between ${spec.start} and ${spec.end} beside the gateway` +
@@ -115,9 +115,9 @@ export class Pool {
     return this.prefix.family
   }
 
-  /** How many addresses may be given. */
+  /** How many addresses may be given; of a retired one, how many are in use. */
   get size(): number {
-    return this.range.size - this.#reserved.size
+    return this.retired ? this.used + this.quarantined : this.range.size - this.#reserved.size
   }
 
   get used(): number {
