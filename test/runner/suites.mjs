@@ -62,6 +62,11 @@ const LIVE_FOLDERS = [
   },
   { folder: "test/cluster", debian: [...NETWORK_TOOLS, ...ETCD], timeoutMs: FIVE_MINUTES },
   { folder: "test/fuzz", debian: NETWORK_TOOLS, timeoutMs: FIVE_MINUTES },
+  {
+    folder: "test/weeks",
+    debian: [...NETWORK_TOOLS, ...ETCD],
+    timeoutMs: FIVE_MINUTES + Number(process.env.TEST_WEEKS_SECONDS ?? 0) * 1000,
+  },
 ]
 
 /** Packages that some tests of a plain suite use, by its name. */

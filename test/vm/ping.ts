@@ -39,7 +39,8 @@ const ICMP_HLEN = 8
 const POLL_MS = 2
 const MAX_PACKET = 65_536
 
-let lastIdentifier = process.pid & 0xffff
+/** Far from process numbers, which ping(8) uses: in a namespace of their own they are low. */
+let lastIdentifier = 0x8000 | (process.pid & 0x7fff)
 
 /** Pings an address, one request after the other. @throws SystemError when no socket can be had */
 export async function ping(
