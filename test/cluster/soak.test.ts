@@ -1,0 +1,189 @@
+/**
+ * A host that attaches and detaches containers without end, and another one that must hear of each:
+ * real agents, a real etcd, real ports. A container is waited for in the other host's metadata
+ * before it goes; after each batch some stay, and the other host shows exactly those.
+ *
+ * `TEST_SOAK=200000` makes it that many attaches, and then both agents' memory has to be flat after
+ * the first tenth. Figures are printed.
+ */
+import { afterAll, beforeAll, expect, test } from "bun:test"
+import { type ChildProcess, spawn } from "node:child_process"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import type { StatusReport } from "../../src/agent/report.ts"
+import { Keyspace } from "../../src/cluster/records/keyspace.ts"
+import { EtcdStore } from "../../src/cluster/store/etcd/etcd_store.ts"
+import { linesOf } from "../bench/metadata_serving.ts"
+import { slopeOf } from "../bench/statistics.ts"
+import { Random } from "../netns/random.ts"
+import { ClusterLab } from "../vm/cluster_lab.ts"
+import type { LabHost } from "../vm/lab_host.ts"
+import { LabNetns } from "../vm/lab_netns.ts"
+import { NETWORK, refusals } from "./intruder.ts"
+import { realDependencies } from "./real_dependencies.ts"
+import type { BatchOrder, BatchReport, SoakOrder } from "./soak_load.ts"
+
+const SHORT = 3000
+const ATTACHES = Number(process.env.TEST_SOAK ?? SHORT)
+const BATCH = Math.min(1000, ATTACHES / 6)
+/** Containers at a time. */
+const WORKERS = 64
+/** Batches after which a line is printed, and the store forgets how things were before. */
+const ROUND = 10
+/** Until then caches fill. */
+const WARM_UP_SHARE = 0.1
+/** What memory may grow from there to the end, by its slope. */
+const MAX_GROWTH_MB = 8
+/** No machine is slower. */
+const MS_PER_ATTACH = 60
+/** USER_HZ, in which /proc counts. */
+const TICK_MS = 10
+
+let lab: ClusterLab
+let store: EtcdStore
+let load: ChildProcess | undefined
+const containers: LabNetns[] = []
+
+beforeAll(async () => {
+  lab = await ClusterLab.start({ driver: "vxlan" })
+  store = new EtcdStore(lab.store.urls.split(","), realDependencies())
+  for (let n = 0; n < WORKERS; n++) containers.push(new LabNetns(`soak-${n}`))
+}, 60_000)
+
+afterAll(async () => {
+  load?.kill("SIGKILL")
+  for (const netns of containers) netns.close()
+  await store?.close()
+  await lab?.close()
+})
+
+/** Memory and work of one process. */
+interface Usage {
+  readonly rssMb: number
+  readonly cpuMs: number
+}
+
+/** One moment after a batch. */
+interface Sample {
+  readonly attaches: number
+  /** The host that attaches, the one that hears of it, and the store. */
+  readonly processes: { readonly a: Usage; readonly b: Usage; readonly etcd: Usage }
+  /** All keys of the store. */
+  readonly keys: number
+  readonly report: BatchReport
+}
+
+test(
+  `${ATTACHES} attaches of one host are all heard of by the other`,
+  async () => {
+    const [a, b] = [lab.host("a"), lab.host("b")]
+    const { seed } = Random.fromEnvironment()
+    console.log(`TEST_SEED=${seed} repeats this run`)
+    const batch = startLoad(a, b, seed)
+    const samples: Sample[] = []
+    let [sequence, seen] = [0, 0]
+    for (let attaches = BATCH; attaches <= ATTACHES; attaches += BATCH) {
+      const report = await batch({ attaches: BATCH })
+      seen += report.seen
+      await expectWell(a, Object.keys(report.standing).length)
+      await expectWell(b, 0)
+      const { keys, revision, sequences } = await expectRecords(report)
+      // None was written before the last batch, and of each container each address has one.
+      expect(Math.min(...sequences)).toBeGreaterThan(sequence)
+      sequence = Math.max(...sequences)
+      expect(sequence).toBeGreaterThanOrEqual(2 * seen)
+      samples.push({ attaches, processes: usages(a, b), keys, report })
+      if (samples.length % ROUND !== 0) continue
+      printRound(samples.slice(-ROUND - 1))
+      await lab.store.call("/v3/kv/compaction", { revision })
+    }
+    const last = await batch({ attaches: 0 })
+    expect(last.standing).toEqual({})
+    await expectWell(a, 0)
+    await expectRecords(last)
+    console.log(`${seen} of ${ATTACHES} containers were waited for, and shown`)
+    if (ATTACHES > SHORT) expectFlat(samples)
+  },
+  ATTACHES * MS_PER_ATTACH,
+)
+
+/** Starts the load in the other host's namespace. @returns does one batch */
+function startLoad(a: LabHost, b: LabHost, seed: number) {
+  const netns = containers.map(({ path }) => path)
+  const order: SoakOrder = { socket: a.socket, conf: a.options.conf, netns, seed }
+  const script = join(import.meta.dirname, "soak_load.ts")
+  const [program = "", ...args] = b.netns.command(process.execPath, script, JSON.stringify(order))
+  const child = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] })
+  load = child
+  const line = linesOf(child)
+  return async (order: BatchOrder): Promise<BatchReport> => {
+    child.stdin.write(`${JSON.stringify(order)}\n`)
+    return JSON.parse(await line())
+  }
+}
+
+/** Nothing is wrong, nothing was refused, nothing had to be mended, and so many are attached. */
+async function expectWell(host: LabHost, attached: number): Promise<void> {
+  const { endpoints, problems, repairs } = await host.ask<StatusReport>("status")
+  expect(problems).toEqual([])
+  expect(repairs).toEqual([])
+  expect(refusals(host)).toEqual([])
+  expect(endpoints).toEqual({ attached, attaching: 0, detaching: 0 })
+}
+
+/** The store has the records of these containers' addresses, and no other. */
+async function expectRecords({ standing }: BatchReport) {
+  const keyspace = new Keyspace("lab")
+  const { entries, revision } = await store.list(keyspace.prefix)
+  const records = entries.filter(({ key }) => keyspace.parse(key)?.kind === "endpoint")
+  const expected = Object.values(standing).flat()
+  expect(records.map(({ key }) => key).sort()).toEqual(
+    expected.map((address) => keyspace.endpoint(NETWORK, address)).sort(),
+  )
+  const sequences = records.map(({ value }) => Number(value.split(" ", 6)[5]))
+  return { keys: entries.length, revision, sequences }
+}
+
+function usages(a: LabHost, b: LabHost): Sample["processes"] {
+  const [member] = lab.store.members
+  return { a: usage(a.pid), b: usage(b.pid), etcd: usage(member?.pid ?? 0) }
+}
+
+function usage(pid: number): Usage {
+  const rss = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
+  // The name may hold blanks; utime and stime are the 14th and 15th field.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+  return {
+    rssMb: (Number(rss) * 1024) / 1e6,
+    cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS,
+  }
+}
+
+/** What the latest batches were like, behind the one before them. */
+function printRound(samples: readonly Sample[]): void {
+  const [first, last] = [samples[0], samples.at(-1)]
+  if (first === undefined || last === undefined || first === last) return
+  const count = last.attaches - first.attaches
+  const seconds = samples.slice(1).reduce((sum, { report }) => sum + report.seconds, 0)
+  const each = (name: keyof Sample["processes"]) => {
+    const [before, now] = [first.processes[name], last.processes[name]]
+    const ms = ((now.cpuMs - before.cpuMs) / count).toFixed(1)
+    return `${name} ${now.rssMb.toFixed(1)} MB, ${ms} ms`
+  }
+  const { addMs, delMs, shownMs } = last.report
+  console.log(
+    `${last.attaches}: ${(count / seconds).toFixed(0)} a second, ADD ${addMs.toFixed(1)} ms, DEL ${delMs.toFixed(1)}, shown after ${shownMs.toFixed(1)}; ${last.keys} keys; resident and processor per attach: ${each("a")}; ${each("b")}; ${each("etcd")}`,
+  )
+}
+
+/** After the warm-up neither agent's memory grows by more than noise. */
+function expectFlat(samples: readonly Sample[]): void {
+  const warm = samples.filter(({ attaches }) => attaches > ATTACHES * WARM_UP_SHARE)
+  for (const name of ["a", "b"] as const) {
+    const slope = slopeOf(warm.map(({ attaches, processes }) => [attaches, processes[name].rssMb]))
+    const growth = slope * ATTACHES * (1 - WARM_UP_SHARE)
+    console.log(`${name} grew by ${growth.toFixed(1)} MB in ${warm.length} batches, by its slope`)
+    expect(growth).toBeLessThan(MAX_GROWTH_MB)
+  }
+}
