@@ -129,6 +129,7 @@ async function bench(args) {
     "containernetworking-plugins",
     "dnsmasq-base",
     "dnsperf",
+    "etcd-server",
     "iproute2",
     "iptables",
   ])

@@ -78,6 +78,55 @@ test("who makes changes pays for nobody who waits, and many in a row are looked 
   expect(await last).toBe("answer four")
 })
 
+test("the more answers a change cost, the longer the next ones are gathered", async () => {
+  const { poll, state, wait, pass } = fixture()
+  const waits = Array.from({ length: 1000 }, () => wait("one"))
+  state.text = "two"
+  poll.changed()
+  pass(0)
+  await Promise.all(waits)
+  const next = wait("two")
+  state.text = "three"
+  state.looks = 0
+  poll.changed()
+  pass(400)
+  expect(state.looks).toBe(0)
+  pass(1)
+  expect(await next).toBe("answer three")
+})
+
+test("who asks again after a change, while others are gathered, is answered with them", async () => {
+  const { poll, state, wait, pass } = fixture()
+  const first = wait("one")
+  state.text = "two"
+  poll.changed()
+  pass(0)
+  await first
+  // All who were answered ask again while changes go on: each would be answered without end.
+  state.text = "three"
+  const again = wait("two")
+  expect(again).toBeInstanceOf(Promise)
+  pass(49)
+  expect(poll.waiting).toBe(1)
+  pass(1)
+  expect(await again).toBe("answer three")
+  pass(50)
+  expect(wait("two")).toBe("answer three")
+})
+
+test("the more paths are looked at, the longer the next changes are gathered", () => {
+  const { poll, state, wait, pass } = fixture()
+  for (let path = 0; path < 1000; path++) wait("one", { key: `${path}` })
+  poll.changed()
+  pass(0)
+  state.looks = 0
+  poll.changed()
+  pass(99)
+  expect(state.looks).toBe(0)
+  pass(1)
+  expect(state.looks).toBe(1000)
+})
+
 test("a change of something else answers nobody, and makes no answer", () => {
   const { poll, state, wait, pass } = fixture()
   const pending = wait("one")

@@ -64,9 +64,12 @@ const LEAST_BYTES = 2048
 
 /**
  * How long nobody who waits looks again after they did, milliseconds: many changes in a row are
- * gathered meanwhile.
+ * gathered meanwhile. At least so long, and more where many wait, so that they have a tenth of the
+ * time: beside 6,000 containers a path takes 0.01 ms, an answer and the request that follows it 0.04.
  */
 const REST_MS = 50
+const REST_PER_PATH_MS = 0.1
+const REST_PER_ANSWER_MS = 0.4
 
 /**
  * Thousands of requests that wait. They are answered a moment after a change makes their value
@@ -88,6 +91,8 @@ export class LongPoll<T> {
   /** Whether they are to look, and whether they look in a moment or after a rest anyway. */
   #isDue = false
   #isResting = false
+  /** How long they are to rest after a look, milliseconds. */
+  #restMs = 0
 
   constructor(schedule: Schedule, options: LongPollOptions = {}) {
     const { most = 20_000, mostPerSource = most, mostBytes = 64 * 1024 * 1024 } = options
@@ -102,15 +107,15 @@ export class LongPoll<T> {
   }
 
   /**
-   * The answer, now where the value is another already.
+   * The answer, now where the value is another already and nothing was told a moment ago: who was
+   * answered then and asks again is answered with the changes that are gathered.
    *
    * @returns undefined when too many wait
    */
   wait(asked: Wait<T>): T | Promise<T | undefined> | undefined {
     const { key, watched, known, ms, source, size = LEAST_BYTES, signal } = asked
-    if (ms <= 0 || signal?.aborted === true || differs(watched.text(), known)) {
-      return watched.answer()
-    }
+    const isOld = differs(watched.text(), known)
+    if (ms <= 0 || signal?.aborted === true || (isOld && !this.#isResting)) return watched.answer()
     if (!this.#makeRoom(source, size)) return undefined
     let group = this.#groups.get(key)
     if (group === undefined) {
@@ -118,6 +123,7 @@ export class LongPoll<T> {
       this.#groups.set(key, group)
     }
     const { waiters } = group
+    this.#isDue ||= isOld
     return new Promise((resolve) => {
       const settle = (answer: T | undefined): void => {
         if (!waiters.delete(waiter)) return
@@ -151,11 +157,19 @@ export class LongPoll<T> {
     if (!this.#isDue) return
     this.#isDue = false
     this.#look()
-    this.#schedule(REST_MS, () => this.#lookAndRest())
+    this.#rest(0)
+  }
+
+  /** @param rested so far; those that are answered meanwhile, in turns, make it longer */
+  #rest(rested: number): void {
+    const until = Math.max(REST_MS, this.#restMs)
+    if (rested >= until) this.#lookAndRest()
+    else this.#schedule(until - rested, () => this.#rest(until))
   }
 
   /** Each source looks for those that wait for what it was the first to wait for. */
   #look(): void {
+    this.#restMs = this.#groups.size * REST_PER_PATH_MS
     const bySource = new Map<string, Group<T>[]>()
     for (const group of this.#groups.values()) {
       const [first] = group.waiters
@@ -180,6 +194,7 @@ export class LongPoll<T> {
       const answer = watched.answer()
       for (const waiter of woken) {
         waiter.settle(answer)
+        this.#restMs += REST_PER_ANSWER_MS
         yield WAKE_MS
       }
     }

@@ -18,6 +18,7 @@ import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { runtimeName } from "../../src/sys/ffi/runtime.ts"
 import { AgentProcess } from "./agent_process.ts"
+import { arrivals } from "./arrivals.ts"
 import type { Bench } from "./bench.ts"
 import { burst } from "./burst.ts"
 import { coldAdds, coldStarts } from "./cold.ts"
@@ -55,6 +56,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   { name: "ipam", agent: false, run: ipam },
   { name: "dns", agent: false, run: dns },
   { name: "metadata", agent: false, run: metadata },
+  { name: "arrivals", agent: false, run: arrivals },
   { name: "flood", agent: false, run: flood },
   { name: "scale-peers", agent: false, run: scalePeers },
   { name: "esp", agent: false, run: esp },

@@ -25,7 +25,7 @@ import type { BatchOrder, BatchReport, SoakOrder } from "./soak_load.ts"
 
 const SHORT = 3000
 const ATTACHES = Number(process.env.TEST_SOAK ?? SHORT)
-const BATCH = Math.min(1000, ATTACHES / 6)
+const BATCH = Math.min(1000, Math.ceil(ATTACHES / 6))
 /** Containers at a time. */
 const WORKERS = 64
 /** Batches after which a line is printed, and the store forgets how things were before. */
@@ -46,7 +46,7 @@ const containers: LabNetns[] = []
 
 beforeAll(async () => {
   lab = await ClusterLab.start({ driver: "vxlan" })
-  store = new EtcdStore(lab.store.urls.split(","), realDependencies())
+  store = new EtcdStore(lab.store.urls, realDependencies())
   for (let n = 0; n < WORKERS; n++) containers.push(new LabNetns(`soak-${n}`))
 }, 60_000)
 
@@ -82,8 +82,10 @@ test(
     const batch = startLoad(a, b, seed)
     const samples: Sample[] = []
     let [sequence, seen] = [0, 0]
-    for (let attaches = BATCH; attaches <= ATTACHES; attaches += BATCH) {
-      const report = await batch({ attaches: BATCH })
+    for (let attaches = 0; attaches < ATTACHES; ) {
+      const count = Math.min(BATCH, ATTACHES - attaches)
+      const report = await batch({ attaches: count })
+      attaches += count
       seen += report.seen
       await expectWell(a, Object.keys(report.standing).length)
       await expectWell(b, 0)

@@ -119,12 +119,7 @@ class Load {
 
   async #call(command: "ADD" | "DEL", attachment: Attachment) {
     const started = performance.now()
-    const { exit, json } = await askCni(
-      this.#order.socket,
-      command,
-      attachment,
-      this.#order.conf,
-    )
+    const { exit, json } = await askCni(this.#order.socket, command, attachment, this.#order.conf)
     if (exit !== 0) throw new Error(`${command} ${attachment.id}: ${JSON.stringify(json)}`)
     this.#times[command === "ADD" ? "add" : "del"].push(performance.now() - started)
     return json
