@@ -13,7 +13,7 @@ import { realDependencies } from "../cluster/real_dependencies.ts"
 import { blockOfTen, CrowdHost } from "../cluster_model/crowd.ts"
 import { ClusterLab, LAB_PSK } from "../vm/cluster_lab.ts"
 import { LabNetns } from "../vm/lab_netns.ts"
-import { type Bench, SETTLE_MS } from "./bench.ts"
+import type { Bench } from "./bench.ts"
 import type { Figure } from "./figure.ts"
 import { linesOf, objectsFile, pause } from "./metadata_serving.ts"
 import { settle } from "./plugin_process.ts"
@@ -40,6 +40,8 @@ const TICK_MS = 10
 const CALL_TIMEOUT_MS = 10_000
 /** What comes or goes is over, also for those who wait for it. */
 const CALM_MS = 300
+/** Between attaches: a thousand were told of the last one, and rest no more (long_poll.ts). */
+const REST_MS = 600
 
 /** Who waits: nobody, for what stays as it is, for what each change makes another. */
 const STATES = ["nobody", "unconcerned", "concerned"] as const
@@ -68,7 +70,6 @@ class World {
   readonly #netns = new LabNetns("arrivals")
   readonly #watcher: ChildProcess
   readonly #told: () => Promise<string>
-  #attaches = 0
 
   private constructor(lab: ClusterLab, store: EtcdStore, foreign: ForeignHost) {
     this.#lab = lab
@@ -128,17 +129,17 @@ class World {
     return { ms: shown - started, processor }
   }
 
-  /** Milliseconds of one attach at rest, by the control socket. The container goes again. */
-  attach(): number {
-    const containerId = `own${this.#attaches++}`
-    settle(CALM_MS)
-    const started = performance.now()
-    this.#cni("ADD", containerId)
-    const took = performance.now() - started
-    settle(SETTLE_MS)
-    this.#cni("DEL", containerId)
-    settle(SETTLE_MS)
-    return took
+  /** Milliseconds of each of some attaches at rest, by the control socket. All go again. */
+  attach(): number[] {
+    const names = Array.from({ length: TURN }, (_, n) => `eth${n}`)
+    const times = names.map((ifname) => {
+      settle(REST_MS)
+      const started = performance.now()
+      this.#cni("ADD", ifname)
+      return performance.now() - started
+    })
+    for (const ifname of names) this.#cni("DEL", ifname)
+    return times
   }
 
   async close(): Promise<void> {
@@ -166,15 +167,15 @@ class World {
     return Number(await this.#told())
   }
 
-  #cni(command: "ADD" | "DEL", containerId: string): void {
+  #cni(command: "ADD" | "DEL", ifname: string): void {
     const host = this.#lab.host(0)
-    const of = { command, containerId, netns: this.#netns.path, ifname: "eth0" }
+    const of = { command, containerId: "own", netns: this.#netns.path, ifname }
     const env = { ...of, args: "", path: "", netnsOverride: false }
     const request = { op: "cni", role: "bridge", env, config: host.options.conf }
     const bytes = new TextEncoder().encode(`${JSON.stringify(request)}\n`)
     const answer = callUnix(host.socket, bytes, { timeoutMs: CALL_TIMEOUT_MS })
     const { exit, stdout } = JSON.parse(new TextDecoder().decode(answer)) as CniResponse
-    if (exit !== 0) throw new Error(`${command} ${containerId}: ${stdout}`)
+    if (exit !== 0) throw new Error(`${command} ${ifname}: ${stdout}`)
   }
 
   /** Starts a program of ours on the agent's host. */
@@ -260,7 +261,7 @@ export async function arrivals(bench: Bench): Promise<Figure[]> {
     }
     await inTurns(Math.ceil(bench.n / TURN), async (state) => {
       await world.beside(state, async () => {
-        for (let n = 0; n < TURN; n++) attaching[state].push(world.attach())
+        attaching[state].push(...world.attach())
       })
     })
     const each = Math.round(answers.concerned / CLIENTS / ARRIVALS)

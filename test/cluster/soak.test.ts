@@ -3,8 +3,9 @@
  * real agents, a real etcd, real ports. A container is waited for in the other host's metadata
  * before it goes; after each batch some stay, and the other host shows exactly those.
  *
- * `TEST_SOAK=200000` makes it that many attaches, and then both agents' memory has to be flat after
- * the first tenth. Figures are printed.
+ * `TEST_SOAK=200000` makes it that many attaches. Then it rests after each ten thousand, until what
+ * is garbage is given back, and both agents' memory has to be flat after the first tenth. Figures are
+ * printed.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import { type ChildProcess, spawn } from "node:child_process"
@@ -24,12 +25,16 @@ import { realDependencies } from "./real_dependencies.ts"
 import type { BatchOrder, BatchReport, SoakOrder } from "./soak_load.ts"
 
 const SHORT = 3000
+/** From here on memory is held to be flat. */
+const LONG = 40_000
 const ATTACHES = Number(process.env.TEST_SOAK ?? SHORT)
 const BATCH = Math.min(1000, Math.ceil(ATTACHES / 6))
 /** Containers at a time. */
 const WORKERS = 64
-/** Batches after which a line is printed, and the store forgets how things were before. */
+/** Batches after which all rest, a line is printed, and the store forgets how things were before. */
 const ROUND = 10
+/** What is garbage by then, 20 to 40 MB of each agent, is given back within some 12 s. */
+const REST_S = 15
 /** Until then caches fill. */
 const WARM_UP_SHARE = 0.1
 /** What memory may grow from there to the end, by its slope. */
@@ -57,20 +62,18 @@ afterAll(async () => {
   await lab?.close()
 })
 
-/** Memory and work of one process. */
-interface Usage {
-  readonly rssMb: number
-  readonly cpuMs: number
-}
+/** One number for the host that attaches, the one that hears of it, and the store. */
+type Each = Readonly<Record<"a" | "b" | "etcd", number>>
 
-/** One moment after a batch. */
+/** One moment after a round. */
 interface Sample {
   readonly attaches: number
-  /** The host that attaches, the one that hears of it, and the store. */
-  readonly processes: { readonly a: Usage; readonly b: Usage; readonly etcd: Usage }
+  /** The least megabytes that were resident while all rested. */
+  readonly rssMb: Each
+  /** Milliseconds of processor so far. */
+  readonly cpuMs: Each
   /** All keys of the store. */
   readonly keys: number
-  readonly report: BatchReport
 }
 
 test(
@@ -81,12 +84,13 @@ test(
     console.log(`TEST_SEED=${seed} repeats this run`)
     const batch = startLoad(a, b, seed)
     const samples: Sample[] = []
-    let [sequence, seen] = [0, 0]
-    for (let attaches = 0; attaches < ATTACHES; ) {
+    let [sequence, seen, seconds] = [0, 0, 0]
+    for (let attaches = 0, batches = 1; attaches < ATTACHES; batches++) {
       const count = Math.min(BATCH, ATTACHES - attaches)
       const report = await batch({ attaches: count })
       attaches += count
       seen += report.seen
+      seconds += report.seconds
       await expectWell(a, Object.keys(report.standing).length)
       await expectWell(b, 0)
       const { keys, revision, sequences } = await expectRecords(report)
@@ -94,9 +98,11 @@ test(
       expect(Math.min(...sequences)).toBeGreaterThan(sequence)
       sequence = Math.max(...sequences)
       expect(sequence).toBeGreaterThanOrEqual(2 * seen)
-      samples.push({ attaches, processes: usages(a, b), keys, report })
-      if (samples.length % ROUND !== 0) continue
-      printRound(samples.slice(-ROUND - 1))
+      if (batches % ROUND !== 0) continue
+      const sample = { attaches, rssMb: await restingMb(), cpuMs: of(cpuMs), keys }
+      print(sample, samples.at(-1), { ...report, seconds })
+      samples.push(sample)
+      seconds = 0
       await lab.store.call("/v3/kv/compaction", { revision })
     }
     const last = await batch({ attaches: 0 })
@@ -104,7 +110,7 @@ test(
     await expectWell(a, 0)
     await expectRecords(last)
     console.log(`${seen} of ${ATTACHES} containers were waited for, and shown`)
-    if (ATTACHES > SHORT) expectFlat(samples)
+    if (ATTACHES >= LONG) expectFlat(samples)
   },
   ATTACHES * MS_PER_ATTACH,
 )
@@ -146,46 +152,58 @@ async function expectRecords({ standing }: BatchReport) {
   return { keys: entries.length, revision, sequences }
 }
 
-function usages(a: LabHost, b: LabHost): Sample["processes"] {
+/** Something of each process. */
+function of(what: (pid: number) => number): Each {
   const [member] = lab.store.members
-  return { a: usage(a.pid), b: usage(b.pid), etcd: usage(member?.pid ?? 0) }
+  return {
+    a: what(lab.host("a").pid),
+    b: what(lab.host("b").pid),
+    etcd: what(member?.pid ?? 0),
+  }
 }
 
-function usage(pid: number): Usage {
+async function restingMb(): Promise<Each> {
+  let least = of(rssMb)
+  for (let second = 0; second < REST_S; second++) {
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    const { a, b, etcd } = of(rssMb)
+    least = { a: Math.min(a, least.a), b: Math.min(b, least.b), etcd: Math.min(etcd, least.etcd) }
+  }
+  return least
+}
+
+function rssMb(pid: number): number {
   const rss = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]
+  return (Number(rss) * 1024) / 1e6
+}
+
+function cpuMs(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
   // The name may hold blanks; utime and stime are the 14th and 15th field.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-  return {
-    rssMb: (Number(rss) * 1024) / 1e6,
-    cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS,
-  }
+  return (Number(fields[11]) + Number(fields[12])) * TICK_MS
 }
 
-/** What the latest batches were like, behind the one before them. */
-function printRound(samples: readonly Sample[]): void {
-  const [first, last] = [samples[0], samples.at(-1)]
-  if (first === undefined || last === undefined || first === last) return
-  const count = last.attaches - first.attaches
-  const seconds = samples.slice(1).reduce((sum, { report }) => sum + report.seconds, 0)
-  const each = (name: keyof Sample["processes"]) => {
-    const [before, now] = [first.processes[name], last.processes[name]]
-    const ms = ((now.cpuMs - before.cpuMs) / count).toFixed(1)
-    return `${name} ${now.rssMb.toFixed(1)} MB, ${ms} ms`
-  }
-  const { addMs, delMs, shownMs } = last.report
+/** What the latest batches were like. */
+function print(now: Sample, before: Sample | undefined, last: BatchReport): void {
+  const count = now.attaches - (before?.attaches ?? 0)
+  const each = (["a", "b", "etcd"] as const).map((name) => {
+    const ms = (now.cpuMs[name] - (before?.cpuMs[name] ?? 0)) / count
+    return `${name} ${now.rssMb[name].toFixed(1)} MB, ${ms.toFixed(1)} ms`
+  })
+  const { addMs, delMs, shownMs } = last
   console.log(
-    `${last.attaches}: ${(count / seconds).toFixed(0)} a second, ADD ${addMs.toFixed(1)} ms, DEL ${delMs.toFixed(1)}, shown after ${shownMs.toFixed(1)}; ${last.keys} keys; resident and processor per attach: ${each("a")}; ${each("b")}; ${each("etcd")}`,
+    `${now.attaches}: ${(count / last.seconds).toFixed(0)} a second, ADD ${addMs.toFixed(1)} ms, DEL ${delMs.toFixed(1)}, shown after ${shownMs.toFixed(1)}; ${now.keys} keys; resident at rest, and processor for each attach: ${each.join("; ")}`,
   )
 }
 
 /** After the warm-up neither agent's memory grows by more than noise. */
 function expectFlat(samples: readonly Sample[]): void {
-  const warm = samples.filter(({ attaches }) => attaches > ATTACHES * WARM_UP_SHARE)
+  const warm = samples.filter(({ attaches }) => attaches >= ATTACHES * WARM_UP_SHARE)
   for (const name of ["a", "b"] as const) {
-    const slope = slopeOf(warm.map(({ attaches, processes }) => [attaches, processes[name].rssMb]))
+    const slope = slopeOf(warm.map(({ attaches, rssMb }) => [attaches, rssMb[name]]))
     const growth = slope * ATTACHES * (1 - WARM_UP_SHARE)
-    console.log(`${name} grew by ${growth.toFixed(1)} MB in ${warm.length} batches, by its slope`)
+    console.log(`${name} grew by ${growth.toFixed(1)} MB in ${warm.length} rounds, by its slope`)
     expect(growth).toBeLessThan(MAX_GROWTH_MB)
   }
 }
