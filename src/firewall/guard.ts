@@ -37,14 +37,14 @@ const GUARD: Chain = {
     policy: n.NF_ACCEPT,
   },
 }
-/** A chain stands before those that jump to it. */
+/** A chain stands before those that jump to it. No name is a word of nft's language. */
 const CHAINS: readonly Chain[] = [
-  { name: "arp" },
-  { name: "ipv4" },
+  { name: "of_arp" },
+  { name: "of_ipv4" },
   { name: "discovery", comment: "link addresses in neighbour discovery" },
   { name: "solicitation", comment: "link addresses in router solicitations" },
   { name: "advertisement", comment: "of neighbours" },
-  { name: "ipv6" },
+  { name: "of_ipv6" },
   { name: "check" },
   { name: "fast", comment: "most packets are IPv4 of the right source" },
   GUARD,
@@ -166,7 +166,7 @@ const optionMac = (option: number): e.Expression =>
 
 const ARP: readonly Row[] = [
   [
-    "arp",
+    "of_arp",
     [
       ...network(0, ARP_OF_IPV4),
       ...isOwn(GUARD_SETS.ipv4, { base: "network", offset: ARP_SENDER_ADDRESS, mac: senderMac }),
@@ -174,7 +174,7 @@ const ARP: readonly Row[] = [
     ],
   ],
   [
-    "arp",
+    "of_arp",
     [
       ...network(ARP_OPERATION, e.port(ARP_REQUEST)),
       ...network(ARP_SENDER_ADDRESS, UNSPECIFIED_IPV4),
@@ -183,7 +183,7 @@ const ARP: readonly Row[] = [
     ],
     "address probes (RFC 5227)",
   ],
-  ["arp", DROP, "ARP for others"],
+  ["of_arp", DROP, "ARP for others"],
 ]
 
 const ownSource4 = isOwn(GUARD_SETS.ipv4, { base: "network", offset: IPV4_SOURCE })
@@ -197,9 +197,9 @@ const isBytes = (length: number, op: e.CmpOp = "eq"): e.Expression[] =>
   holds("network", IPV6_PAYLOAD_LENGTH, e.port(length), op)
 
 const IPV4: readonly Row[] = [
-  ["ipv4", [...fromUdp(DHCP_SERVER), ...DROP], "DHCP server"],
-  ["ipv4", [...ownSource4, ACCEPT]],
-  ["ipv4", DROP, "IPv4 source"],
+  ["of_ipv4", [...fromUdp(DHCP_SERVER), ...DROP], "DHCP server"],
+  ["of_ipv4", [...ownSource4, ACCEPT]],
+  ["of_ipv4", DROP, "IPv4 source"],
 ]
 
 /**
@@ -218,12 +218,12 @@ const IPV6: readonly Row[] = [
   ["solicitation", [...isBytes(SOLICITATION_OPTION), ACCEPT]],
   ["solicitation", [...isOwnMac(optionMac(SOLICITATION_OPTION)), ACCEPT]],
   ["solicitation", DROP, "link address"],
-  ["ipv6", [...icmpv6(ROUTER_ADVERTISEMENT), ...DROP], "router advertisement"],
-  ["ipv6", [...icmpv6(REDIRECT), ...DROP], "redirect"],
-  ["ipv6", [...fromUdp(DHCPV6_SERVER), ...DROP], "DHCP server"],
-  ["ipv6", [...icmpv6(NEIGHBOUR_ADVERTISEMENT), go("advertisement")]],
+  ["of_ipv6", [...icmpv6(ROUTER_ADVERTISEMENT), ...DROP], "router advertisement"],
+  ["of_ipv6", [...icmpv6(REDIRECT), ...DROP], "redirect"],
+  ["of_ipv6", [...fromUdp(DHCPV6_SERVER), ...DROP], "DHCP server"],
+  ["of_ipv6", [...icmpv6(NEIGHBOUR_ADVERTISEMENT), go("advertisement")]],
   [
-    "ipv6",
+    "of_ipv6",
     [
       ...icmpv6(NEIGHBOUR_SOLICITATION),
       ...network(IPV6_SOURCE, UNSPECIFIED_IPV6),
@@ -233,12 +233,12 @@ const IPV6: readonly Row[] = [
     "whether somebody else has its address",
   ],
   [
-    "ipv6",
+    "of_ipv6",
     [...icmpv6(LISTENER_REPORT), ...network(IPV6_SOURCE, UNSPECIFIED_IPV6), ACCEPT],
     "groups of a port that has no address yet",
   ],
   [
-    "ipv6",
+    "of_ipv6",
     [
       ...icmpv6(ROUTER_SOLICITATION),
       ...network(IPV6_SOURCE, UNSPECIFIED_IPV6),
@@ -246,10 +246,10 @@ const IPV6: readonly Row[] = [
       ACCEPT,
     ],
   ],
-  ["ipv6", [...ownSource6(true), ...DROP], "IPv6 source"],
-  ["ipv6", [...icmpv6(NEIGHBOUR_SOLICITATION), go("discovery")]],
-  ["ipv6", [...icmpv6(ROUTER_SOLICITATION), go("solicitation")]],
-  ["ipv6", [ACCEPT]],
+  ["of_ipv6", [...ownSource6(true), ...DROP], "IPv6 source"],
+  ["of_ipv6", [...icmpv6(NEIGHBOUR_SOLICITATION), go("discovery")]],
+  ["of_ipv6", [...icmpv6(ROUTER_SOLICITATION), go("solicitation")]],
+  ["of_ipv6", [ACCEPT]],
 ]
 
 /** Chain, expressions, and what is dropped or why it is let through. */
@@ -260,9 +260,9 @@ const ROWS: readonly Row[] = [
   ...IPV4,
   ...IPV6,
   ["check", [...isOwnMac(source, true), ...DROP], "MAC address"],
-  ["check", [...etherType(ETHER_TYPES.ipv4), go("ipv4")]],
-  ["check", [...etherType(ETHER_TYPES.ipv6), go("ipv6")]],
-  ["check", [...etherType(ETHER_TYPES.arp), go("arp")]],
+  ["check", [...etherType(ETHER_TYPES.ipv4), go("of_ipv4")]],
+  ["check", [...etherType(ETHER_TYPES.ipv6), go("of_ipv6")]],
+  ["check", [...etherType(ETHER_TYPES.arp), go("of_arp")]],
   ["check", DROP, "protocol"],
   ["fast", [...fromUdp(DHCP_SERVER), ...ofPort, go("check")]],
   ["fast", [...ownSource4, ACCEPT]],
