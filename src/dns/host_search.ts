@@ -6,7 +6,8 @@ import { HEADER_BYTES, TYPE_A, TYPE_AAAA } from "./wire.ts"
 /**
  * What to ask other servers for, one after the other until one is there: a name of one label with
  * each of the host's search domains behind it, as its own programs look it up (resolv.conf(5), ndots
- * 1), then as it is, which the server leaves out where such names stay here. The answer then says that the name is an alias of the longer one.
+ * 1), then as it is, which the server leaves out where such names stay here. The answer says that the
+ * name is an alias of the longer one.
  *
  * @param domains without a dot at either end
  */
