@@ -168,7 +168,7 @@ export class Upstreams {
           this.#away(server)
           startNext()
         })
-        this.#one(question, server, abort.signal).then((message) => {
+        void this.#one(question, server, abort.signal).then((message) => {
           open -= 1
           if (message !== undefined) finish({ message, isFirst: server === listed[0] })
           else if (next < servers.length) startNext()

@@ -116,7 +116,7 @@ test("who asks again after a change, while others are gathered, is answered with
 
 test("the more paths are looked at, the longer the next changes are gathered", () => {
   const { poll, state, wait, pass } = fixture()
-  for (let path = 0; path < 1000; path++) wait("one", { key: `${path}` })
+  for (let path = 0; path < 1000; path++) void wait("one", { key: `${path}` })
   poll.changed()
   pass(0)
   state.looks = 0
