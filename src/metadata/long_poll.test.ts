@@ -89,7 +89,7 @@ test("the more answers a change cost, the longer the next ones are gathered", as
   state.text = "three"
   state.looks = 0
   poll.changed()
-  pass(400)
+  pass(200)
   expect(state.looks).toBe(0)
   pass(1)
   expect(await next).toBe("answer three")

@@ -25,6 +25,7 @@ const FEW = 20
 const MANY = 1000
 const LARGE = 10_000
 const WAITERS = 5000
+const AT_REST_MS = 1500
 const WAKES = 5
 const CONNECTIONS = 64
 const ROUNDS = 5
@@ -134,7 +135,8 @@ async function wakes(pid: number, file: string): Promise<Figure[]> {
     process.kill(pid, "SIGHUP")
     times.push(Number(await lines()) - changed)
     waiters.kill("SIGKILL")
-    await pause(200)
+    // A change soon after one that many were told of is gathered with the next ones.
+    await pause(AT_REST_MS)
   }
   return [
     {
