@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { loadConfiguration } from "./load.ts"
 
 /** What a network_driver with these lines is carried by, and what is said of them. */
-function carriageOf(...lines: readonly string[]) {
+function encapsulationOf(...lines: readonly string[]) {
   const text = [
     "mesh:",
     "  network_driver:",
@@ -19,7 +19,7 @@ function carriageOf(...lines: readonly string[]) {
 
 describe("how a network is carried", () => {
   test("by default as Rancher's drivers did, with the stronger cipher", () => {
-    expect(carriageOf("driver: vxlan")).toEqual({
+    expect(encapsulationOf("driver: vxlan")).toEqual({
       encapsulation: {
         cipher: "aes256gcm16",
         udp: "none",
@@ -36,7 +36,7 @@ describe("how a network is carried", () => {
       ...["driver: ipsec", "cipher: chacha20poly1305", "udp_encapsulation: auto"],
       ...["port: 4501", "vni: 7", "block_size: 26"],
     ]
-    expect(carriageOf(...lines)).toEqual({
+    expect(encapsulationOf(...lines)).toEqual({
       encapsulation: { cipher: "chacha20poly1305", udp: "auto", port: 4501, vni: 7, blockSize: 26 },
       said: [],
     })
@@ -49,7 +49,7 @@ describe("how a network is carried", () => {
     "vni: 16777216",
     "block_size: 31",
   ])("%s is refused", (line) => {
-    expect(carriageOf(line).said).toHaveLength(1)
+    expect(encapsulationOf(line).said).toHaveLength(1)
   })
 })
 

@@ -54,13 +54,13 @@ export const TUNNEL_PORTS = {
   key: [PORT_KEY],
   comment: "UDP ports of tunnels that take what comes",
 } as const satisfies SetSpec
-export const SEALED_PORTS = {
-  name: "sealedports",
+export const AUTHENTICATED_PORTS = {
+  name: "authenticatedports",
   key: [PORT_KEY],
   comment: "UDP ports of tunnels that check a key",
 } as const satisfies SetSpec
-export const SEALED_PROTOCOLS = {
-  name: "sealedprotocols",
+export const AUTHENTICATED_PROTOCOLS = {
+  name: "authenticatedprotocols",
   key: [PROTOCOL_KEY],
   comment: "protocols of tunnels that check a key",
 } as const satisfies SetSpec
@@ -117,7 +117,7 @@ export function peersSet(outer: FamilyLayout, inner: FamilyLayout): SetSpec {
 
 /** Those whose elements are kept from an earlier agent until all peers are known. */
 export const ALL_TUNNEL_SETS: readonly SetSpec[] = [
-  ...[BRIDGES, TUNNEL_PORTS, SEALED_PORTS, SEALED_PROTOCOLS, VNIS],
+  ...[BRIDGES, TUNNEL_PORTS, AUTHENTICATED_PORTS, AUTHENTICATED_PROTOCOLS, VNIS],
   ...Object.values(TUNNEL_SETS[4]),
   ...Object.values(TUNNEL_SETS[6]),
   ...FAMILIES.flatMap((outer) => FAMILIES.map((inner) => peersSet(outer, inner))),
@@ -173,7 +173,7 @@ function udpTo(set: SetSpec): e.Expression[] {
   ]
 }
 
-const SEALED = [e.meta(n.NFT_META_L4PROTO), e.lookup(SEALED_PROTOCOLS.name)]
+const AUTHENTICATED = [e.meta(n.NFT_META_L4PROTO), e.lookup(AUTHENTICATED_PROTOCOLS.name)]
 
 function fromContainers(negate = false): e.Expression[] {
   return [e.meta(n.NFT_META_IIFNAME), e.lookup(BRIDGES.name, { negate })]
@@ -222,8 +222,12 @@ function outwardRules(): Rule[] {
     const to = address(family, family.destination)
     return [
       // To whom else may be a business of the container's own.
-      drop("tunnelsOfContainers", OUTWARD, [...to, e.lookup(hosts.name), ...udpTo(SEALED_PORTS)]),
-      drop("tunnelsOfContainers", OUTWARD, [...to, e.lookup(hosts.name), ...SEALED]),
+      drop("tunnelsOfContainers", OUTWARD, [
+        ...to,
+        e.lookup(hosts.name),
+        ...udpTo(AUTHENTICATED_PORTS),
+      ]),
+      drop("tunnelsOfContainers", OUTWARD, [...to, e.lookup(hosts.name), ...AUTHENTICATED]),
       drop("foreignSources", OUTWARD, [
         ...to,
         e.lookup(guarded.name),
@@ -271,8 +275,8 @@ export function tunnelRules(forward: string): readonly Rule[] {
   return [
     ...unwrapRules(),
     drop("tunnelsOfContainers", INWARD, udpTo(TUNNEL_PORTS)),
-    drop("tunnelsOfContainers", INWARD, udpTo(SEALED_PORTS)),
-    drop("tunnelsOfContainers", INWARD, SEALED),
+    drop("tunnelsOfContainers", INWARD, udpTo(AUTHENTICATED_PORTS)),
+    drop("tunnelsOfContainers", INWARD, AUTHENTICATED),
     ...outwardRules(),
     ...ARRIVAL_RULES,
     { chain: forward, expressions: [...fromContainers(), jump(OUTWARD)] },

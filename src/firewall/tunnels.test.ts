@@ -33,7 +33,7 @@ function whole(kernel = new MemoryRuleset()) {
   const made = ready(kernel)
   const { tunnels, firewall } = made
   tunnels.bridges(["docker0"])
-  tunnels.carry("n", VXLAN)
+  tunnels.encapsulate("n", VXLAN)
   tunnels.own("n", ["10.42.1.0/24"])
   tunnels.peer("n", "b", PEER)
   tunnels.complete("n")
@@ -60,7 +60,7 @@ describe("the sets", () => {
 
   test("of a routed network hold links with the blocks behind them", () => {
     const { tunnels, firewall, keys } = ready()
-    tunnels.carry("n", PLAIN)
+    tunnels.encapsulate("n", PLAIN)
     tunnels.peer("n", "b", { hosts: [], sources: [{ link: "eth0", prefix: "10.42.2.0/24" }] })
     firewall.follow()
     expect(keys("routed4")).toEqual([`${ETH0}0a2a0200-${ETH0}0a2a02ff`])
@@ -73,9 +73,16 @@ describe("the sets", () => {
 
   test("of tunnels with keys hold ports and protocols", () => {
     const { tunnels, firewall, keys } = ready()
-    tunnels.carry("n", { subnets: SUBNETS, sealedPorts: [4500], sealedProtocols: [50] })
+    tunnels.encapsulate("n", {
+      subnets: SUBNETS,
+      authenticatedPorts: [4500],
+      authenticatedProtocols: [50],
+    })
     firewall.follow()
-    expect([keys("sealedports"), keys("sealedprotocols")]).toEqual([["1194-"], ["32-"]])
+    expect([keys("authenticatedports"), keys("authenticatedprotocols")]).toEqual([
+      ["1194-"],
+      ["32-"],
+    ])
     expect([keys("tunnelports"), keys("vnis")]).toEqual([[], []])
   })
 
@@ -90,7 +97,7 @@ describe("the sets", () => {
     expect([kernel.commits, kernel.rebuilds]).toEqual([commits + 1, rebuilds])
     expect(keys("peers44")).toEqual(["c00002090a2a0200-c00002090a2a02ff"])
     expect(firewall.matches()).toBe(true)
-    tunnels.carry("n", undefined)
+    tunnels.encapsulate("n", undefined)
     firewall.follow()
     for (const set of ["hosts4", "peers44", "vnis", "tunnelports", "own4", "guarded4"]) {
       expect(keys(set)).toEqual([])
@@ -108,7 +115,7 @@ describe("after a restart", () => {
     expect(sets.map(keys)).toEqual(before)
     expect(kernel.commits).toBe(commits)
     // One that came meanwhile, while the other was not heard of yet.
-    next.tunnels.carry("n", VXLAN)
+    next.tunnels.encapsulate("n", VXLAN)
     next.tunnels.own("n", ["10.42.1.0/24"])
     next.tunnels.peer("n", "c", { hosts: ["192.0.2.3"], sources: [] })
     next.firewall.follow()

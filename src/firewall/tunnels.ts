@@ -11,15 +11,15 @@ import { IPV4, IPV6 } from "./packet.ts"
 import * as r from "./tunnel_rules.ts"
 
 /** How a network's packets look outside. */
-export interface Carriage {
+export interface NetworkEncapsulation {
   /** Canonical, those of the whole network. */
   readonly subnets: readonly string[]
   /** UDP port and network identifier. */
   readonly vxlan?: { readonly port: number; readonly vni: number } | undefined
   /** UDP ports of tunnels that check a key. */
-  readonly sealedPorts?: readonly number[]
+  readonly authenticatedPorts?: readonly number[]
   /** IANA protocol numbers of tunnels that check a key. */
-  readonly sealedProtocols?: readonly number[]
+  readonly authenticatedProtocols?: readonly number[]
   /** Whether packets go as they are. */
   readonly plain?: boolean
 }
@@ -36,7 +36,7 @@ export interface PeerSources {
 }
 
 interface Network {
-  carriage: Carriage | undefined
+  encapsulation: NetworkEncapsulation | undefined
   blocks: readonly string[]
   /** Whether all its peers are known. */
   complete: boolean
@@ -67,8 +67,8 @@ export class Tunnels {
   #told: Contents = new Map()
 
   /** Says how a network is carried; undefined takes it away, with its peers. */
-  carry(network: string, carriage: Carriage | undefined): void {
-    if (carriage !== undefined) this.#network(network).carriage = carriage
+  encapsulate(network: string, encapsulation: NetworkEncapsulation | undefined): void {
+    if (encapsulation !== undefined) this.#network(network).encapsulation = encapsulation
     else {
       this.#networks.delete(network)
       this.#peers.forget(`${network} `)
@@ -147,31 +147,33 @@ export class Tunnels {
   /** The sets that hold no more than the configuration and this host's own blocks make. */
   #small(): Map<string, readonly SetElement[]> {
     const networks = [...this.#networks.values()]
-    const carriages = networks.flatMap(({ carriage }) => carriage ?? [])
-    const complete = networks.flatMap((one) => (one.complete ? (one.carriage ?? []) : []))
+    const encapsulations = networks.flatMap(({ encapsulation }) => encapsulation ?? [])
+    const complete = networks.flatMap((one) => (one.complete ? (one.encapsulation ?? []) : []))
     const wanted = new Map<string, readonly SetElement[]>([
       [r.BRIDGES.name, keys(this.#bridges, interfaceName)],
-      [r.TUNNEL_PORTS.name, keys(vxlans(carriages), (vxlan) => port(vxlan.port))],
+      [r.TUNNEL_PORTS.name, keys(vxlans(encapsulations), (vxlan) => port(vxlan.port))],
       [
-        r.SEALED_PORTS.name,
+        r.AUTHENTICATED_PORTS.name,
         keys(
-          carriages.flatMap(({ sealedPorts = [] }) => sealedPorts),
+          encapsulations.flatMap(({ authenticatedPorts = [] }) => authenticatedPorts),
           port,
         ),
       ],
       [
-        r.SEALED_PROTOCOLS.name,
+        r.AUTHENTICATED_PROTOCOLS.name,
         keys(
-          carriages.flatMap(({ sealedProtocols = [] }) => sealedProtocols),
+          encapsulations.flatMap(({ authenticatedProtocols = [] }) => authenticatedProtocols),
           (protocol) => Uint8Array.of(protocol),
         ),
       ],
       [r.VNIS.name, keys(vxlans(complete), vniKey)],
     ])
     const owning = networks.filter(({ blocks }) => blocks.length > 0)
-    const guarded = owning.flatMap(({ carriage }) => carriage?.subnets ?? []).map(parsePrefix)
+    const guarded = owning
+      .flatMap(({ encapsulation }) => encapsulation?.subnets ?? [])
+      .map(parsePrefix)
     const own = owning.flatMap(({ blocks }) => blocks).map(parsePrefix)
-    const plain = complete.filter((carriage) => carriage.plain === true)
+    const plain = complete.filter((encapsulation) => encapsulation.plain === true)
     const routed = plain.flatMap(({ subnets }) => subnets).map(parsePrefix)
     for (const family of FAMILIES) {
       const sets = r.TUNNEL_SETS[family]
@@ -184,7 +186,11 @@ export class Tunnels {
   }
 
   #network(name: string): Network {
-    const known = this.#networks.get(name) ?? { carriage: undefined, blocks: [], complete: false }
+    const known = this.#networks.get(name) ?? {
+      encapsulation: undefined,
+      blocks: [],
+      complete: false,
+    }
     this.#networks.set(name, known)
     return known
   }
@@ -198,8 +204,8 @@ function keys<T>(values: readonly T[], keyOf: (value: T) => Uint8Array): SetElem
   return unique(values.map((value) => ({ key: keyOf(value) })))
 }
 
-function vxlans(carriages: readonly Carriage[]) {
-  return carriages.flatMap(({ vxlan }) => vxlan ?? [])
+function vxlans(encapsulations: readonly NetworkEncapsulation[]) {
+  return encapsulations.flatMap(({ vxlan }) => vxlan ?? [])
 }
 
 /** A concatenation has each field padded to 4 bytes. */

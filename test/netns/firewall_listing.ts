@@ -9,17 +9,21 @@ const ROUTED = ["10.43.0.0/16", "fd00:43::/48"]
 function tunnelsOf(): Tunnels {
   const tunnels = new Tunnels()
   tunnels.bridges(["docker0"])
-  tunnels.carry("vxlan", { subnets: MANAGED, vxlan: { port: 4789, vni: 1042 } })
+  tunnels.encapsulate("vxlan", { subnets: MANAGED, vxlan: { port: 4789, vni: 1042 } })
   tunnels.own("vxlan", ["10.42.1.0/24", "fd00:42:0:1::/64"])
   const hosts = ["192.0.2.2", "2001:db8::2"]
   const blocks = ["10.42.2.0/24", "fd00:42:0:2::/64"]
   const sources = hosts.flatMap((outer) => blocks.map((prefix) => ({ outer, prefix })))
   tunnels.peer("vxlan", "b", { hosts, sources })
-  tunnels.carry("routed", { subnets: ROUTED, plain: true })
+  tunnels.encapsulate("routed", { subnets: ROUTED, plain: true })
   const behind = ["10.43.2.0/24", "fd00:43:0:2::/64"].map((prefix) => ({ link: "eth0", prefix }))
   tunnels.peer("routed", "c", { hosts: ["192.0.2.3"], sources: behind })
   for (const network of ["vxlan", "routed"]) tunnels.complete(network)
-  tunnels.carry("esp", { subnets: ["10.44.0.0/16"], sealedPorts: [4500], sealedProtocols: [50] })
+  tunnels.encapsulate("esp", {
+    subnets: ["10.44.0.0/16"],
+    authenticatedPorts: [4500],
+    authenticatedProtocols: [50],
+  })
   tunnels.settle()
   return tunnels
 }
@@ -129,13 +133,13 @@ export const LISTING = `table inet lariat {
 		elements = { 4789 }
 	}
 
-	set sealedports {
+	set authenticatedports {
 		type inet_service
 		comment "UDP ports of tunnels that check a key"
 		elements = { 4500 }
 	}
 
-	set sealedprotocols {
+	set authenticatedprotocols {
 		type inet_proto
 		comment "protocols of tunnels that check a key"
 		elements = { esp }
@@ -372,19 +376,19 @@ export const LISTING = `table inet lariat {
 	chain inward {
 		comment "what containers send to this host"
 		udp dport @tunnelports counter drop comment "tunnelsOfContainers"
-		udp dport @sealedports counter drop comment "tunnelsOfContainers"
-		meta l4proto @sealedprotocols counter drop comment "tunnelsOfContainers"
+		udp dport @authenticatedports counter drop comment "tunnelsOfContainers"
+		meta l4proto @authenticatedprotocols counter drop comment "tunnelsOfContainers"
 	}
 
 	chain outward {
 		comment "what containers send through this host"
 		oifname @bridges return
 		udp dport @tunnelports counter drop comment "tunnelsOfContainers"
-		ip daddr @hosts4 udp dport @sealedports counter drop comment "tunnelsOfContainers"
-		ip daddr @hosts4 meta l4proto @sealedprotocols counter drop comment "tunnelsOfContainers"
+		ip daddr @hosts4 udp dport @authenticatedports counter drop comment "tunnelsOfContainers"
+		ip daddr @hosts4 meta l4proto @authenticatedprotocols counter drop comment "tunnelsOfContainers"
 		ip daddr @guarded4 ip saddr != @own4 counter drop comment "foreignSources"
-		ip6 daddr @hosts6 udp dport @sealedports counter drop comment "tunnelsOfContainers"
-		ip6 daddr @hosts6 meta l4proto @sealedprotocols counter drop comment "tunnelsOfContainers"
+		ip6 daddr @hosts6 udp dport @authenticatedports counter drop comment "tunnelsOfContainers"
+		ip6 daddr @hosts6 meta l4proto @authenticatedprotocols counter drop comment "tunnelsOfContainers"
 		ip6 daddr @guarded6 ip6 saddr != @own6 counter drop comment "foreignSources"
 	}
 

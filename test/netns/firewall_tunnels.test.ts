@@ -29,12 +29,15 @@ afterAll(async () => {
 })
 
 /** The table where the network is carried so, and the outside is another host. */
-function carried(sealedPorts: readonly number[], sealedProtocols: readonly number[]): void {
+function encapsulated(
+  authenticatedPorts: readonly number[],
+  authenticatedProtocols: readonly number[],
+): void {
   firewall.remove()
   const tunnels = new Tunnels()
   tunnels.bridges(["docker0", "br1"])
   const subnets = ["10.42.0.0/16", "fd00:42::/64"]
-  tunnels.carry("n", { subnets, sealedPorts, sealedProtocols })
+  tunnels.encapsulate("n", { subnets, authenticatedPorts, authenticatedProtocols })
   tunnels.peer("n", "other", { hosts: ["192.0.2.2", "2001:db8::2"], sources: [] })
   tunnels.settle()
   firewall.ensure({ hostNat: [], overlay: [], masquerade: [], tunnels })
@@ -80,7 +83,7 @@ describe.each(hasBridgeNetfilter ? [false, true] : [false])("bridge netfilter %p
   })
 
   test("does not reach another host, where a driver uses it, and anybody else it does", async () => {
-    carried(PORTS, [PROTOCOLS.esp])
+    encapsulated(PORTS, [PROTOCOLS.esp])
     expect(await leave(all("192.0.2.2", "2001:db8::2"))).toBe(0)
     expect(firewall.dropped().tunnelsOfContainers).toBe(12)
     // What is a container's own business.
@@ -89,19 +92,19 @@ describe.each(hasBridgeNetfilter ? [false, true] : [false])("bridge netfilter %p
   })
 
   test("does not reach this host", async () => {
-    carried(PORTS, [PROTOCOLS.esp])
+    encapsulated(PORTS, [PROTOCOLS.esp])
     await leave([...all("192.0.2.1", "2001:db8::1"), ...all("10.42.0.1", "fd00:42::1")])
     expect(firewall.dropped().tunnelsOfContainers).toBe(24)
   })
 
   test("is a container's own business where no driver uses it", async () => {
-    carried([], [])
+    encapsulated([], [])
     expect(await leave(all("192.0.2.2", "2001:db8::2"))).toBe(12)
     expect(firewall.dropped().tunnelsOfContainers).toBe(0)
   })
 
   test("containers of this host tunnel among each other as they like", async () => {
-    carried(PORTS, [PROTOCOLS.esp])
+    encapsulated(PORTS, [PROTOCOLS.esp])
     expect(await lab.source("a", "udp", "10.43.0.3")).toBe("10.42.0.2")
     for (const one of all("10.42.0.3", "fd00:42::3")) {
       sendFrom("a", "eth0", frame("ff:ff:ff:ff:ff:ff", OWN_MAC, one))

@@ -94,7 +94,7 @@ export class Cluster implements ClusterPart {
   /** The configuration changed. */
   configure(): void {
     this.#all.encapsulation.configure(this.#all.networks.all())
-    this.#all.recarry()
+    this.#all.tellEncapsulations()
     void this.#all.networks.open()
     void this.#all.tidy.run()
   }

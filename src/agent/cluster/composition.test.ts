@@ -113,7 +113,7 @@ class Host {
       kernel: { links: () => [] },
       metadata: { host: () => {}, removeHost: () => {} },
       underlay: { mtu: 1500 },
-      firewall: { carry: () => {}, gate: () => undefined, settled: () => {} },
+      firewall: { encapsulate: () => {}, gate: () => undefined, settled: () => {} },
     } as unknown as AgentContext
     stops.push(() => {
       this.all.stopped = true

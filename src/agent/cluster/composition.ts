@@ -18,7 +18,7 @@ import { EndpointPublisher } from "./endpoint_publisher.ts"
 import { Enrolment } from "./enrolment.ts"
 import { KeyExchange } from "./key_exchange.ts"
 import { KeyExchangeStart } from "./key_exchange_start.ts"
-import { carriageOf, type DriverDependencies, openDriver } from "./overlays/driver_choice.ts"
+import { type DriverDependencies, encapsulationOf, openDriver } from "./overlays/driver_choice.ts"
 import { OverlayNetworks } from "./overlays/overlay_networks.ts"
 import { Overlays } from "./overlays/overlays.ts"
 import { Retries } from "./overlays/retries.ts"
@@ -125,7 +125,7 @@ export class Composition {
       ...{ store, keys, memory, overlays: this.overlays, retries: this.retries },
       networks: () => this.context?.networks.all() ?? [],
       open: (network, number) => {
-        this.context?.firewall.carry(network.name, carriageOf(network, number))
+        this.context?.firewall.encapsulate(network.name, encapsulationOf(network, number))
         return open(network, number, this.#driverParts(network))
       },
       onOpened: (network) => this.#opened(network),
@@ -301,12 +301,12 @@ export class Composition {
   }
 
   /** ESP in UDP may be configured otherwise; other changes wait for a restart. */
-  recarry(): void {
+  tellEncapsulations(): void {
     for (const network of this.networks.all()) {
       const number = this.memory.networkNumber(network.name)
       const running = this.overlays.get(network.name)?.configured.driver
       if (number === undefined || running !== "ipsec" || network.driver !== "ipsec") continue
-      this.context?.firewall.carry(network.name, carriageOf(network, number))
+      this.context?.firewall.encapsulate(network.name, encapsulationOf(network, number))
     }
   }
 

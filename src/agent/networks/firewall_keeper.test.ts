@@ -58,7 +58,7 @@ test("what drivers and bridges say of tunnels is followed once the table is ther
   }
   const keeper = new FirewallKeeper(new Health(), { open: () => ({ ...table, follow }) })
   const gate = keeper.gate("n")
-  keeper.carry("n", { subnets: ["10.42.0.0/16"], vxlan: { port: 4789, vni: 1 } })
+  keeper.encapsulate("n", { subnets: ["10.42.0.0/16"], vxlan: { port: 4789, vni: 1 } })
   gate.desired("b", { hosts: ["192.0.2.2"], sources: [] })
   gate.settle()
   expect(followed).toBe(0)

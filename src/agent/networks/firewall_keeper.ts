@@ -7,7 +7,7 @@ import type { ForwardPass } from "../../firewall/forward_pass.ts"
 import { LIMIT_NAMES, type ServiceLimits } from "../../firewall/limits.ts"
 import type { FirewallState, HostNat } from "../../firewall/state.ts"
 import { GUARD_NAMES } from "../../firewall/tunnel_rules.ts"
-import { type Carriage, Tunnels } from "../../firewall/tunnels.ts"
+import { type NetworkEncapsulation, Tunnels } from "../../firewall/tunnels.ts"
 import type { Health } from "../health.ts"
 import type { DropReport, GuardReport, LimitReport } from "../report.ts"
 import type { EndpointRow } from "../state/rows.ts"
@@ -143,8 +143,8 @@ export class FirewallKeeper {
   }
 
   /** Says how a network is carried between hosts; undefined takes it away, with its peers. */
-  carry(network: string, carriage: Carriage | undefined): void {
-    this.#tunnels.carry(network, carriage)
+  encapsulate(network: string, encapsulation: NetworkEncapsulation | undefined): void {
+    this.#tunnels.encapsulate(network, encapsulation)
     this.#follow()
   }
 
@@ -154,7 +154,7 @@ export class FirewallKeeper {
       own: (blocks) => this.#tunnels.own(network, blocks),
       desired: (hostId, peer) => this.#tunnels.peer(network, hostId, peer),
       complete: () => this.#tunnels.complete(network),
-      remove: () => this.carry(network, undefined),
+      remove: () => this.encapsulate(network, undefined),
       settle: () => this.#follow(),
     }
   }

@@ -6,7 +6,7 @@ import { openRouted } from "../../../drivers/routed/routed_driver.ts"
 import { DEFAULT_PORT, openVxlan } from "../../../drivers/vxlan/vxlan_driver.ts"
 import { openWireguard } from "../../../drivers/wireguard/wireguard_driver.ts"
 import { LariatError } from "../../../errors.ts"
-import type { Carriage } from "../../../firewall/tunnels.ts"
+import type { NetworkEncapsulation } from "../../../firewall/tunnels.ts"
 
 /** What a driver may need of the agent. */
 export interface DriverDependencies {
@@ -88,19 +88,19 @@ function wireguardPort({ encapsulation }: Network, number: number): number {
  *
  * @param number of the network in the cluster
  */
-export function carriageOf(network: Network, number: number): Carriage {
+export function encapsulationOf(network: Network, number: number): NetworkEncapsulation {
   const { port, vni, udp } = network.encapsulation
   const subnets = network.subnets.map(({ cidr }) => cidr)
   switch (network.driver) {
     case "vxlan":
       return { subnets, vxlan: { port: port ?? DEFAULT_PORT, vni: vni + number } }
     case "wireguard":
-      return { subnets, sealedPorts: [wireguardPort(network, number)] }
+      return { subnets, authenticatedPorts: [wireguardPort(network, number)] }
     case "ipsec":
       return {
         subnets,
-        sealedPorts: udp === "none" ? [] : [port ?? ESP_IN_UDP_PORT],
-        sealedProtocols: [ESP],
+        authenticatedPorts: udp === "none" ? [] : [port ?? ESP_IN_UDP_PORT],
+        authenticatedProtocols: [ESP],
       }
     case "routed":
       return { subnets, plain: true }
