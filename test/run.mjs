@@ -75,8 +75,9 @@ async function test(args) {
   const chosen = (suite) => pattern === undefined || pattern.test(suite.name)
   const plain = plainSuites(ROOT).filter(chosen)
   const live = liveSuites(ROOT).filter(chosen)
-  const manyHosts = manyHostSuites(ROOT).filter(chosen)
-  const all = [...plain, ...live, ...manyHosts]
+  const beside = live.filter(({ alone }) => !alone)
+  const alone = [...live.filter(({ alone }) => alone), ...manyHostSuites(ROOT).filter(chosen)]
+  const all = [...plain, ...beside, ...alone]
   if (all.length === 0) {
     console.error(`no suite is named like ${pattern}`)
     return 1
@@ -98,8 +99,8 @@ async function test(args) {
   // Namespaces keep live suites apart, so that two cores can have one each. Those of many hosts run
   // alone: beside others an emulated machine is so much slower that the whole takes no less time.
   const jobs = Math.max(1, Number(process.env.TEST_JOBS ?? Math.min(2, availableParallelism())))
-  first.push(...(await runSuites(ROOT, live, needs, { ...options, jobs })))
-  first.push(...(await runSuites(ROOT, manyHosts, needs, options)))
+  first.push(...(await runSuites(ROOT, beside, needs, { ...options, jobs })))
+  first.push(...(await runSuites(ROOT, alone, needs, options)))
   outcomes.push(...(await runFailedAgain(ROOT, all, first, needs, options)))
   return report(outcomes)
 }

@@ -11,6 +11,7 @@ import { join } from "node:path"
  * @property {string} [kernel] more for the command line of the virtual machine's kernel
  * @property {boolean} [again] runs once more when it fails: it shares processors, the clock and the
  *   kernel's limits with the suite beside it and with all else on the machine
+ * @property {boolean} [alone] wants the processors for itself
  * @property {boolean} binary needs dist/lariat
  * @property {string[]} debian packages that its tests use
  * @property {string[]} wanted packages that some of its tests use, which are skipped without them
@@ -52,6 +53,8 @@ const PROGRAMS = {
   "test/clients/metadata_client.test.ts": "metadata_client",
   "test/clients/rancher_metadata.test.ts": "rancher_metadata",
 }
+/** Files that want the processors for themselves: a flood comes from one and is answered by another. */
+const ALONE = ["test/fuzz/dns.test.ts"]
 /** What a suite may take where its folder's time is too short. */
 const TIMES = {
   // A second for some ten of the attaches that it is told to make.
@@ -112,6 +115,7 @@ export function liveSuites(root) {
         paths: [`./${path}`],
         namespace: true,
         again: true,
+        alone: ALONE.includes(path),
         binary: true,
         debian: LIVE_FILES[path] ?? debian,
         wanted: [],
