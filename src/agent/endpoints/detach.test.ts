@@ -51,6 +51,24 @@ test("a detach waits for the attach under way, and takes down what that made", a
   stateDatabase.close()
 })
 
+test("a port that cannot be taken off its bridge stays guarded", async () => {
+  const { context, index, stateDatabase } = fixture()
+  const one = row("c")
+  const id = stateDatabase.begin(one, one.addresses)
+  index.put({ ...one, id })
+  const freed: number[] = []
+  const broken = {
+    ...context,
+    firewall: { unguard: (port: number) => freed.push(port) },
+    // Nothing of the kernel can be reached.
+    kernel: {},
+  } as unknown as AgentContext
+  await expect(detachOnceAttached(broken, one)).rejects.toThrow("c/eth0")
+  expect(freed).toEqual([])
+  expect(index.get(one)?.state).toBe("detaching")
+  stateDatabase.close()
+})
+
 test("one whose attach fails counts as detached", async () => {
   const { context, index, stateDatabase } = fixture()
   const key = row("c")

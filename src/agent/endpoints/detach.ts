@@ -74,9 +74,10 @@ async function takeDown(context: AgentContext, row: EndpointRow): Promise<void> 
   context.stateDatabase.detach(row.id)
   await runAllInTurn(`the detach of ${row.containerId}/${row.ifname}`, [
     () => removeMasquerade(context, row),
-    () => context.firewall.unguard(row.hostIndex ?? 0),
     () => removeInterface(context, row),
   ])
+  // Not before: whoever cannot be taken off the bridge must not send under others' addresses either.
+  if (row.hostIndex !== undefined) context.firewall.unguard(row.hostIndex)
   // The network may be called otherwise by now.
   forget(context, context.index.get(row) ?? row)
   context.health.clear(`port/${row.hostName}`)

@@ -4,6 +4,8 @@ import { loadConfiguration } from "../../config/load.ts"
 import { LariatError } from "../../errors.ts"
 import type { FirewallState } from "../../firewall/state.ts"
 import { Health } from "../health.ts"
+import { row } from "./endpoint_index.test.ts"
+import { addressOnlySpec, specJson } from "./endpoint_spec.ts"
 import { FirewallKeeper, type FirewallTable } from "./firewall_keeper.ts"
 
 let states: FirewallState[] = []
@@ -128,6 +130,22 @@ test("a masqueraded address is one element and is missed by a check when it is g
   keeper.removeMasquerade(["10.9.0.2/24"])
   expect(single).toEqual(["+10.9.0.2/24", "-10.9.0.2/24"])
   expect(keeper.differences(["10.9.0.2/24"])).toEqual(["10.9.0.2/24 is not masqueraded"])
+})
+
+test("a port that is not guarded costs no request; one that is comes and goes", () => {
+  const calls: string[] = []
+  const guard: FirewallTable["guard"] = (ports, { gone } = {}) => {
+    calls.push(`${ports.map(({ index }) => index)} gone ${gone}`)
+  }
+  const keeper = new FirewallKeeper(new Health(), { open: () => ({ ...table, guard }) })
+  keeper.sync([])
+  keeper.guard(row("free"))
+  keeper.unguard(7)
+  expect(calls).toEqual([])
+  const request = specJson({ ...addressOnlySpec([]), antiSpoofing: true })
+  keeper.guard(row("bound", { request }))
+  keeper.unguard(7)
+  expect(calls).toEqual(["7 gone undefined", " gone 7"])
 })
 
 test("without nf_tables hostNat is a problem and ipMasq an error", () => {

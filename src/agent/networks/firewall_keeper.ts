@@ -206,7 +206,8 @@ export class FirewallKeeper {
    * @throws NetlinkError
    */
   guard(row: EndpointRow): void {
-    this.#table?.guard(this.#guarded.add(row))
+    const ports = this.#guarded.add(row)
+    if (ports.length > 0) this.#table?.guard(ports)
   }
 
   /**
